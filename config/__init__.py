@@ -1,0 +1,32 @@
+"""What kssl is told to do: toggles, addresses, certificates, and the folder it keeps things in.
+
+Vocabulary, used in the same sense everywhere:
+
+=================  ==============================================================================
+parameter          one toggle with its Windows name, range and unit: a row of `PARAMETERS`
+parameters         a value for each of them, checked: `Parameters`
+profile            the origin of the defaults; this version has one, *native* (see `parameters`)
+assignment         ``Name=Value`` as typed after ``--set``
+target             the upstream app that requests are forwarded to: `Target`
+listen address     where clients connect to: `Listen`
+state folder       the only folder kssl writes to by itself; mode 0700, owned by its user
+development CA     a certificate authority made once per state folder, able to vouch only for
+                   loopback names; it spares a developer the certificate, not the security
+leaf               a certificate that a server shows; here: one issued by the development CA
+chain              leaf first, then each certificate's issuer, as sent in a handshake
+credentials        a chain and the private key of its leaf, loaded and checked
+=================  ==============================================================================
+
+The flow, from the command line to the process that owns the key::
+
+    --set, TARGET, --listen --> parameters, target --> front end        (no secret passes here)
+
+    state folder --> devca --+
+                             +--> two file names --> crypto worker --> credentials
+    certificate, key --------+
+
+The front end handles file *names* only; `load_credentials` runs in the crypto worker alone.
+
+Everything that a person can get wrong raises `ConfigError`, one line for stderr, exit status 2.
+Nothing here imports asyncio or opens a socket. The clock is an argument (``now``).
+"""

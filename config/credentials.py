@@ -1,0 +1,313 @@
+"""Loading a certificate chain and its private key, with errors a person can act on.
+
+`load_credentials` is called ONLY inside the crypto worker process: it is the moment when a
+private key enters memory, and the worker is the only process that may have it. The front end
+passes file names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from config.errors import ConfigError, reason
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+# Bits. OpenSSL's security level 2 and every browser refuse less.
+MIN_RSA_BITS = 2048
+EXPIRY_NOTICE = timedelta(days=14)
+SUPPORTED_KEYS = f"RSA of {MIN_RSA_BITS} bits or more, ECDSA P-256, P-384, P-521, and Ed25519"
+_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+# Bytes. A chain of ten certificates takes about 20 KiB; the bound is for a wrong file.
+_MAX_FILE = 1 << 20
+_READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH | stat.S_IWGRP | stat.S_IWOTH
+
+# RFC 7468: one textual encoding, from its BEGIN line to the END line of the same label.
+_BLOCK = re.compile(
+    rb"^-----BEGIN (?P<label>[A-Z0-9 ]+)-----[ \t\r]*$.*?^-----END (?P=label)-----",
+    re.MULTILINE | re.DOTALL,
+)
+_CERTIFICATE_LABELS = frozenset({"CERTIFICATE", "X509 CERTIFICATE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a site shows and proves: leaf first, then its issuers; the leaf's private key.
+
+    `warnings` are lines for the log, in no need of the key. `repr` does not show the key, and
+    the object cannot be pickled, because it must not leave the process.
+    """
+
+    chain: list[x509.Certificate]
+    key: PrivateKey = field(repr=False)
+    warnings: list[str] = field(default_factory=list)
+
+    def __reduce__(self) -> str:
+        raise TypeError("credentials do not leave the process that loaded them")
+
+
+class _Block(NamedTuple):
+    label: str
+    line: int  # of BEGIN, from 1
+    pem: bytes
+
+
+class _File(NamedTuple):
+    path: Path
+    mode: int  # permission bits
+    blocks: list[_Block]
+
+
+def load_credentials(
+    cert_path: str | os.PathLike[str],
+    key_path: str | os.PathLike[str] | None,
+    passphrase: bytes | None = None,
+    now: datetime | None = None,
+) -> Credentials:
+    """Load and check a PEM chain and its key; `key_path` None: the key is in the same file.
+
+    The leaf is the certificate that the key belongs to, wherever it stands in the file.
+    `passphrase` is ignored for a key that is not encrypted. `now` is aware; None reads the clock.
+    CALL THIS ONLY INSIDE THE CRYPTO WORKER.
+
+    Raises:
+        ConfigError: a file cannot be read or holds something else, the key does not open, is
+            not supported, or belongs to none of the certificates.
+    """
+    now = (now or datetime.now(UTC)).astimezone(UTC)
+    cert_file = _read(Path(cert_path), "certificate")
+    certificates = _certificates(cert_file)
+    key_file = cert_file if key_path is None else _read(Path(key_path), "key")
+    key = _key(key_file, passphrase, separate=key_path is not None)
+    warnings: list[str] = []
+    if key_file.mode & _READABLE_BY_OTHERS:
+        warnings.append(
+            f"{key_file.path}: other users may read this private key (mode {key_file.mode:04o}); "
+            f"run: chmod 600 {shlex.quote(str(key_file.path))}"
+        )
+    chain = _ordered(certificates, key, cert_file.path, key_file.path, warnings)
+    _check_chain(chain, cert_file.path, now, warnings)
+    return Credentials(chain, key, warnings)
+
+
+def _read(path: Path, what: str) -> _File:
+    """Read and split a PEM file; `what` is "certificate" or "key"."""
+    try:
+        # Links are followed: certbot's live/ folder is made of them.
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            data = file.read(_MAX_FILE + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{what} file {path} does not exist; check the name") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{what} file {path} is a folder; name the PEM file in it") from None
+    except PermissionError:
+        raise ConfigError(
+            f"{what} file {path} cannot be read by this user (uid {os.geteuid()}); "
+            "change its owner or group"
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        why = reason(error) if isinstance(error, OSError) else "not a file name"
+        raise ConfigError(f"{what} file {path} cannot be read: {why}") from None
+    if len(data) > _MAX_FILE:
+        raise ConfigError(f"{what} file {path} is larger than {_MAX_FILE} bytes; not a PEM file")
+    if not data.strip():
+        raise ConfigError(f"{what} file {path} is empty")
+    blocks = [
+        _Block(
+            match["label"].decode("ascii"),
+            data.count(b"\n", 0, match.start()) + 1,
+            match[0] + b"\n",
+        )
+        for match in _BLOCK.finditer(data)
+    ]
+    if not blocks:
+        raise ConfigError(f"{what} file {path} is not PEM; {_not_pem_hint(data, path, what)}")
+    return _File(path, mode, blocks)
+
+
+def _not_pem_hint(data: bytes, path: Path, what: str) -> str:
+    if b"-----BEGIN " in data:
+        return "it has a BEGIN line without the END line that belongs to it: copy it again"
+    if data[:1] == b"\x30":  # a DER SEQUENCE: a certificate, a key, or PKCS #12
+        tool = "x509" if what == "certificate" else "pkey"
+        return (
+            f"it looks like DER; convert it: openssl {tool} -inform DER "
+            f"-in {shlex.quote(str(path))} -out new.pem (a .p12 or .pfx: openssl pkcs12 -nodes)"
+        )
+    return "it has no line that says -----BEGIN …-----"
+
+
+def _certificates(file: _File) -> list[x509.Certificate]:
+    certificates = []
+    for block in file.blocks:
+        if block.label in _CERTIFICATE_LABELS:
+            try:
+                certificate = x509.load_pem_x509_certificate(block.pem)
+                certificate.extensions  # noqa: B018 - parsed on first use; find damage here
+            except (ValueError, x509.DuplicateExtension):
+                raise ConfigError(
+                    f"{file.path}, line {block.line}: this certificate is damaged; copy it again"
+                ) from None
+            certificates.append(certificate)
+    if not certificates:
+        raise ConfigError(
+            f"certificate file {file.path} holds no certificate, only "
+            f"{_labels(file)}; name the file with -----BEGIN CERTIFICATE-----"
+        )
+    return certificates
+
+
+def _labels(file: _File) -> str:
+    return ", ".join(dict.fromkeys(block.label for block in file.blocks))
+
+
+def _key(file: _File, passphrase: bytes | None, *, separate: bool) -> PrivateKey:
+    """The one private key of `file`. Library errors are not chained: they have seen the key."""
+    blocks = [block for block in file.blocks if block.label.endswith("PRIVATE KEY")]
+    if not blocks and not separate:
+        raise ConfigError(f"{file.path} holds no private key; name the key's file as well")
+    if not blocks:
+        raise ConfigError(f"key file {file.path} holds no private key, only {_labels(file)}")
+    if len(blocks) > 1:
+        raise ConfigError(
+            f"key file {file.path} holds {len(blocks)} private keys "
+            f"(lines {', '.join(str(block.line) for block in blocks)}); keep one"
+        )
+    block = blocks[0]
+    where = f"{file.path}, line {block.line}"
+    # PKCS #8 says it in the label, the older format in a header (RFC 1421 Proc-Type).
+    encrypted = block.label.startswith("ENCRYPTED") or b"Proc-Type: 4,ENCRYPTED" in block.pem
+    if encrypted and not passphrase:
+        raise ConfigError(
+            f"{where}: the private key is encrypted and no passphrase is given; give it, "
+            f"or decrypt the key: openssl pkey -in {shlex.quote(str(file.path))} -out new.key"
+        )
+    try:
+        key = load_pem_private_key(block.pem, passphrase if encrypted else None)
+    except UnsupportedAlgorithm:
+        raise ConfigError(
+            f"{where}: this kind of private key is not supported; use {SUPPORTED_KEYS}"
+        ) from None
+    except (ValueError, TypeError):
+        problem = (
+            "the passphrase does not open this private key (or it is damaged)"
+            if encrypted
+            else "this private key is damaged or in a format that is not supported"
+        )
+        raise ConfigError(f"{where}: {problem}") from None
+    if isinstance(key, rsa.RSAPrivateKey):
+        if key.key_size < MIN_RSA_BITS:
+            raise ConfigError(
+                f"{where}: an RSA key of {key.key_size} bits is too small; use {SUPPORTED_KEYS}"
+            )
+        return key
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        return key
+    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, _CURVES):
+        return key
+    raise ConfigError(f"{where}: this kind of private key is not supported; use {SUPPORTED_KEYS}")
+
+
+def _ordered(
+    certificates: Sequence[x509.Certificate],
+    key: PrivateKey,
+    cert_path: Path,
+    key_path: Path,
+    warnings: list[str],
+) -> list[x509.Certificate]:
+    """The certificates, leaf first and each followed by its issuer; says what it changed.
+
+    A certificate that no other leads to goes to the end. It is not dropped: it may be one of
+    two issuers with the same name, and clients take extra ones (RFC 8446, 4.4.2).
+    """
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    leaf = next((each for each in certificates if _public(each) == public), None)
+    if leaf is None:
+        raise ConfigError(
+            f"the private key in {key_path} does not belong to "
+            f"{'any' if len(certificates) > 1 else 'the'} certificate in {cert_path} "
+            f"(for {_subject(certificates[0])}); one of the two files is the wrong one"
+        )
+    rest = [each for each in dict.fromkeys(certificates) if each != leaf]
+    chain = [leaf]
+    while (issuer := next((each for each in rest if _issued(chain[-1], each)), None)) is not None:
+        chain.append(issuer)
+        rest.remove(issuer)
+    if rest:
+        warnings.append(
+            f"{cert_path}: no certificate of the chain was issued by "
+            f"{', '.join(_subject(each) for each in rest)}; remove it, or add what is missing"
+        )
+    if [*chain, *rest] != list(certificates) and not (rest and certificates[0] == leaf):
+        warnings.append(
+            f"{cert_path}: the chain is out of order or has duplicates, served in the right order; "
+            "put the server's certificate first, each followed by its issuer"
+        )
+    return [*chain, *rest]
+
+
+def _public(certificate: x509.Certificate) -> bytes | None:
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _subject(certificate: x509.Certificate) -> str:
+    return certificate.subject.rfc4514_string() or "an empty subject"
+
+
+def _check_chain(
+    chain: Sequence[x509.Certificate], path: Path, now: datetime, warnings: list[str]
+) -> None:
+    """Warn of dates and of a leaf without names."""
+    for number, certificate in enumerate(chain):
+        what = "the certificate" if number == 0 else f"the issuer {_subject(certificate)}"
+        start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if now > end:
+            warnings.append(f"{path}: {what} expired on {end:%Y-%m-%d %H:%M} UTC; renew it")
+        elif now < start:
+            warnings.append(
+                f"{path}: {what} is valid only from {start:%Y-%m-%d %H:%M} UTC; "
+                "check the clock or wait"
+            )
+        elif end - now < EXPIRY_NOTICE:
+            days = (end - now).days
+            warnings.append(
+                f"{path}: {what} expires in {days} day{'' if days == 1 else 's'}, "
+                f"on {end:%Y-%m-%d %H:%M} UTC; renew it"
+            )
+    try:
+        chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        warnings.append(
+            f"{path}: the certificate names no host (it has no subjectAltName), so clients "
+            "will refuse it; have it issued again with the host names"
+        )

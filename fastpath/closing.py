@@ -1,0 +1,97 @@
+"""Closing a connection so that the peer gets everything that was sent to it.
+
+FIN goes out when the backlog is sent. Then what the peer still sends is dropped until its own FIN
+comes, because closing with unread data makes the kernel send RST, and RST may destroy the end of
+our answer in the peer's buffers (RFC 9112 §9.6). Nothing here waits for ever.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Callable
+
+from fastpath.channel import Channel
+
+# How long to wait for the peer's FIN, in seconds, and what it may still send meanwhile, in bytes.
+LINGER = 5.0
+LINGER_BYTES = 16 * 1024 * 1024
+
+# How long the peer may stand still while our last bytes wait for it to take them, in seconds.
+DRAIN_STALL = 60.0
+
+_DISCARD = memoryview(bytearray(65536))
+
+
+class GracefulClose:
+    """Takes over ``channel`` and closes it in its own time; calls ``done`` once, at the end."""
+
+    __slots__ = ("_channel", "_discarded", "_done", "_loop", "_peer_done", "_timer")
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        channel: Channel,
+        done: Callable[[], None],
+        *,
+        peer_done: bool = False,
+    ) -> None:
+        """``peer_done``: the peer has ended its side already, so there is no FIN to wait for."""
+        self._loop = loop
+        self._channel = channel
+        self._done = done
+        self._peer_done = peer_done
+        self._discarded = 0
+        self._timer: TimerHandle | None = None
+        channel.stop_reading()
+        if channel.closed or channel.broken:
+            self._finish()
+            return
+        channel.rebind(self._discard, self._drained, self._broken)
+        if channel.backlog:
+            self._watch(channel.outstanding())
+        else:
+            self._drained()
+
+    def _watch(self, before: int) -> None:
+        self._timer = self._loop.call_later(DRAIN_STALL, self._check_progress, before)
+
+    def _check_progress(self, before: int) -> None:
+        """A slow reader gets the rest however long it takes; one that stands still does not."""
+        now = self._channel.outstanding()
+        if now == before:
+            self._channel.abort()
+            self._finish()
+        else:
+            self._watch(now)
+
+    def _drained(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._channel.shutdown_write()
+        if self._peer_done:
+            self._finish()
+        else:
+            self._timer = self._loop.call_later(LINGER, self._finish)
+            self._channel.start_reading()
+
+    def _discard(self) -> None:
+        try:
+            received = self._channel.recv_into(_DISCARD)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            received = 0
+        self._discarded += received
+        if not received or self._discarded > LINGER_BYTES:
+            self._finish()
+
+    def _broken(self, error: OSError) -> None:
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._channel.close()
+        self._done()

@@ -1,0 +1,81 @@
+"""What the engines that use a plain `Channel` share: closing, and telling the worker."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from fastpath.channel import Channel, describe
+from fastpath.closing import GracefulClose
+from fastpath.engines.contract import Handover, Sink
+
+
+class ChannelEngine:
+    """Base of `AeadEngine` and `WorkerEngine`. A subclass opens and seals."""
+
+    __slots__ = (
+        "_channel",
+        "_clean",
+        "_close_notify",
+        "_closing",
+        "_identifier",
+        "_link",
+        "_loop",
+        "_sink",
+    )
+
+    name: ClassVar[str]
+    kernel_mode: ClassVar[bool]
+
+    def __init__(self, handover: Handover, sink: Sink) -> None:
+        self._loop = handover.loop
+        self._channel: Channel = handover.channel
+        self._link = handover.link
+        self._identifier = handover.identifier
+        self._close_notify = handover.close_notify
+        self._sink = sink
+        self._closing = False
+        self._clean = False  # the peer's close_notify was seen
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        return None
+
+    def pause_reading(self) -> None:
+        self._channel.stop_reading()
+
+    def resume_reading(self) -> None:
+        if not self._closing:
+            self._channel.start_reading()
+
+    # -- ending ----------------------------------------------------------------------------
+
+    def _peer_finished(self, clean: bool) -> None:
+        """Close_notify or FIN: nothing more is read."""
+        self._clean = clean
+        self._channel.stop_reading()
+        self._sink.peer_closed(clean)
+
+    def _channel_broken(self, error: OSError) -> None:
+        if self._closing:
+            self._finish()
+        else:
+            self._fail(describe(error))
+
+    def _fail(self, reason: str) -> None:
+        """The connection is lost: close at once and tell the sink."""
+        self._closing = True
+        self._finish()
+        self._sink.engine_failed(reason)
+
+    def _close_gracefully(self) -> None:
+        self._closing = True
+        GracefulClose(self._loop, self._channel, self._finish, peer_done=self._clean)
+
+    def _abort_channel(self) -> None:
+        self._closing = True
+        self._channel.abort()
+        self._finish()
+
+    def _finish(self) -> None:
+        self._channel.close()
+        self._link.end(self._identifier, resumable=self._clean or not self._close_notify)

@@ -1,0 +1,117 @@
+"""The engine contract: plaintext on one side, the peer's socket on the other.
+
+The contract is at the plaintext level because that is all that every engine has: kTLS never shows
+a ciphertext, and the crypto worker answers later. An engine owns the connection's `Channel` from
+the end of the handshake on.
+
+    client ──records── Channel ── Engine ──plaintext── Sink (the front end's HTTP connection)
+
+What an engine promises:
+
+1. Plaintext reaches the sink in order, complete, and never after ``peer_closed`` or
+   ``engine_failed``; each of those two comes at most once.
+2. What is given to ``write`` leaves in order and complete, unless the connection fails first.
+   The caller's buffer is free again when ``write`` returns.
+3. ``congested`` asks the sink to stop writing; ``Sink.writable`` is called when it is over. An
+   engine takes whatever it is given all the same, so the sink's one batch more is never lost,
+   and memory stays bounded because the sink then waits.
+4. While reading is paused at most one batch more (`RECEIVE_SIZE`) may still arrive.
+5. FIN without close_notify is told apart: ``peer_closed(clean=False)``.
+6. A protocol violation ends the connection with the alert that the RFC names, sent before FIN.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from fastpath.channel import Channel
+from fastpath.errors import Alert
+from fastpath.worker.link import WorkerLink
+
+# One batch of records from the peer, in bytes: eight full records. Larger batches save system
+# calls but leave the second-level cache.
+RECEIVE_SIZE = 128 * 1024
+
+
+class Sink(Protocol):
+    """Whoever gets the plaintext."""
+
+    def plaintext_received(self, data: memoryview) -> None:
+        """``data`` is valid only during the call."""
+
+    def peer_closed(self, clean: bool) -> None:
+        """The peer will send nothing more: by close_notify (``clean``) or by FIN alone."""
+
+    def engine_failed(self, reason: str) -> None:
+        """The connection is lost; an alert was sent where the RFC asks for one."""
+
+    def writable(self) -> None:
+        """No longer congested: write on. May also come when there was no congestion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a handshake negotiated, for logs and for the application. Holds no key material."""
+
+    version: str  # "TLSv1.3"
+    cipher: str  # the IANA name
+    server_name: str  # SNI, or ""
+    alpn: str
+    group: str  # key exchange, or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What an engine gets from a finished handshake."""
+
+    loop: AbstractEventLoop
+    channel: Channel
+    link: WorkerLink  # of the worker that did the handshake
+    identifier: int  # the connection's number on that link
+    keys: bytes  # packed `ConnectionKeys` in kernel mode, b"" in user mode
+    close_notify: bool  # EnableSslCloseNotify
+
+
+class Engine(Protocol):
+    """One established connection."""
+
+    name: ClassVar[str]
+    kernel_mode: ClassVar[bool]  # True: needs the keys; False: the worker keeps them
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Why this engine does not work on this machine; None when it does."""
+
+    def __init__(self, handover: Handover, sink: Sink) -> None: ...
+
+    def start(self, leftover: bytes) -> None:
+        """Begins to read; ``leftover`` came with the handshake and is opened first."""
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that were written and that the kernel's socket has not taken yet."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether the sink should wait for `Sink.writable` before it writes more."""
+
+    def outstanding(self) -> int:
+        """Bytes on their way to the peer, the kernel's included; changes while it reads."""
+
+    def write(self, data: memoryview, length: int) -> None:
+        """Sends ``data[:length]``. ``data`` is writable and one byte longer than ``length``: that
+        byte is lent to the record layer and restored."""
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def close(self) -> None:
+        """Sends what is left, close_notify and FIN; then waits for the peer's FIN, but not for
+        ever (`closing`). The sink hears nothing more."""
+
+    def abort(self, alert: Alert | None = None) -> None:
+        """Ends the connection so that the peer cannot take it for complete: the fatal alert, if
+        any, then RST. The sink hears nothing more."""

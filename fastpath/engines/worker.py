@@ -1,0 +1,192 @@
+"""User mode: every record makes the round trip to the crypto worker.
+
+The nine steps of seed 004: client → front end → worker → front end → upstream, and back again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import ClassVar
+
+from fastpath.channel import describe
+from fastpath.engines.base import ChannelEngine
+from fastpath.engines.contract import RECEIVE_SIZE, Handover, Sink
+from fastpath.errors import Alert
+from fastpath.worker.frames import NO_ALERT, FrameType
+
+_RECORDS = memoryview(bytearray(RECEIVE_SIZE))
+
+# Plaintext that goes to the worker in one frame, in bytes.
+_MAX_SEAL = RECEIVE_SIZE
+
+# Records that may be at the worker, not yet answered, in bytes: two batches, so that one is on
+# its way while the other is being opened.
+_MAX_UNOPENED = 2 * RECEIVE_SIZE
+
+# Plaintext that may be at the worker before the sink is asked to wait, in bytes: likewise two.
+_MAX_UNSEALED = 2 * RECEIVE_SIZE
+
+
+class WorkerEngine(ChannelEngine):
+    """See `contract.Engine`."""
+
+    __slots__ = ("_paused", "_peer_fin", "_unopened", "_unopened_sizes", "_unsealed",
+                 "_unsealed_sizes", "_when_finished")  # fmt: skip
+
+    name: ClassVar[str] = "worker"
+    kernel_mode: ClassVar[bool] = False
+
+    def __init__(self, handover: Handover, sink: Sink) -> None:
+        super().__init__(handover, sink)
+        self._unopened = 0  # bytes of records at the worker, and each frame's size
+        self._unopened_sizes: deque[int] = deque()
+        self._unsealed = 0  # bytes of plaintext at the worker
+        self._unsealed_sizes: deque[int] = deque()
+        self._paused = False
+        self._peer_fin = False
+        self._when_finished: Callable[[], None] | None = None
+        handover.channel.rebind(self._readable, self._writable, self._channel_broken)
+        handover.link.rebind(handover.identifier, self)
+
+    @property
+    def backlog(self) -> int:
+        return self._unsealed + self._channel.backlog
+
+    @property
+    def congested(self) -> bool:
+        return self._channel.backlog > 0 or self._unsealed >= _MAX_UNSEALED
+
+    def outstanding(self) -> int:
+        return self._unsealed + self._channel.outstanding()
+
+    def start(self, leftover: bytes) -> None:
+        self._channel.start_reading()
+        if leftover:
+            self._open(memoryview(leftover))
+
+    def write(self, data: memoryview, length: int) -> None:
+        if self._closing:
+            return
+        start = 0
+        while start < length:
+            size = min(length - start, _MAX_SEAL)
+            self._link.send(FrameType.SEAL, self._identifier, data[start : start + size])
+            self._unsealed += size
+            self._unsealed_sizes.append(size)
+            start += size
+
+    def pause_reading(self) -> None:
+        self._paused = True
+        self._channel.stop_reading()
+
+    def resume_reading(self) -> None:
+        self._paused = False
+        if not self._closing and not self._peer_fin and self._unopened < _MAX_UNOPENED:
+            self._channel.start_reading()
+
+    def close(self) -> None:
+        self._end(self._close_gracefully, Alert.CLOSE_NOTIFY if self._close_notify else NO_ALERT)
+
+    def abort(self, alert: Alert | None = None) -> None:
+        if alert is not None:
+            self._end(self._abort_channel, alert)
+        elif not self._closing:
+            self._abort_channel()
+
+    def _end(self, then: Callable[[], None], alert: int) -> None:
+        """Asks for the last records; the worker answers behind all that is still being sealed."""
+        if self._closing:
+            return
+        self._closing = True
+        self._channel.stop_reading()
+        if self._link.lost:
+            self._finish()
+        else:
+            self._when_finished = then
+            self._link.send(FrameType.FINISH, self._identifier, bytes([alert]))
+
+    # -- the channel -----------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        try:
+            received = self._channel.recv_into(_RECORDS)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._fail(describe(error))
+            return
+        if received:
+            self._open(_RECORDS[:received])
+            return
+        self._channel.stop_reading()
+        self._peer_fin = True
+        if not self._unopened:
+            self._peer_finished(clean=False)
+
+    def _open(self, records: memoryview) -> None:
+        self._link.send(FrameType.OPEN, self._identifier, records)
+        self._unopened += len(records)
+        self._unopened_sizes.append(len(records))
+        if self._unopened >= _MAX_UNOPENED:
+            self._channel.stop_reading()
+
+    def _writable(self) -> None:
+        if not self._closing and self._unsealed < _MAX_UNSEALED:
+            self._sink.writable()
+
+    # -- the link --------------------------------------------------------------------------
+
+    def frame_received(self, kind: int, payload: memoryview) -> None:
+        if kind == FrameType.SEALED:
+            self._unsealed -= self._unsealed_sizes.popleft()
+            self._channel.send(payload)
+            if not self._channel.backlog:
+                self._writable()
+        elif kind == FrameType.OPENED:
+            self._opened(payload)
+        elif kind == FrameType.EMIT:
+            self._channel.send(payload)
+        elif kind == FrameType.FINISHED:
+            self._channel.send(payload)
+            if self._when_finished is not None:
+                then, self._when_finished = self._when_finished, None
+                then()
+        elif self._closing:
+            return
+        elif kind == FrameType.PEER_CLOSED:
+            self._peer_fin = True
+            self._peer_finished(clean=True)
+        elif kind == FrameType.BROKEN:
+            reason = bytes(payload).decode()
+            self._close_gracefully()
+            self._sink.engine_failed(reason)
+
+    def _opened(self, payload: memoryview) -> None:
+        self._unopened -= self._unopened_sizes.popleft()
+        if len(payload) and not self._closing:
+            self._sink.plaintext_received(payload)
+        if self._closing:
+            return
+        if not self._peer_fin:
+            if not self._paused and self._unopened < _MAX_UNOPENED:
+                self._channel.start_reading()
+        elif not self._unopened and not self._clean:
+            self._finish_reading()
+
+    def _finish_reading(self) -> None:
+        """FIN came; whether a close_notify was in front of it is told by the frame that follows
+        the last OPENED in the same batch, so ask again behind that batch."""
+        self._loop.call_soon(self._after_last_opened)
+
+    def _after_last_opened(self) -> None:
+        if not self._closing and not self._clean:
+            self._peer_finished(clean=False)
+
+    def worker_lost(self) -> None:
+        """The keys died with the worker: the connection cannot go on."""
+        if self._closing:
+            self._finish()
+        else:
+            self._abort_channel()
+            self._sink.engine_failed("crypto worker died; its connections in user mode are lost")

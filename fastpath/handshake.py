@@ -1,0 +1,176 @@
+"""The front end's part of a handshake: it carries bytes between the client and the worker.
+
+One message is out at a time. While the worker thinks, what the client sends is kept here (up to
+a limit), so nothing is lost when a handshake ends: the worker returns what it did not need.
+
+A worker that dies takes its handshakes with it, except those to which no byte was answered yet:
+they are put to the next worker from the start.
+"""
+
+from __future__ import annotations
+
+import json
+from asyncio import AbstractEventLoop
+from typing import Protocol
+
+from fastpath.channel import Channel, describe
+from fastpath.closing import GracefulClose
+from fastpath.engines.contract import Session
+from fastpath.worker.frames import FrameType, unpack_established
+from fastpath.worker.link import WorkerLink
+from fastpath.worker.supervisor import Supervisor
+
+_BUFFER = memoryview(bytearray(65536))
+
+# What a client may send ahead while the worker is busy with its last message, in bytes.
+_MAX_AHEAD = 64 * 1024
+
+
+class HandshakeOwner(Protocol):
+    """Whoever waits for the outcome. Exactly one of these is called, once."""
+
+    def handshake_done(
+        self, session: Session, link: WorkerLink, identifier: int, keys: bytes, leftover: bytes
+    ) -> None:
+        """The channel is the owner's from now on; reading is off."""
+
+    def handshake_failed(self, reason: str) -> None:
+        """The alert, if any, is on its way, and the channel is closed."""
+
+
+class Handshake:
+    """One handshake, from the client's first byte on."""
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        channel: Channel,
+        supervisor: Supervisor,
+        owner: HandshakeOwner,
+        *,
+        kernel_mode: bool,
+        first_bytes: bytes,
+    ) -> None:
+        self._loop = loop
+        self._channel = channel
+        self._supervisor = supervisor
+        self._owner = owner
+        self._kernel_mode = kernel_mode
+        self._link: WorkerLink | None = None
+        self._identifier = 0
+        self._ahead = bytearray(first_bytes)
+        self._sent = b""  # what the worker has, as long as it could be put to another one
+        self._answered = False  # a flight went to the client: only this worker can go on
+        self._waiting = False  # for the worker's answer
+        self._over = False
+        self._peer_done = False
+        channel.rebind(self._readable, lambda: None, self._broken)
+        channel.start_reading()
+        self._begin()
+
+    def cancel(self) -> None:
+        """Ends it without telling the owner: a timeout, or the service stops."""
+        self._end()
+        self._channel.close()
+
+    # -- towards the worker ----------------------------------------------------------------
+
+    def _begin(self) -> None:
+        if self._over:
+            return
+        link = self._supervisor.link
+        if link is None:
+            self._supervisor.when_ready(self._begin)
+            return
+        self._link = link
+        self._identifier = link.open(self)
+        self._submit(FrameType.BEGIN, b"\1" if self._kernel_mode else b"\0")
+
+    def _submit(self, kind: FrameType, prefix: bytes = b"") -> None:
+        assert self._link is not None
+        data = bytes(self._ahead)
+        self._ahead.clear()
+        if not self._answered:
+            self._sent += data
+        self._waiting = True
+        self._link.send(kind, self._identifier, prefix, data)
+        self._channel.start_reading()
+
+    def frame_received(self, kind: int, payload: memoryview) -> None:
+        self._waiting = False
+        if kind == FrameType.HANDSHAKE:
+            if len(payload):
+                self._answered, self._sent = True, b""
+                self._channel.send(payload)
+            if self._ahead:
+                self._submit(FrameType.HANDSHAKE)
+        elif kind == FrameType.ESTABLISHED:
+            self._established(payload)
+        else:
+            size = int.from_bytes(payload[:2], "little")
+            self._channel.send(payload[2 : 2 + size])
+            self._fail(bytes(payload[2 + size :]).decode())
+
+    def worker_lost(self) -> None:
+        if self._over:
+            return
+        self._link = None
+        self._waiting = False
+        if self._answered:
+            self._fail("crypto worker died in the middle of the handshake")
+        else:
+            self._ahead[:0], self._sent = self._sent, b""
+            self._begin()
+
+    def _established(self, payload: memoryview) -> None:
+        flight, keys, info, leftover = unpack_established(payload)
+        self._over = True
+        self._channel.stop_reading()
+        if flight:
+            self._channel.send(flight)
+        assert self._link is not None
+        self._owner.handshake_done(
+            Session(**json.loads(info)),
+            self._link,
+            self._identifier,
+            keys,
+            leftover + bytes(self._ahead),
+        )
+
+    # -- towards the client ----------------------------------------------------------------
+
+    def _readable(self) -> None:
+        try:
+            received = self._channel.recv_into(_BUFFER)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._broken(error)
+            return
+        if not received:
+            self._peer_done = True
+            self._fail("client closed during the handshake")
+            return
+        self._ahead += _BUFFER[:received]
+        if self._link is not None and not self._waiting:
+            self._submit(FrameType.HANDSHAKE)
+        elif len(self._ahead) > _MAX_AHEAD:
+            self._channel.stop_reading()
+
+    def _broken(self, error: OSError) -> None:
+        if not self._over:
+            self._fail(describe(error))
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def _fail(self, reason: str) -> None:
+        if self._over:
+            return
+        self._end()
+        GracefulClose(self._loop, self._channel, lambda: None, peer_done=self._peer_done)
+        self._owner.handshake_failed(reason)
+
+    def _end(self) -> None:
+        self._over = True
+        if self._link is not None:
+            self._link.end(self._identifier, resumable=False)

@@ -1,0 +1,12 @@
+"""The crypto worker: the process that plays LSASS's part.
+
+It alone reads private keys and does handshakes; in user mode it also opens and seals every record.
+
+    frames.py      the messages on the socketpair, both sides
+    process.py     the worker's own loop: frames in, frames out
+    connections.py what one connection is inside the worker
+    handshake.py   one TLS handshake by OpenSSL, bytes in and flights out
+    contexts.py    certificates, SNI and OpenSSL contexts
+    link.py        the front end's end of the socketpair
+    supervisor.py  starts the process, and starts it again when it dies
+"""

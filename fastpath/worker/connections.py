@@ -1,0 +1,119 @@
+"""One connection inside the worker: first a handshake, then (user mode) a record layer.
+
+The OpenSSL object is kept until the connection ends, because its session lives and dies with it:
+freed with its shutdown flags set, the session stays in OpenSSL's cache and may be resumed; freed
+without, OpenSSL drops the session. That is the rule of EnableSslCloseNotify (seed 001).
+"""
+
+from __future__ import annotations
+
+import json
+
+from OpenSSL import SSL
+
+from fastpath.errors import Alert
+from fastpath.record.layer import RecordLayer
+from fastpath.worker.frames import NO_ALERT, FrameType, pack_established
+from fastpath.worker.handshake import Established, Flight, ServerHandshake
+from fastpath.worker.output import Output
+
+
+class WorkerConnection:
+    """Answers the front end's frames for one connection by appending frames to ``output``."""
+
+    __slots__ = ("_handshake", "_id", "_kernel_mode", "_layer", "_output", "_ssl")
+
+    def __init__(self, identifier: int, ssl: SSL.Connection, output: Output) -> None:
+        self._id = identifier
+        self._ssl = ssl
+        self._output = output
+        self._handshake: ServerHandshake | None = ServerHandshake(ssl)
+        self._layer: RecordLayer | None = None
+        self._kernel_mode = True
+
+    def begin(self, kernel_mode: bool, data: memoryview) -> None:
+        self._kernel_mode = kernel_mode
+        self.handshake(data)
+
+    def handshake(self, data: memoryview) -> None:
+        if self._handshake is None:
+            return  # it failed; the front end's END is on its way
+        step = self._handshake.receive(data)
+        if isinstance(step, Flight):
+            self._output.frame(FrameType.HANDSHAKE, self._id, step.data)
+            return
+        self._handshake = None
+        if isinstance(step, Established):
+            self._established(step)
+        else:
+            alert = len(step.data).to_bytes(2, "little") + step.data
+            self._output.frame(FrameType.FAILED, self._id, alert + step.reason.encode())
+
+    def _established(self, step: Established) -> None:
+        info = {
+            "version": step.version,
+            "cipher": step.keys.suite.name,
+            "server_name": step.server_name,
+            "alpn": step.alpn,
+            "group": step.group,
+        }
+        if self._kernel_mode:
+            keys = step.keys.pack()
+        else:
+            keys = b""
+            self._layer = RecordLayer(step.keys)
+        payload = pack_established(step.flight, keys, json.dumps(info).encode(), step.leftover)
+        self._output.frame(FrameType.ESTABLISHED, self._id, payload)
+
+    # -- user mode -------------------------------------------------------------------------
+
+    def open(self, data: memoryview) -> None:
+        layer = self._layer
+        if layer is None:
+            return
+        if layer.pending:
+            data = memoryview(layer.pending + bytes(data))
+        ended = layer.peer_closed or layer.error is not None
+        room = self._output.reserve(len(data))
+        size = layer.receive(data, room)
+        self._output.commit(FrameType.OPENED, self._id, size)
+        self._emit(layer)
+        if not ended and layer.error is not None:
+            self._output.frame(FrameType.BROKEN, self._id, str(layer.error).encode())
+        elif not ended and layer.peer_closed:
+            self._output.frame(FrameType.PEER_CLOSED, self._id, b"")
+
+    def seal(self, data: memoryview, length: int) -> None:
+        """``data`` is the worker's own buffer, writable, with a byte to spare behind ``length``."""
+        layer = self._layer
+        if layer is None or layer.closed:
+            self._output.frame(FrameType.SEALED, self._id, b"")
+            return
+        room = self._output.reserve(layer.sealed_size(length))
+        size = layer.seal(data, length, room)
+        self._output.commit(FrameType.SEALED, self._id, size)
+        if layer.error is not None:  # a TLS 1.2 key at its limit; its alert is in `room`
+            self._output.frame(FrameType.BROKEN, self._id, str(layer.error).encode())
+
+    def finish(self, alert: int) -> None:
+        """Answers in order, so behind all that is still being sealed."""
+        layer = self._layer
+        if layer is not None:
+            if alert == Alert.CLOSE_NOTIFY:
+                layer.send_close_notify()
+            elif alert != NO_ALERT:
+                layer.send_alert(Alert(alert))
+            self._output.frame(FrameType.FINISHED, self._id, bytes(layer.outgoing))
+            layer.outgoing.clear()
+
+    def _emit(self, layer: RecordLayer) -> None:
+        """Sends what the record layer itself has to say, before anything sealed later."""
+        if layer.outgoing:
+            self._output.frame(FrameType.EMIT, self._id, bytes(layer.outgoing))
+            layer.outgoing.clear()
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def end(self, resumable: bool) -> None:
+        if resumable:
+            self._ssl.set_shutdown(SSL.SENT_SHUTDOWN | SSL.RECEIVED_SHUTDOWN)

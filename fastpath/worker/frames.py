@@ -1,0 +1,94 @@
+"""The messages between the front end and the crypto worker, over one socketpair. Sans-I/O.
+
+A frame is a 9-byte header and a payload::
+
+    u32 payload length | u32 connection | u8 type | payload
+
+Frames are batched: each side appends many to one buffer and writes it once. Connection 0 is the
+worker itself. Only these frames ever carry key material, and they never leave the socketpair.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Iterator
+
+HEADER = struct.Struct("<IIB")
+HEADER_SIZE = HEADER.size
+
+# The largest payload: one batch of plaintext or records. Bounds the memory of both sides:
+# their buffers hold a few of these, whatever the number of connections.
+MAX_PAYLOAD = 256 * 1024
+
+
+class FrameType(enum.IntEnum):
+    """Who sends it (F: front end, W: worker) and what the payload is."""
+
+    CONFIGURE = 1  # F: JSON, the certificates and settings; the first frame
+    READY = 2  # W: JSON, what was loaded
+    REFUSED = 3  # W: UTF-8, one line that says what is wrong with the configuration
+
+    BEGIN = 10  # F: mode byte (0 user, 1 kernel), then the client's first bytes
+    HANDSHAKE = 11  # F: more of the client's bytes. W: a flight to send; wants more
+    ESTABLISHED = 12  # W: see `pack_established`
+    FAILED = 13  # W: u16 length, bytes to send (the alert), then UTF-8, the reason
+
+    OPEN = 20  # F: the client's records (user mode)
+    OPENED = 21  # W: plaintext, possibly none; exactly one for each OPEN
+    SEAL = 22  # F: plaintext
+    SEALED = 23  # W: records to send; exactly one for each SEAL
+    EMIT = 24  # W: records to send that nobody asked for (alert, KeyUpdate)
+    PEER_CLOSED = 25  # W: the client sent close_notify
+    BROKEN = 26  # W: UTF-8, why the records ended; its alert came by EMIT
+    FINISH = 27  # F: u8, what to seal last: an alert's number (0: close_notify) or NO_ALERT
+    FINISHED = 28  # W: the last records to send, possibly none; exactly one for each FINISH
+
+    END = 30  # F: u8, forget the connection; 1: its session may be resumed
+
+
+NO_ALERT = 255
+
+Frame = tuple[int, int, int, int]  # type, connection, start and end of the payload
+
+
+def append(out: bytearray, kind: FrameType, connection: int, payload: bytes | memoryview) -> None:
+    """Appends one frame to a batch."""
+    out += HEADER.pack(len(payload), connection, kind)
+    out += payload
+
+
+def parse(buffer: memoryview | bytearray, end: int) -> Iterator[Frame]:
+    """The complete frames in ``buffer[:end]``; the caller keeps what is behind the last one.
+
+    Raises ValueError for a length that no honest sender uses.
+    """
+    position = 0
+    while end - position >= HEADER_SIZE:
+        length, connection, kind = HEADER.unpack_from(buffer, position)
+        if length > MAX_PAYLOAD + 4096:
+            raise ValueError(f"frame of {length} bytes, more than {MAX_PAYLOAD}")
+        start = position + HEADER_SIZE
+        if start + length > end:
+            return
+        position = start + length
+        yield kind, connection, start, position
+
+
+_ESTABLISHED = struct.Struct("<III")
+
+
+def pack_established(flight: bytes, keys: bytes, info: bytes, leftover: bytes) -> bytes:
+    """``flight`` to send first; ``keys`` as packed `ConnectionKeys` (kernel mode) or empty;
+    ``info`` as JSON; ``leftover``: client bytes behind its Finished, still to be opened."""
+    head = _ESTABLISHED.pack(len(flight), len(keys), len(info))
+    return b"".join((head, flight, keys, info, leftover))
+
+
+def unpack_established(payload: memoryview) -> tuple[bytes, bytes, bytes, bytes]:
+    flight, keys, info = _ESTABLISHED.unpack_from(payload)
+    parts, start = [], _ESTABLISHED.size
+    for size in (flight, keys, info):
+        parts.append(bytes(payload[start : start + size]))
+        start += size
+    return parts[0], parts[1], parts[2], bytes(payload[start:])

@@ -1,0 +1,214 @@
+"""One TLS handshake by OpenSSL, on memory BIOs: client bytes in, flights out, keys at the end.
+
+The client's bytes are fed record by record, because OpenSSL would read application data that
+arrives in the same segment as the client's Finished into buffers from which nobody gets it back.
+What is behind that record is returned as the leftover.
+
+After the client's Finished, OpenSSL writes its NewSessionTicket records (TLS 1.3) with the keys
+that our record layer is about to use. They are opened here with the server's own key, and the last
+ticket alone is sent again as record 0: with stateful tickets its session is the one that the
+connection object holds, so that keeping or freeing that object decides about resumption.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from OpenSSL import SSL
+
+from fastpath.errors import Alert, PeerIncompatible, PeerMisbehaved, TlsError
+from fastpath.keys import ConnectionKeys, DirectionKeys
+from fastpath.keyschedule import tls12_keys, traffic_keys
+from fastpath.record.layer import RecordLayer
+from fastpath.suites import BY_OPENSSL_NAME, CipherSuite
+
+_RECORD_HEADER = struct.Struct("!BHH")
+_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA = 20, 21, 22, 23
+_NEW_SESSION_TICKET = 4
+
+# A handshake record's body: 2^14 bytes of plaintext (RFC 9846 §5.1) or 2^14 + 2048 sealed in
+# TLS 1.2 (RFC 5246 §6.2.3). A longer one goes to OpenSSL as it is, which answers with the alert.
+_MAX_RECORD = (1 << 14) + 2048
+
+# All bytes that a client may send before it is done. Two ClientHellos, a certificate chain of
+# OpenSSL's own limit (100 KiB) and framing fit well.
+MAX_HANDSHAKE_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """What a finished handshake hands over."""
+
+    keys: ConnectionKeys
+    flight: bytes  # to be sent before anything the record layer seals
+    leftover: bytes  # the client's bytes behind its Finished
+    version: str  # "TLSv1.3"
+    server_name: str
+    alpn: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """Bytes to send now; the handshake wants more of the client's."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The handshake is over. ``data`` is the alert, possibly none."""
+
+    data: bytes
+    reason: str
+
+
+class ServerHandshake:
+    """Feed it with :meth:`receive` until it returns `Established` or `Failure`."""
+
+    def __init__(self, connection: SSL.Connection) -> None:
+        self.connection = connection
+        self._buffer = bytearray()
+        self._received = 0
+        self._explicit_nonce = 0
+        self._after_change_cipher_spec = False
+
+    def receive(self, data: bytes | memoryview) -> Flight | Established | Failure:
+        self._buffer += data
+        self._received += len(data)
+        if self._received > MAX_HANDSHAKE_BYTES:
+            return Failure(b"", f"handshake longer than {MAX_HANDSHAKE_BYTES} bytes")
+        flight = b""
+        while (record := self._next_record()) is not None:
+            try:
+                self.connection.bio_write(record)
+                self.connection.do_handshake()
+            except SSL.WantReadError:
+                flight += self._drain()
+            except SSL.Error as error:
+                return Failure(flight + self._drain(), _explain(error))
+            else:
+                try:
+                    return self._finish(flight)
+                except TlsError as error:
+                    return Failure(b"", str(error))
+        return Flight(flight)
+
+    def _next_record(self) -> bytes | None:
+        if len(self._buffer) < _RECORD_HEADER.size:
+            return None
+        _, _, length = _RECORD_HEADER.unpack_from(self._buffer)
+        end = _RECORD_HEADER.size + length if length <= _MAX_RECORD else len(self._buffer)
+        if len(self._buffer) < end:
+            return None
+        record = bytes(self._buffer[:end])
+        del self._buffer[:end]
+        return record
+
+    def _drain(self) -> bytes:
+        """What OpenSSL wants to send. Notes the explicit nonce of our TLS 1.2 Finished on the way:
+        OpenSSL starts at random (RFC 5288 §3), and the record layer must go on from there."""
+        out = bytearray()
+        try:
+            while True:
+                out += self.connection.bio_read(65536)
+        except SSL.WantReadError:
+            pass
+        position = 0
+        while position + _RECORD_HEADER.size <= len(out):
+            kind, _, length = _RECORD_HEADER.unpack_from(out, position)
+            body = position + _RECORD_HEADER.size
+            if kind == _CHANGE_CIPHER_SPEC:
+                self._after_change_cipher_spec = True
+            elif kind == _HANDSHAKE and self._after_change_cipher_spec and length >= 8:
+                self._explicit_nonce = int.from_bytes(out[body : body + 8], "big") + 1
+            position = body + length
+        return bytes(out)
+
+    def _finish(self, flight: bytes) -> Established:
+        connection = self.connection
+        name = connection.get_cipher_name() or ""
+        suite = BY_OPENSSL_NAME.get(name)
+        if suite is None:
+            raise PeerIncompatible(Alert.HANDSHAKE_FAILURE, f"no record layer for {name}")
+        last = self._drain()
+        if suite.tls13:
+            keys, last = self._tls13_keys(suite, last)
+        else:
+            keys = self._tls12_keys(suite)
+        return Established(
+            keys=keys,
+            flight=flight + last,
+            leftover=bytes(self._buffer),
+            version=connection.get_protocol_version_name(),
+            server_name=(connection.get_servername() or b"").decode("ascii", "replace"),
+            alpn=connection.get_alpn_proto_negotiated().decode("ascii", "replace"),
+            group=connection.get_group_name() or "",
+        )
+
+    def _tls12_keys(self, suite: CipherSuite) -> ConnectionKeys:
+        connection = self.connection
+        client, server = tls12_keys(
+            suite,
+            connection.master_key() or b"",
+            connection.client_random() or b"",
+            connection.server_random() or b"",
+            explicit_nonce=self._explicit_nonce & ((1 << 64) - 1),
+        )
+        return ConnectionKeys(suite=suite, read=client, write=server)
+
+    def _tls13_keys(self, suite: CipherSuite, tickets: bytes) -> tuple[ConnectionKeys, bytes]:
+        secrets = self.connection.get_app_data()
+        if not (secrets.client and secrets.server):
+            raise TlsError(Alert.INTERNAL_ERROR, "OpenSSL told no traffic secrets")
+        read = traffic_keys(suite, secrets.client)
+        write = traffic_keys(suite, secrets.server)
+        secrets.client = secrets.server = b""
+        keys = ConnectionKeys(suite=suite, read=read, write=write)
+        last_ticket = b""
+        for message in _open_handshake_records(suite, write, tickets):
+            if message[0] != _NEW_SESSION_TICKET:
+                raise TlsError(
+                    Alert.INTERNAL_ERROR, f"unexpected message {message[0]} from OpenSSL"
+                )
+            last_ticket = message
+        if not last_ticket:
+            return keys, b""
+        layer = RecordLayer(keys)
+        layer.seal_handshake(last_ticket)
+        return layer.keys, bytes(layer.outgoing)
+
+
+def _open_handshake_records(suite: CipherSuite, keys: DirectionKeys, records: bytes) -> list[bytes]:
+    """The handshake messages in ``records``, sealed with ``keys`` from sequence number 0."""
+    aead = suite.aead(keys.key)
+    iv = int.from_bytes(keys.iv, "big")
+    content = bytearray()
+    position = sequence = 0
+    while position < len(records):
+        _, _, length = _RECORD_HEADER.unpack_from(records, position)
+        body = position + _RECORD_HEADER.size
+        inner = aead.decrypt(
+            (iv ^ sequence).to_bytes(12, "big"),
+            records[body : body + length],
+            records[position:body],
+        ).rstrip(b"\0")
+        if inner[-1] != _HANDSHAKE:
+            raise PeerMisbehaved(Alert.UNEXPECTED_MESSAGE, "not a handshake record")
+        content += inner[:-1]
+        position, sequence = body + length, sequence + 1
+    messages = []
+    while content:
+        end = 4 + int.from_bytes(content[1:4], "big")
+        messages.append(bytes(content[:end]))
+        del content[:end]
+    return messages
+
+
+def _explain(error: SSL.Error) -> str:
+    """OpenSSL's reason in its own words: `no shared cipher`, `unsupported protocol`, …"""
+    if error.args and isinstance(error.args[0], list) and error.args[0]:
+        reasons = [entry[2] or entry[1] for entry in error.args[0] if len(entry) == 3]
+        return "; ".join(reason for reason in reasons if reason) or "handshake failed"
+    return str(error) or type(error).__name__

@@ -1,0 +1,129 @@
+"""The front end's end of the socketpair: frames out in batches, frames in to their connections."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from typing import Protocol
+
+from fastpath.channel import Channel
+from fastpath.worker.frames import HEADER, MAX_PAYLOAD, FrameType, parse
+
+log = logging.getLogger("kssl")
+
+# One buffer for everything the worker says: some of its largest batches.
+_BUFFER_SIZE = 4 * MAX_PAYLOAD
+
+
+class Receiver(Protocol):
+    """Whoever opened a connection on the link."""
+
+    def frame_received(self, kind: int, payload: memoryview) -> None:
+        """``payload`` is valid only during the call."""
+
+    def worker_lost(self) -> None:
+        """The process died. Nothing more will come for this connection."""
+
+
+class WorkerLink:
+    """Frames for the worker are collected during a turn of the event loop and written at its end.
+
+    The front end never waits for the worker: reading goes on whatever is still to be written, so
+    the two cannot block each other. What may be outstanding is limited by the engines.
+    """
+
+    def __init__(
+        self, loop: AbstractEventLoop, sock: socket.socket, on_lost: Callable[[WorkerLink], None]
+    ) -> None:
+        sock.setblocking(False)
+        self._loop = loop
+        self._on_lost = on_lost
+        self._channel = Channel(loop, sock, self._readable, lambda: None, self._broken)
+        self._batch = bytearray()
+        self._flushing = False
+        self._buffer = memoryview(bytearray(_BUFFER_SIZE))
+        self._have = 0
+        self._receivers: dict[int, Receiver] = {}
+        self._next = 1
+        self.lost = False
+        self._channel.start_reading()
+
+    def open(self, receiver: Receiver) -> int:
+        """A connection number for ``receiver``; numbers are not used twice within 2^32."""
+        identifier = self._next
+        self._next = identifier + 1 if identifier < 0xFFFFFFFF else 1
+        self._receivers[identifier] = receiver
+        return identifier
+
+    def rebind(self, identifier: int, receiver: Receiver) -> None:
+        """The handshake hands its connection to the engine."""
+        self._receivers[identifier] = receiver
+
+    def end(self, identifier: int, *, resumable: bool) -> None:
+        """Forgets a connection; the worker keeps its session only if it is ``resumable``."""
+        if self._receivers.pop(identifier, None) is not None and not self.lost:
+            self.send(FrameType.END, identifier, b"\1" if resumable else b"\0")
+
+    def send(self, kind: FrameType, identifier: int, *parts: bytes | memoryview) -> None:
+        """Adds one frame, its payload in ``parts``, to this turn's batch."""
+        if self.lost:
+            return
+        batch = self._batch
+        batch += HEADER.pack(sum(map(len, parts)), identifier, kind)
+        for part in parts:
+            batch += part
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def configure(self, payload: bytes, receiver: Receiver) -> None:
+        self._receivers[0] = receiver
+        self.send(FrameType.CONFIGURE, 0, payload)
+
+    def close(self) -> None:
+        """Ends the worker too: it stops when its end of the socketpair does."""
+        if not self.lost:
+            self.lost = True
+            self._channel.close()
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if not self.lost:
+            self._channel.send(self._batch)
+            self._batch.clear()
+
+    def _readable(self) -> None:
+        buffer = self._buffer
+        try:
+            received = self._channel.recv_into(buffer[self._have :])
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._broken(error)
+            return
+        if not received:
+            self._broken(None)
+            return
+        self._have += received
+        done = 0
+        receivers = self._receivers
+        for kind, identifier, start, end in parse(buffer, self._have):
+            receiver = receivers.get(identifier)
+            if receiver is not None:
+                receiver.frame_received(kind, buffer[start:end])
+            done = end
+        if done:
+            buffer[: self._have - done] = bytes(buffer[done : self._have])
+            self._have -= done
+
+    def _broken(self, error: OSError | None) -> None:
+        if self.lost:
+            return
+        self.lost = True
+        self._channel.close()
+        receivers, self._receivers = self._receivers, {}
+        self._on_lost(self)
+        for receiver in receivers.values():
+            receiver.worker_lost()

@@ -1,0 +1,53 @@
+"""`kssl demo`: the built-in app behind the proxy; `kssl demo large-post`: seed 000's form posts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from config.target import Target
+from proxy.cli.options import add_service_options, service_options
+from proxy.cli.serve import announce, serve
+from proxy.demo import large_post
+from proxy.demo.process import start_demo_app
+from proxy.frontend.service import Service
+from proxy.spawn import spawn_proxy
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("demo", help="a demo app behind the proxy, and demonstrations")
+    parser.add_argument(
+        "what", nargs="?", choices=("app", "large-post"), default="app",
+        help="app (default): a page to open; large-post: forms of 1 B to 256 MiB in both modes",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="large-post: the table as JSON")
+    add_service_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.what == "large-post":
+        return _large_post(as_json=arguments.json)
+    with start_demo_app() as app:
+        options = service_options(arguments, Target("http", "127.0.0.1", app.port))
+        return serve(options, _announce)
+
+
+def _announce(service: Service) -> None:
+    announce(service)
+    print(f"\n    open {service.url}/   (Ctrl-C ends it)\n", file=sys.stderr, flush=True)
+
+
+def _large_post(*, as_json: bool) -> int:
+    with tempfile.TemporaryDirectory(prefix="kssl-") as folder, start_demo_app() as app:
+        target, state = str(app.port), Path(folder)
+        with (
+            spawn_proxy(target, "--mode", "user", state_dir=state) as user,
+            spawn_proxy(target, "--mode", "kernel", state_dir=state) as kernel,
+        ):
+            urls = {"user": user.url, "kernel": kernel.url}
+            rows = large_post.run(urls, str(kernel.ca))
+    print(large_post.to_json(rows) if as_json else large_post.render(rows))
+    return large_post.exit_status(rows)

@@ -1,0 +1,1 @@
+"""The built-in demo: the application behind the proxy, and what ``kssl demo`` shows with it."""

@@ -1,0 +1,161 @@
+"""One accepted connection: first bytes → handshake → engine and HTTP."""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+
+from fastpath.channel import Channel, describe
+from fastpath.closing import GracefulClose
+from fastpath.engines.contract import Handover, Session
+from fastpath.handshake import Handshake
+from fastpath.worker.link import WorkerLink
+from proxy.frontend.deadlines import NEVER
+from proxy.frontend.front import Front
+from proxy.frontend.http_connection import HttpConnection
+from proxy.http.pages import plain_http_response
+
+log = logging.getLogger("kssl")
+
+_BUFFER = memoryview(bytearray(65536))
+
+_TLS_HANDSHAKE = 0x16  # ContentType of a ClientHello's record (RFC 9846 §5.1)
+
+# A client that speaks plain HTTP to the TLS port: method, target, and Host if it is there.
+_PLAIN_HTTP = re.compile(rb"[A-Z]{3,20} (\S{1,2048}) HTTP/1\.[01]\r?\n", re.ASCII)
+_HOST = re.compile(rb"\r?\nhost:[ \t]*(\S{1,255})[ \t]*\r?\n", re.ASCII | re.IGNORECASE)
+_METHOD_BEGINS = re.compile(rb"[A-Z]{1,20}( |\Z)", re.ASCII)
+_MAX_PLAIN_HEAD = 8192  # bytes looked at before the answer is sent all the same
+
+
+class ClientConnection:
+    """Lives from accept to the end; `Front.connections` holds it."""
+
+    __slots__ = ("_channel", "_first", "_front", "_handshake", "_http", "_peer", "deadline")
+
+    def __init__(self, front: Front, sock: socket.socket, peer: tuple[str, int]) -> None:
+        self._front = front
+        self._peer = peer
+        self._first = b""
+        self._handshake: Handshake | None = None
+        self._http: HttpConnection | None = None
+        self._channel = Channel(front.loop, sock, self._first_bytes, lambda: None, self._broken)
+        front.connections.add(self)
+        front.deadlines.add(self)
+        self.deadline = front.deadlines.after(front.parameters.header_wait_timeout)
+        self._channel.start_reading()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing would be lost if it ended now."""
+        return self._http is None or self._http.idle
+
+    def end(self) -> None:
+        """The service stops."""
+        if self._http is not None:
+            self._http.close()
+        else:
+            self._drop()
+
+    # -- before TLS ------------------------------------------------------------------------
+
+    def _first_bytes(self) -> None:
+        try:
+            received = self._channel.recv_into(_BUFFER)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._broken(error)
+            return
+        self._first += _BUFFER[:received]
+        if not received:
+            if self._first:
+                self._log_early("closed before TLS began")
+            self._drop()
+        elif self._first[0] == _TLS_HANDSHAKE:
+            self._start_handshake()
+        elif _METHOD_BEGINS.match(self._first):
+            self._plain_http()
+        else:
+            self._log_early("bytes that are neither TLS nor HTTP")
+            self._drop()
+
+    def _plain_http(self) -> None:
+        """Answers once the head is here, so that the answer can name the URL."""
+        data = self._first
+        if b"\n\r\n" not in data and b"\n\n" not in data and len(data) < _MAX_PLAIN_HEAD:
+            return
+        request, host = _PLAIN_HTTP.match(data), _HOST.search(data)
+        self._channel.send(
+            plain_http_response(
+                host[1] if host else None, self._front.port, request[1] if request else b"/"
+            )
+        )
+        self._log_early("plain HTTP on the TLS port, answered 400")
+        self._forget()
+        GracefulClose(self._front.loop, self._channel, lambda: None)
+
+    def _broken(self, error: OSError) -> None:
+        log.info("%s: %s", self._peer[0], describe(error))
+        self._drop()
+
+    def _log_early(self, what: str) -> None:
+        log.warning("%s: %s", self._peer[0], what)
+
+    # -- the handshake ---------------------------------------------------------------------
+
+    def _start_handshake(self) -> None:
+        self._channel.stop_reading()
+        first, self._first = self._first, b""
+        self._handshake = Handshake(
+            self._front.loop,
+            self._channel,
+            self._front.next_supervisor(),
+            self,
+            kernel_mode=self._front.engine.kernel_mode,
+            first_bytes=first,
+        )
+
+    def handshake_done(
+        self, session: Session, link: WorkerLink, identifier: int, keys: bytes, leftover: bytes
+    ) -> None:
+        front = self._front
+        self._handshake = None
+        self.deadline = NEVER
+        front.deadlines.discard(self)
+        self._http = HttpConnection(front, self._peer, session, self._forget)
+        engine = front.engine(
+            Handover(
+                loop=front.loop,
+                channel=self._channel,
+                link=link,
+                identifier=identifier,
+                keys=keys,
+                close_notify=bool(front.parameters.enable_ssl_close_notify),
+            ),
+            self._http,
+        )
+        self._http.start(engine, leftover)
+
+    def handshake_failed(self, reason: str) -> None:
+        self._handshake = None
+        self._log_early(f"handshake failed: {reason}")
+        self._forget()
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def expired(self) -> None:
+        what = "the handshake" if self._handshake is not None else "a ClientHello"
+        self._log_early(f"closed: {what} took longer than HeaderWaitTimeout")
+        self._drop()
+
+    def _drop(self) -> None:
+        if self._handshake is not None:
+            self._handshake.cancel()
+            self._handshake = None
+        self._channel.close()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._front.forget(self)

@@ -1,0 +1,447 @@
+"""One request to the upstream and its response back, streamed both ways.
+
+    request   HttpConnection.plaintext → request_body → upstream channel
+    response  upstream channel → upstream_received → engine.write
+
+Whoever reads slowly pauses the other side: the upstream's backlog pauses the engine, the engine's
+backlog pauses the upstream. What is complete is told by framing alone; a response that is cut
+short ends the client's connection without its last chunk, close_notify or FIN.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from proxy.http.bodies import BodyReader, LengthReader
+from proxy.http.forward import (
+    build_client_response,
+    build_upstream_request,
+    client_framing,
+    encode_chunks,
+    last_chunk,
+)
+from proxy.http.messages import Framing, HttpError, RequestHead, ResponseHead, UpstreamError
+from proxy.http.pages import error_response
+from proxy.upstream.connection import BUFFER, HEADROOM, VIEW, UpstreamConnection
+from proxy.upstream.pool import Connecting
+
+if TYPE_CHECKING:
+    from proxy.frontend.http_connection import HttpConnection
+
+log = logging.getLogger("kssl")
+
+# RFC 9110 §9.2.2. Only these are sent again when a kept-alive connection turns out to be closed:
+# of another request nobody can tell whether the app has acted on it.
+_IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+
+# What is kept to be sent again, in bytes; a longer beginning of a body is not.
+_MAX_REPLAY = 64 * 1024
+
+
+class Exchange:
+    """Created with a parsed request head; `start` sends it on."""
+
+    __slots__ = (
+        "_body_sent",
+        "_client_chunked",
+        "_connecting",
+        "_connection",
+        "_head",
+        "_keep_alive",
+        "_outbox",
+        "_partial",
+        "_reader",
+        "_replay",
+        "_response",
+        "_response_reader",
+        "_upstream",
+        "request_done",
+    )
+
+    def __init__(self, connection: HttpConnection, head: RequestHead) -> None:
+        self._connection = connection
+        self._head = head
+        self._reader: BodyReader | None = connection.front.codec.request_body(
+            head, connection.front.limits
+        )
+        self.request_done = self._reader is None
+        self._upstream: UpstreamConnection | None = None
+        self._connecting: Connecting | None = None
+        self._outbox: bytearray | None = None  # waits for the connection to the upstream
+        self._replay: bytes | None = None  # all that was sent, while it could be sent again
+        self._partial: bytearray | None = None  # the beginning of a response head
+        self._response: ResponseHead | None = None
+        self._response_reader: BodyReader | None = None
+        self._client_chunked = False
+        self._keep_alive = False
+        self._body_sent = 0
+
+    # -- request ---------------------------------------------------------------------------
+
+    def start(self, data: memoryview) -> int:
+        """Sends the head and what of ``data`` is body; returns the bytes of ``data`` used."""
+        connection = self._connection
+        front = connection.front
+        connection.deadline = front.deadlines.after(front.parameters.upstream_response_timeout)
+        first = build_upstream_request(
+            self._head, connection.client, default_host=front.default_host
+        )
+        used = 0
+        if self._reader is not None:
+            try:
+                body, used = self._encode_body(data)
+            except HttpError as error:
+                connection.refuse(error, self._request_line())
+                return 0
+            first += body
+        upstream = front.pool.take()
+        if upstream is not None:
+            self._replay = first if self._may_replay(first) else None
+            self._use(upstream)
+            self._send(first)
+        else:
+            self._connect(first)
+        return used
+
+    def _may_replay(self, first: bytes) -> bool:
+        return self._head.method in _IDEMPOTENT and len(first) <= _MAX_REPLAY
+
+    def _connect(self, first: bytes) -> None:
+        self._outbox = bytearray(first)
+        self._connecting = self._connection.front.pool.connect(self)
+        if not self.request_done:
+            self._connection.engine.pause_reading()
+
+    def request_body(self, data: memoryview) -> int:
+        """More plaintext while the request is not done; returns the bytes that are body."""
+        connection = self._connection
+        connection.deadline = connection.front.deadlines.after(
+            connection.front.parameters.entity_body_timeout
+        )
+        self._replay = None
+        try:
+            if type(self._reader) is LengthReader:
+                pieces, used = self._reader.feed(data)
+                self.request_done = self._reader.done
+                for piece in pieces:
+                    self._send(piece)
+            else:
+                body, used = self._encode_body(data)
+                self._send(body)
+        except HttpError as error:
+            self._body_refused(error)
+            return len(data)
+        return used
+
+    def _encode_body(self, data: memoryview) -> tuple[bytes, int]:
+        """Body bytes as the upstream gets them. Raises HttpError for bad chunks."""
+        reader = self._reader
+        assert reader is not None
+        pieces, used = reader.feed(data)
+        body = encode_chunks(pieces) if self._head.chunked else b"".join(pieces)
+        if reader.done:
+            self.request_done = True
+            if self._head.chunked:
+                body += last_chunk(reader.trailers)
+        return body, used
+
+    def _body_refused(self, error: HttpError) -> None:
+        """The upstream must not take what it has for a complete request: its connection ends
+        before any last chunk. The client gets the reason if no response has begun."""
+        connection = self._connection
+        if self._response is None:
+            connection.refuse(error, self._request_line())
+        else:
+            self.log(error.status)
+            connection.abort()
+
+    def _send(self, data: bytes | bytearray | memoryview) -> None:
+        if self._outbox is not None:
+            self._outbox += data
+            return
+        if self._upstream is not None:
+            channel = self._upstream.channel
+            channel.send(data)
+            if channel.backlog and not self.request_done:
+                self._connection.engine.pause_reading()
+
+    def upstream_drained(self) -> None:
+        if not self.request_done:
+            self._connection.engine.resume_reading()
+
+    # -- the upstream connection -----------------------------------------------------------
+
+    def upstream_connected(self, connection: UpstreamConnection) -> None:
+        self._connecting = None
+        self._use(connection)
+        outbox, self._outbox = self._outbox, None
+        assert outbox is not None
+        self._send(outbox)
+        if not self.request_done and not connection.channel.backlog:
+            self._connection.engine.resume_reading()
+
+    def upstream_refused(self, reason: str, *, timed_out: bool) -> None:
+        self._connecting = None
+        target = self._connection.front.pool.target
+        log.error("upstream %s: %s", target, reason)
+        if timed_out:
+            self._gateway_error(504, f"The app at {target} did not answer: {reason}.")
+        else:
+            self._gateway_error(502, f"The app at {target} cannot be reached: {reason}.")
+
+    def _use(self, upstream: UpstreamConnection) -> None:
+        self._upstream = upstream
+        upstream.user = self
+
+    def upstream_closed(self, error: str | None) -> None:
+        """The upstream ended; whether that is an end or a cut depends on what was due."""
+        upstream, self._upstream = self._upstream, None
+        if self._response is None:
+            if upstream is not None and upstream.reused and self._replay and not self._partial:
+                replay, self._replay = self._replay, None
+                self._connect(replay)
+                return
+            target = self._connection.front.pool.target
+            what = error or "closed the connection"
+            log.error("upstream %s: %s before it answered", target, what)
+            self._gateway_error(502, f"The app at {target} {what} before it answered.")
+            return
+        reader = self._response_reader
+        try:
+            if error is not None or reader is None:
+                raise UpstreamError(error or "closed the connection")
+            reader.feed_eof()
+        except UpstreamError as problem:
+            self._cut_short(problem)
+            return
+        self._finish_response()
+
+    # -- response --------------------------------------------------------------------------
+
+    def upstream_received(self, end: int) -> None:
+        connection = self._connection
+        connection.deadline = connection.front.deadlines.after(
+            connection.front.parameters.upstream_response_timeout
+        )
+        try:
+            if self._response is None:
+                self._response_head(end)
+            else:
+                self._response_body(HEADROOM, HEADROOM, end)
+        except UpstreamError as problem:
+            if self._response is None:
+                target = connection.front.pool.target
+                log.error("upstream %s: %s", target, problem)
+                self._gateway_error(502, f"The app at {target} sent a bad answer: {problem}")
+            else:
+                self._cut_short(problem)
+
+    def _response_head(self, end: int) -> None:
+        """Looks for the head in what came; passes interim responses on; starts the body."""
+        connection = self._connection
+        front = connection.front
+        start = HEADROOM
+        while True:
+            raw, start = self._next_response_head(start, end)
+            if raw is None:
+                return
+            head = front.codec.parse_response(
+                raw,
+                self._head.method,
+                upgrade_asked=self._head.upgrade,
+                limits=front.limits,
+            )
+            if head.status == 101:
+                self._switch(head, start, end)
+                return
+            if head.status >= 200:
+                break
+            if self._head.version == b"1.1":
+                connection.write(
+                    build_client_response(
+                        head,
+                        client_version=b"1.1",
+                        keep_alive=True,
+                        framing=Framing.NONE,
+                        interim=True,
+                    )
+                )
+        framing, may_keep_alive = client_framing(head, self._head.version, self._head.method)
+        self._response = head
+        self._response_reader = front.codec.response_body(head, front.limits)
+        self._client_chunked = framing is Framing.CHUNKED
+        self._keep_alive = may_keep_alive and self._head.keep_alive and not front.stopping
+        text = build_client_response(
+            head,
+            client_version=self._head.version,
+            keep_alive=self._keep_alive,
+            framing=framing,
+        )
+        # Written in front of the body that came along, so that both are sealed as one.
+        if len(text) <= start:
+            VIEW[start - len(text) : start] = text
+            self._response_body(start - len(text), start, end)
+        else:
+            connection.write(text)
+            self._response_body(start, start, end)
+
+    def _next_response_head(self, start: int, end: int) -> tuple[bytes | None, int]:
+        """A complete head at ``start`` and where what follows it begins, or None."""
+        limit = self._connection.front.limits.max_response_head
+        if self._partial is None:
+            found = BUFFER.find(b"\r\n\r\n", start, end)
+            if found >= 0:
+                return bytes(VIEW[start : found + 4]), found + 4
+            if start < end:
+                self._partial = bytearray(VIEW[start:end])
+        else:
+            scan = max(0, len(self._partial) - 3)
+            self._partial += VIEW[start:end]
+            found = self._partial.find(b"\r\n\r\n", scan)
+            if found >= 0:
+                raw = bytes(self._partial[: found + 4])
+                start = end - (len(self._partial) - len(raw))
+                self._partial = None
+                return raw, start
+        if self._partial is not None and len(self._partial) > limit:
+            raise UpstreamError(f"its response head is longer than {limit} bytes.")
+        return None, end
+
+    def _response_body(self, front: int, start: int, end: int) -> None:
+        """Sends ``BUFFER[front:start]``, the head if it is new, and the body in ``[start:end]``."""
+        connection, reader = self._connection, self._response_reader
+        engine = connection.engine
+        if reader is None:
+            surplus, done = start < end, True
+            if start > front:
+                engine.write(VIEW[front:], start - front)
+        else:
+            pieces, used = reader.feed(VIEW[start:end])
+            surplus, done = start + used < end, reader.done
+            if type(reader) is LengthReader:
+                # Its one piece stands right behind the head, if there is one.
+                self._body_sent += used
+                if start - front + used:
+                    engine.write(VIEW[front:], start - front + used)
+            else:
+                self._write_pieces(bytes(VIEW[front:start]), pieces)
+        if done:
+            self._finish_response(surplus=surplus)
+        elif engine.congested and self._upstream is not None:
+            self._upstream.channel.stop_reading()
+
+    def _write_pieces(self, head: bytes, pieces: list[memoryview]) -> None:
+        self._body_sent += sum(map(len, pieces))
+        body = encode_chunks(pieces) if self._client_chunked else b"".join(pieces)
+        if head or body:
+            self._connection.write(head + body)
+
+    def client_writable(self) -> None:
+        if self._upstream is not None:
+            self._upstream.channel.start_reading()
+
+    def _finish_response(self, *, surplus: bool = False) -> None:
+        connection = self._connection
+        reader = self._response_reader
+        if self._client_chunked and reader is not None:
+            connection.write(last_chunk(reader.trailers))
+        response = self._response
+        assert response is not None
+        self.log(response.status)
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            if response.keep_alive and self.request_done and not surplus:
+                connection.front.pool.release(upstream, connection.front.deadlines.now)
+            else:
+                upstream.close()
+        connection.exchange_done(self._keep_alive and self.request_done)
+
+    def _switch(self, head: ResponseHead, start: int, end: int) -> None:
+        """101: the connection becomes a tunnel (RFC 9110 §7.8)."""
+        connection = self._connection
+        upstream, self._upstream = self._upstream, None
+        assert upstream is not None
+        connection.write(
+            build_client_response(
+                head, client_version=b"1.1", keep_alive=True, framing=Framing.NONE, interim=True
+            )
+        )
+        if start < end:
+            connection.write(bytes(VIEW[start:end]))
+        connection.become_tunnel(upstream, self._head)
+
+    # -- when it goes wrong ----------------------------------------------------------------
+
+    def expired(self) -> None:
+        """Nothing moved for as long as the limits allow."""
+        if self._response is not None:
+            self._cut_short(UpstreamError("stood still in the middle of the response"))
+        elif not self.request_done:
+            self._connection.refuse(
+                HttpError(408, "Timer_EntityBody", "The request body came too slowly."),
+                self._request_line(),
+            )
+        else:
+            target = self._connection.front.pool.target
+            log.error("upstream %s: no answer in time", target)
+            self._gateway_error(504, f"The app at {target} did not answer in time.")
+
+    def _gateway_error(self, status: int, detail: str) -> None:
+        connection = self._connection
+        keep_alive = self.request_done and self._head.keep_alive
+        page = error_response(
+            status,
+            detail=detail,
+            keep_alive=keep_alive,
+            head_only=self._head.method == b"HEAD",
+        )
+        self._body_sent = len(page)
+        self.log(status)
+        self._drop_upstream()
+        connection.write(page)
+        connection.exchange_done(keep_alive)
+
+    def _cut_short(self, problem: UpstreamError) -> None:
+        target = self._connection.front.pool.target
+        log.error(
+            "upstream %s: response cut short after %d bytes: %s", target, self._body_sent, problem
+        )
+        assert self._response is not None
+        self.log(self._response.status)
+        self._connection.abort()
+
+    def cancel(self) -> None:
+        """The client's connection is over: so is the upstream's, for its request is aborted."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+        self._drop_upstream()
+
+    def _drop_upstream(self) -> None:
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.close()
+
+    # -- the log ---------------------------------------------------------------------------
+
+    def _request_line(self) -> bytes:
+        return b"%b %b HTTP/%b" % (self._head.method, self._head.target, self._head.version)
+
+    def log(self, status: int) -> None:
+        connection = self._connection
+        referer = user_agent = b""
+        for name, _, value in self._head.fields:
+            if name == b"user-agent":
+                user_agent = value
+            elif name == b"referer":
+                referer = value
+        connection.front.access_log.write(
+            connection.peer,
+            self._request_line(),
+            status,
+            self._body_sent,
+            referer,
+            user_agent,
+            connection.session_text,
+        )

@@ -1,0 +1,268 @@
+"""The HTTP side of one client connection: heads in, one exchange at a time, then the next.
+
+    engine ──plaintext──> HttpConnection ──> Exchange ──> upstream
+                 <── write ──        <── response ──
+
+States are where the plaintext goes: to the current exchange (its body), to the tunnel that a
+request became, or into the search for the next head. No task runs per request; everything is
+called from the event loop's readiness callbacks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from fastpath.engines.contract import Engine, Session
+from proxy.accesslog import describe_session
+from proxy.frontend.deadlines import NEVER
+from proxy.frontend.exchange import Exchange
+from proxy.frontend.front import Front
+from proxy.frontend.tunnel import Tunnel
+from proxy.http.codec import find_head_end, skip_empty_lines
+from proxy.http.forward import ClientInfo
+from proxy.http.messages import HttpError, RequestHead
+from proxy.http.pages import error_response
+from proxy.upstream.connection import UpstreamConnection
+
+log = logging.getLogger("kssl")
+
+
+class HttpConnection:
+    """The engine's sink. ``done()`` is called once, when the connection is over or closing."""
+
+    __slots__ = (
+        "_buffer",
+        "_done",
+        "_exchange",
+        "_outstanding",
+        "_peer_closed",
+        "_tunnel",
+        "client",
+        "deadline",
+        "engine",
+        "front",
+        "over",
+        "peer",
+        "session",
+        "session_text",
+    )
+
+    def __init__(
+        self, front: Front, peer: tuple[str, int], session: Session, done: Callable[[], None]
+    ) -> None:
+        self.front = front
+        self.peer = peer[0].encode()
+        self.client = ClientInfo(
+            address=peer[0],
+            port=peer[1],
+            server_port=front.port,
+            own_fields=(
+                ("X-Kssl-Tls-Version", session.version),
+                ("X-Kssl-Cipher", session.cipher),
+                ("X-Kssl-Mode", front.mode),
+                ("X-Kssl-Engine", front.engine.name),
+            ),
+        )
+        self.session = session
+        self.session_text = describe_session(session, front.mode)
+        self.engine: Engine
+        self.over = False
+        self.deadline = NEVER
+        self._done = done
+        self._buffer = bytearray()  # the beginning of the next head, or pipelined requests
+        self._exchange: Exchange | None = None
+        self._tunnel: Tunnel | None = None
+        self._peer_closed = False
+        self._outstanding = -1
+
+    def start(self, engine: Engine, leftover: bytes) -> None:
+        self.engine = engine
+        self.deadline = self.front.deadlines.after(self.front.parameters.header_wait_timeout)
+        self.front.deadlines.add(self)
+        engine.start(leftover)
+
+    @property
+    def idle(self) -> bool:
+        """Between two requests, with nothing of the next one here."""
+        return self._exchange is None and self._tunnel is None and not self._buffer
+
+    # -- the engine's sink -----------------------------------------------------------------
+
+    def plaintext_received(self, data: memoryview) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            if self._tunnel is not None:
+                self._tunnel.client_received(data)
+            else:
+                self._read_head(data)
+            return
+        if not exchange.request_done:
+            used = exchange.request_body(data)
+            if self.over or used == len(data):
+                return
+            data = data[used:]
+        self._hold(data)
+
+    def peer_closed(self, clean: bool) -> None:
+        self._peer_closed = True
+        if self._tunnel is not None:
+            self._tunnel.client_closed()
+        elif self._exchange is None:
+            if self._buffer:
+                log.info("%s closed in the middle of a request head", self.client.address)
+            self.close()
+        elif not self._exchange.request_done:
+            self._exchange.log(499)
+            log.warning("%s closed in the middle of a request body", self.client.address)
+            self.abort()
+        # Otherwise a reply is in progress: a closed writing side is no reason to cut it.
+
+    def engine_failed(self, reason: str) -> None:
+        if self._exchange is not None:
+            self._exchange.log(499)
+        if self._exchange is not None or self._tunnel is not None:
+            log.warning("%s: connection lost: %s", self.client.address, reason)
+        else:
+            log.info("%s: connection lost: %s", self.client.address, reason)
+        self._end()
+
+    def writable(self) -> None:
+        if self._exchange is not None:
+            self._exchange.client_writable()
+        elif self._tunnel is not None:
+            self._tunnel.client_writable()
+
+    # -- heads -----------------------------------------------------------------------------
+
+    def _read_head(self, data: memoryview) -> None:
+        """``data`` follows what is in the buffer; together they begin with a head."""
+        front = self.front
+        limit = front.limits.max_request_bytes
+        if self._buffer:
+            self._buffer += data
+            data = memoryview(bytes(self._buffer))
+            self._buffer.clear()
+        else:
+            # The head must be here as a whole soon after its first byte, however it trickles.
+            self.deadline = front.deadlines.after(front.parameters.header_wait_timeout)
+        raw = bytes(data[: limit + 8])
+        try:
+            start = skip_empty_lines(raw)
+            if start:
+                data, raw = data[start:], raw[start:]
+            end = find_head_end(raw, 0, limit)
+            if end < 0:
+                self._buffer += data
+                return
+            head = front.codec.parse_request(raw[:end], front.limits)
+        except HttpError as error:
+            self.refuse(error, raw)
+            return
+        exchange = self._exchange = Exchange(self, head)
+        used = end + exchange.start(data[end:])
+        if used < len(data) and not self.over:
+            if self._tunnel is not None:
+                self._tunnel.client_received(data[used:])
+            elif self._exchange is exchange:
+                self._hold(data[used:])
+
+    def _hold(self, data: memoryview) -> None:
+        """Pipelined requests wait their turn here; no more of them than fit one head."""
+        self._buffer += data
+        if len(self._buffer) > self.front.limits.max_request_bytes:
+            self.engine.pause_reading()
+
+    # -- what exchanges ask for ------------------------------------------------------------
+
+    def exchange_done(self, keep_alive: bool) -> None:
+        """The response is complete, and so is the request if ``keep_alive``."""
+        self._exchange = None
+        if not keep_alive or self._peer_closed or self.front.stopping:
+            self.close()
+            return
+        front = self.front
+        if self._buffer:
+            # Behind the caller's back, so that its own work is finished first.
+            front.loop.call_soon(self._next_head)
+        else:
+            self.deadline = front.deadlines.after(front.parameters.idle_connection_timeout)
+
+    def _next_head(self) -> None:
+        if self.over or self._exchange is not None:
+            return
+        held = bytes(self._buffer)
+        self._buffer.clear()
+        self.engine.resume_reading()
+        self._read_head(memoryview(held))
+
+    def become_tunnel(self, upstream: UpstreamConnection, head: RequestHead) -> None:
+        self._exchange = None
+        self.deadline = NEVER
+        self._tunnel = Tunnel(self, upstream, head)
+        if self._buffer:
+            held = bytes(self._buffer)
+            self._buffer.clear()
+            self._tunnel.client_received(memoryview(held))
+
+    def write(self, data: bytes) -> None:
+        """For small things: interim responses, chunks, pages. Bodies go to the engine directly."""
+        self.engine.write(memoryview(bytearray(data + b"\0")), len(data))
+
+    def refuse(self, error: HttpError, raw: bytes) -> None:
+        """Answers a request that is not forwarded, and closes: what follows cannot be trusted."""
+        line = raw.partition(b"\r\n")[0] if raw else b""
+        page = error_response(
+            error.status, detail=error.detail, keep_alive=False, head_only=raw.startswith(b"HEAD ")
+        )
+        self.front.access_log.write(
+            self.peer, line, error.status, len(page), b"", b"", self.session_text
+        )
+        log.info("%s: %s", self.client.address, error)
+        self.write(page)
+        self.close()
+
+    # -- ending ----------------------------------------------------------------------------
+
+    def expired(self) -> None:
+        parameters = self.front.parameters
+        if self._tunnel is not None:
+            return
+        if self._exchange is not None:
+            if self.engine.backlog and self._peer_is_reading():
+                self.deadline = self.front.deadlines.after(parameters.entity_body_timeout)
+            else:
+                self._exchange.expired()
+        elif self._buffer:
+            raw = bytes(self._buffer)
+            self.refuse(HttpError(408, "Timer_HeaderWait", "The request head came too late."), raw)
+        else:
+            self.close()
+
+    def _peer_is_reading(self) -> bool:
+        """Whether the client has taken anything since this was asked last."""
+        before, self._outstanding = self._outstanding, self.engine.outstanding()
+        return before != self._outstanding
+
+    def close(self) -> None:
+        """Sends what is left and closes. What an exchange still holds is let go."""
+        if not self.over:
+            self._end()
+            self.engine.close()
+
+    def abort(self) -> None:
+        """Ends so that the client cannot take an incomplete response for a complete one."""
+        if not self.over:
+            self._end()
+            self.engine.abort()
+
+    def _end(self) -> None:
+        self.over = True
+        self.front.deadlines.discard(self)
+        if self._exchange is not None:
+            self._exchange.cancel()
+            self._exchange = None
+        if self._tunnel is not None:
+            self._tunnel.cancel()
+            self._tunnel = None
+        self._done()

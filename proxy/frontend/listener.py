@@ -1,0 +1,102 @@
+"""The listening socket: accepts, refuses above MaxConnections, survives running out of files."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+from asyncio import AbstractEventLoop
+
+from config.errors import ConfigError
+from config.target import Listen
+from proxy.frontend.client import ClientConnection
+from proxy.frontend.front import Front
+
+log = logging.getLogger("kssl")
+
+# Connections that wait in the kernel for accept; the kernel lowers it to net.core.somaxconn.
+_BACKLOG = 4096
+
+# Connections taken in one turn of the event loop, so that a flood leaves room for the others.
+_ACCEPTS_PER_TURN = 64
+
+# Seconds without accepting after the process ran out of file descriptors.
+_PAUSE = 0.2
+
+
+def open_listener(listen: Listen) -> socket.socket:
+    """Binds and listens. Raises ConfigError in words for people."""
+    try:
+        found = socket.getaddrinfo(
+            listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, _, _, _, address = found[0]
+        sock = socket.create_server(
+            address, family=family, backlog=_BACKLOG, dualstack_ipv6=address[0] == "::"
+        )
+    except OSError as error:
+        raise ConfigError(_explain(error, listen)) from None
+    sock.setblocking(False)
+    return sock
+
+
+def _explain(error: OSError, listen: Listen) -> str:
+    where = f"cannot listen on {listen.netloc}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where}: the port is in use; choose another with --listen"
+    if error.errno == errno.EACCES:
+        return f"{where}: ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{where}: this machine does not have that address"
+    return f"{where}: {error.strerror or error}"
+
+
+class Listener:
+    """Turns connections into `ClientConnection`s until closed."""
+
+    def __init__(self, loop: AbstractEventLoop, front: Front, sock: socket.socket) -> None:
+        self._loop = loop
+        self._front = front
+        self._sock = sock
+        self._refused = 0
+        loop.add_reader(sock.fileno(), self._accept)
+
+    def close(self) -> None:
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock.fileno())
+            self._sock.close()
+
+    def _accept(self) -> None:
+        maximum = self._front.parameters.max_connections
+        for _ in range(_ACCEPTS_PER_TURN):
+            try:
+                sock, address = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._exhausted(error)
+                return
+            if maximum and len(self._front.connections) >= maximum:
+                sock.close()
+                self._refused += 1
+                if self._refused == 1 or self._refused % 1000 == 0:
+                    log.warning(
+                        "MaxConnections (%d) reached; %d refused so far", maximum, self._refused
+                    )
+                continue
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            ClientConnection(self._front, sock, (address[0], address[1]))
+
+    def _exhausted(self, error: OSError) -> None:
+        """EMFILE and the like: the connection stays in the queue, so accepting at once again
+        would spin."""
+        log.error("cannot accept: %s; again in %.1f s", os.strerror(error.errno or 0), _PAUSE)
+        self._loop.remove_reader(self._sock.fileno())
+        self._loop.call_later(_PAUSE, self._accept_again)
+
+    def _accept_again(self) -> None:
+        if self._sock.fileno() >= 0:
+            self._loop.add_reader(self._sock.fileno(), self._accept)

@@ -1,0 +1,187 @@
+"""The service: workers, listener and upstream put together, from start to stop.
+
+Service.start → Supervisor (crypto worker) → Listener → ClientConnection …
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import resource
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from config.errors import ConfigError
+from config.parameters import Parameters
+from config.statedir import ensure_state_dir
+from config.target import Listen, Target
+from fastpath.engines.registry import choose_engine
+from fastpath.hardening import protect_memory
+from fastpath.worker.supervisor import Supervisor, WorkerRefused, WorkerSettings
+from proxy.accesslog import AccessLog
+from proxy.frontend.deadlines import Deadlines
+from proxy.frontend.front import Front
+from proxy.frontend.listener import Listener, open_listener
+from proxy.http.codec import get_codec
+from proxy.http.messages import Limits
+from proxy.upstream.pool import Pool
+
+log = logging.getLogger("kssl")
+
+# How long a stopping service lets requests in progress finish, in seconds.
+STOP_GRACE = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceOptions:
+    """What `kssl serve` was told."""
+
+    target: Target
+    listen: Listen
+    state_dir: Path
+    parameters: Parameters = field(default_factory=Parameters)
+    engine: str = "auto"  # of kernel mode
+    codec: str = "auto"
+    workers: int = 1
+    certificate: Path | None = None
+    key: Path | None = None
+    names: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
+    access_log: BinaryIO | None = None
+    ready_file: Path | None = None
+
+
+class Service:
+    """One running proxy."""
+
+    def __init__(self, options: ServiceOptions) -> None:
+        self.options = options
+        self.ca: str | None = None
+        self.warnings: list[str] = []
+        self._front: Front | None = None
+        self._listener: Listener | None = None
+        self._supervisors: list[Supervisor] = []
+
+    @property
+    def front(self) -> Front:
+        assert self._front is not None, "not started"
+        return self._front
+
+    @property
+    def url(self) -> str:
+        host = self.options.listen.host
+        shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::", "::1") else host  # noqa: S104
+        if ":" in shown:
+            shown = f"[{shown}]"
+        return f"https://{shown}" + ("" if self.front.port == 443 else f":{self.front.port}")
+
+    async def start(self) -> None:
+        """Raises ConfigError when something in the options cannot work."""
+        options, parameters = self.options, self.options.parameters
+        loop = asyncio.get_running_loop()
+        protect_memory()
+        _raise_file_limit()
+        ensure_state_dir(options.state_dir)
+        engine = choose_engine(options.engine, kernel_mode=bool(parameters.enable_kernel_ssl))
+        sock = open_listener(options.listen)
+        try:
+            await self._start_workers()
+            deadlines = Deadlines(loop, lambda now: self.front.pool.sweep(now))
+            self._front = Front(
+                loop=loop,
+                parameters=parameters,
+                engine=engine,
+                codec=get_codec(options.codec),
+                limits=Limits(
+                    max_field_length=parameters.max_field_length,
+                    max_request_bytes=parameters.max_request_bytes,
+                ),
+                pool=Pool(loop, options.target, parameters.upstream_connect_timeout),
+                supervisors=self._supervisors,
+                access_log=AccessLog(loop, options.access_log),
+                deadlines=deadlines,
+                port=sock.getsockname()[1],
+            )
+        except BaseException:
+            sock.close()
+            await self._stop_workers()
+            raise
+        self._listener = Listener(loop, self._front, sock)
+        if options.ready_file is not None:
+            _write_ready_file(options.ready_file, self.describe())
+
+    def describe(self) -> dict[str, Any]:
+        """The content of the ready file."""
+        return {
+            "url": self.url,
+            "ca": self.ca,
+            "pid": os.getpid(),
+            "worker_pids": [supervisor.pid for supervisor in self._supervisors],
+            "admin": None,
+            "mode": self.front.mode,
+            "engine": self.front.engine.name,
+        }
+
+    async def stop(self) -> None:
+        """Stops accepting, lets requests in progress finish (`STOP_GRACE`), ends the workers."""
+        if self._listener is not None:
+            self._listener.close()
+        if self._front is not None:
+            front = self._front
+            front.stopping = True
+            for connection in [c for c in front.connections if c.idle]:
+                connection.end()
+            await front.wait_until_empty(STOP_GRACE)
+            if front.connections:
+                log.warning("stopping with %d requests in progress", len(front.connections))
+            for connection in list(front.connections):
+                connection.end()
+            front.pool.close()
+            front.deadlines.stop()
+            front.access_log.flush()
+        await self._stop_workers()
+
+    async def _start_workers(self) -> None:
+        options = self.options
+        settings = WorkerSettings(
+            state_dir=str(options.state_dir),
+            certificate=_absolute(options.certificate),
+            key=_absolute(options.key),
+            names=options.names,
+        )
+        for _ in range(options.workers):
+            supervisor = Supervisor(settings)
+            try:
+                answer = await supervisor.start()
+            except WorkerRefused as error:
+                raise ConfigError(str(error)) from None
+            self._supervisors.append(supervisor)
+            self.ca = answer["ca"]
+            self.warnings = answer["warnings"]
+
+    async def _stop_workers(self) -> None:
+        await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))
+        self._supervisors.clear()
+
+
+def _absolute(path: Path | None) -> str | None:
+    return str(path.absolute()) if path is not None else None
+
+
+def _raise_file_limit() -> None:
+    """Each connection needs two descriptors, and the usual soft limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _write_ready_file(path: Path, content: dict[str, Any]) -> None:
+    """Whole or not at all: whoever waits for the file may read it as soon as it exists."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(content) + "\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise ConfigError(f"cannot write the ready file {path}: {error.strerror}") from None

@@ -1,0 +1,86 @@
+"""What a connection becomes after 101 Switching Protocols: bytes both ways, WebSocket mostly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.http.messages import RequestHead
+from proxy.upstream.connection import HEADROOM, VIEW, UpstreamConnection
+
+if TYPE_CHECKING:
+    from proxy.frontend.http_connection import HttpConnection
+
+
+class Tunnel:
+    """Copies between the engine and the upstream until both have ended, without a time limit."""
+
+    __slots__ = ("_client_done", "_connection", "_head", "_received", "_sent", "_upstream")
+
+    def __init__(
+        self, connection: HttpConnection, upstream: UpstreamConnection, head: RequestHead
+    ) -> None:
+        self._connection = connection
+        self._upstream: UpstreamConnection | None = upstream
+        self._head = head
+        self._sent = 0
+        self._client_done = False
+        upstream.user = self
+        upstream.channel.start_reading()
+        connection.engine.resume_reading()
+
+    # -- client → upstream -----------------------------------------------------------------
+
+    def client_received(self, data: memoryview) -> None:
+        if self._upstream is not None:
+            self._upstream.channel.send(data)
+            if self._upstream.channel.backlog:
+                self._connection.engine.pause_reading()
+
+    def upstream_drained(self) -> None:
+        if self._client_done:
+            if self._upstream is not None:
+                self._upstream.channel.shutdown_write()
+        else:
+            self._connection.engine.resume_reading()
+
+    def client_closed(self) -> None:
+        """The client will send nothing more; the app may still have something to say."""
+        self._client_done = True
+        if self._upstream is not None and not self._upstream.channel.backlog:
+            self._upstream.channel.shutdown_write()
+
+    # -- upstream → client -----------------------------------------------------------------
+
+    def upstream_received(self, end: int) -> None:
+        self._sent += end - HEADROOM
+        engine = self._connection.engine
+        engine.write(VIEW[HEADROOM:], end - HEADROOM)
+        if engine.congested and self._upstream is not None:
+            self._upstream.channel.stop_reading()
+
+    def client_writable(self) -> None:
+        if self._upstream is not None:
+            self._upstream.channel.start_reading()
+
+    def upstream_closed(self, error: str | None) -> None:
+        self._upstream = None
+        if error is None:
+            self._connection.close()
+        else:
+            self._connection.abort()
+
+    def cancel(self) -> None:
+        """The connection is over. Writes the log line, which tells the bytes sent."""
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.close()
+        connection = self._connection
+        connection.front.access_log.write(
+            connection.peer,
+            b"%b %b HTTP/%b" % (self._head.method, self._head.target, self._head.version),
+            101,
+            self._sent,
+            b"",
+            b"",
+            connection.session_text,
+        )

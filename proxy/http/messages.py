@@ -1,0 +1,123 @@
+"""What the rest of the front end sees of HTTP: heads, framing, limits and errors.
+
+Field values and names are bytes as received. Sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+Field = tuple[bytes, bytes, bytes]
+"""(lower-case name, name as received, value without optional white space)."""
+
+MAX_BODY = 2**63 - 1
+"""Largest body length in bytes: what a signed 64-bit counter holds in any upstream."""
+
+
+class HttpError(Exception):
+    """The client's fault: answer `status`, log `reason`, close the connection.
+
+    reason: a word of the HTTPERR log, such as "BadRequest", "Header" or "Hostname".
+    detail: one sentence for people. It never quotes more than a name from the request.
+    """
+
+    def __init__(self, status: int, reason: str, detail: str) -> None:
+        super().__init__(f"{status} {reason}: {detail}")
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+
+
+class UpstreamError(Exception):
+    """The upstream's fault: the client gets 502. `detail` is one sentence for people."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+ErrorFactory = Callable[[str, str], Exception]
+"""Makes the exception of the side that is read, from an HTTPERR reason and a detail."""
+
+
+def client_error(reason: str, detail: str) -> HttpError:
+    """The ErrorFactory for bytes that come from the client."""
+    return HttpError(400, reason, detail)
+
+
+def upstream_error(reason: str, detail: str) -> UpstreamError:
+    """The ErrorFactory for bytes that come from the upstream; it has no use for the reason."""
+    return UpstreamError(detail)
+
+
+@dataclass(slots=True)
+class Limits:
+    """Bytes, except `max_fields`. The first two are MaxFieldLength and MaxRequestBytes."""
+
+    max_field_length: int = 16384
+    """Name and value of one field together."""
+    max_request_bytes: int = 16384
+    """Request line and fields, up to and with the empty line."""
+    max_response_head: int = 65536
+    """The same for a response; applications send large cookies."""
+    max_fields: int = 200
+    """Field lines in one head; bounds the work per head, not its bytes."""
+    max_trailer_bytes: int = 16384
+    """The whole trailer section of one body."""
+
+
+class Framing(Enum):
+    """How the end of a body is known (RFC 9112 section 6.3)."""
+
+    NONE = auto()
+    """There is no body."""
+    LENGTH = auto()
+    """Content-Length says how many bytes."""
+    CHUNKED = auto()
+    """The chunked coding marks the end."""
+    CLOSE = auto()
+    """The end of the connection is the end of the body (responses only)."""
+
+
+@dataclass(slots=True)
+class RequestHead:
+    """A request that passed every rule. `fields` are as the client sent them, in order."""
+
+    method: bytes
+    target: bytes
+    """Origin-form, or `*` for OPTIONS; an absolute-form target was rewritten."""
+    version: bytes
+    """b"1.1" or b"1.0"."""
+    fields: list[Field]
+    host: bytes
+    """uri-host [ ":" port ] as received; b"" for HTTP/1.0 without Host."""
+    content_length: int | None
+    chunked: bool
+    keep_alive: bool
+    """The client may send another request on this connection."""
+    upgrade: bytes | None
+    """What the client may upgrade to, e.g. b"websocket"; None when it asked for nothing."""
+    expect_continue: bool
+    """The client waits for 100 (Continue) before it sends the body."""
+    connection_options: frozenset[bytes]
+    """Lower-case tokens of Connection."""
+
+
+@dataclass(slots=True)
+class ResponseHead:
+    """A response that passed every rule. `fields` are as the upstream sent them, in order."""
+
+    status: int
+    reason: bytes
+    version: bytes
+    fields: list[Field]
+    framing: Framing
+    content_length: int | None
+    """As declared; information only when `framing` is NONE (HEAD, 304)."""
+    keep_alive: bool
+    """The upstream connection may carry another request after this message."""
+    connection_options: frozenset[bytes]
+    upgrade: bytes | None
+    """What a 101 switches to; None for every other status."""

@@ -1,0 +1,150 @@
+"""Field names by what the proxy does with them, and a table that lower-cases the common ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+
+HOP_BY_HOP = frozenset(
+    {
+        # RFC 9110 section 7.6.1. Transfer-Encoding is rebuilt from the framing, Upgrade from
+        # the head. Proxy-Authenticate, Proxy-Authorization and Proxy-Authentication-Info are
+        # between a client and its own proxy; "Proxy" is no field of HTTP, but CGI turns it into
+        # HTTP_PROXY.
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy",
+    }
+)
+
+_SET_BY_PROXY = (
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-port",
+    b"x-forwarded-proto",
+    b"x-real-ip",
+    b"forwarded",
+)
+_SPEAKS_FOR_PROXY = (
+    # Nobody but a proxy has a reason to send these, and applications trust them.
+    b"x-forwarded-by",
+    b"x-forwarded-client-cert",
+    b"x-forwarded-prefix",
+    b"x-forwarded-scheme",
+    b"x-forwarded-server",
+    b"x-forwarded-ssl",
+    b"x-arr-clientcert",
+    b"x-original-forwarded-for",
+    b"client-cert",  # RFC 9440
+    b"client-cert-chain",
+)
+
+
+def spellings(name: bytes) -> set[bytes]:
+    """`name` with each of its hyphens also as an underscore.
+
+    CGI and WSGI turn both into the same variable, so a client could send the one to set the
+    other.
+    """
+    parts = name.split(b"-")
+    return {
+        b"".join(piece for pair in zip(parts, (*seps, b""), strict=True) for piece in pair)
+        for seps in product((b"-", b"_"), repeat=len(parts) - 1)
+    }
+
+
+FORGED = frozenset().union(*(spellings(name) for name in _SET_BY_PROXY + _SPEAKS_FOR_PROXY))
+"""Names that a client may not speak with; dropped from a request, whatever the value."""
+
+
+def is_forged(low: bytes) -> bool:
+    """Whether a lower-case name would be taken for a field of the proxy's own."""
+    return low in FORGED or low.replace(b"_", b"-").startswith((b"x-forwarded-", b"x-kssl-"))
+
+
+_FRAMING_AND_ROUTING = frozenset(
+    {b"content-length", b"transfer-encoding", b"host", b"trailer", b"expect", b"via"}
+)
+
+NOT_NOMINABLE = _FRAMING_AND_ROUTING
+"""Fields that Connection may not turn into hop-by-hop ones: to strip them would change the
+message's framing or route (RFC 9110 section 7.6.1)."""
+
+NOT_IN_TRAILERS = (
+    _FRAMING_AND_ROUTING
+    | HOP_BY_HOP
+    | {
+        # RFC 9110 section 6.5.1: framing, routing, request modifiers, authentication, response
+        # control, and how to process the content.
+        b"authorization",
+        b"www-authenticate",
+        b"cookie",
+        b"set-cookie",
+        b"age",
+        b"cache-control",
+        b"date",
+        b"expires",
+        b"location",
+        b"retry-after",
+        b"vary",
+        b"warning",
+        b"max-forwards",
+        b"pragma",
+        b"range",
+        b"if-match",
+        b"if-none-match",
+        b"if-modified-since",
+        b"if-unmodified-since",
+        b"if-range",
+    }
+)
+
+
+def forbidden_in_trailer(low: bytes) -> bool:
+    """Whether a lower-case name may not be a trailer field (RFC 9110 section 6.5.1)."""
+    hyphened = low.replace(b"_", b"-")
+    return hyphened in NOT_IN_TRAILERS or hyphened.startswith(b"content-") or is_forged(hyphened)
+
+
+_COMMON = (
+    b"accept accept-charset accept-encoding accept-language accept-ranges "
+    b"access-control-allow-credentials access-control-allow-headers access-control-allow-methods "
+    b"access-control-allow-origin access-control-expose-headers access-control-max-age "
+    b"access-control-request-headers access-control-request-method age allow alt-svc "
+    b"authorization cache-control connection content-disposition content-encoding "
+    b"content-language content-length content-location content-range content-security-policy "
+    b"content-type cookie cross-origin-opener-policy cross-origin-resource-policy date dnt etag "
+    b"expect expires from host if-match if-modified-since if-none-match if-range "
+    b"if-unmodified-since keep-alive last-modified link location origin permissions-policy "
+    b"pragma priority range referer referrer-policy retry-after sec-ch-ua sec-ch-ua-mobile "
+    b"sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user "
+    b"sec-websocket-accept sec-websocket-extensions sec-websocket-key sec-websocket-protocol "
+    b"sec-websocket-version server server-timing set-cookie strict-transport-security te "
+    b"traceparent tracestate transfer-encoding upgrade upgrade-insecure-requests user-agent vary "
+    b"via www-authenticate x-content-type-options x-csrf-token x-frame-options x-powered-by "
+    b"x-request-id x-requested-with x-xss-protection"
+).split()
+
+
+def lower_case_table(without: Iterable[bytes]) -> dict[bytes, bytes]:
+    """Common spellings → lower-case name, for names that have no rule (`without`).
+
+    A fixed table, not a cache: clients choose the names, so a cache would grow as they like.
+    """
+    plain = set(_COMMON) - set(without)
+    table = {name: name for name in plain}
+    table.update({name.title(): name for name in plain})
+    table.update({b"ETag": b"etag", b"DNT": b"dnt"})
+    return table
+
+
+END_TO_END = frozenset(_COMMON) - HOP_BY_HOP - _FRAMING_AND_ROUTING
+"""Common names that pass through untouched: the fast path of forward.py."""

@@ -1,0 +1,52 @@
+"""Rules that requests and responses have in common. Each raises what `error` makes."""
+
+from __future__ import annotations
+
+from proxy.http import grammar
+from proxy.http.messages import MAX_BODY, ErrorFactory, Field, Limits
+
+COMMON_OPTIONS = {
+    spelling: frozenset(option.strip().lower() for option in spelling.split(b","))
+    for spelling in (
+        b"keep-alive",
+        b"Keep-Alive",
+        b"close",
+        b"Close",
+        b"upgrade",
+        b"Upgrade",
+        b"keep-alive, Upgrade",
+    )
+}
+"""Common values of Connection → options. Nothing here nominates a field that matters."""
+
+
+def check_fields(fields: list[Field], limits: Limits, error: ErrorFactory) -> None:
+    """Number and size of fields."""
+    if len(fields) > limits.max_fields:
+        raise error("Header", f"There are more than {limits.max_fields} fields.")
+    for _, name, value in fields:
+        if len(name) + len(value) > limits.max_field_length:
+            raise error("FieldLength", f"A field is longer than {limits.max_field_length} bytes.")
+
+
+def connection_options(value: bytes, error: ErrorFactory) -> frozenset[bytes]:
+    """Connection = #connection-option (RFC 9110 section 7.6.1), in lower case.
+
+    Empty elements are tolerated, as section 5.6.1.2 asks of a recipient.
+    """
+    options = {item.strip(b" \t").lower() for item in value.split(b",")}
+    options.discard(b"")
+    for option in options:
+        if grammar.token(option) is None:
+            raise error("Header", "Connection is not a list of tokens.")
+    return frozenset(options)
+
+
+def content_length(value: bytes, error: ErrorFactory) -> int:
+    """Content-Length = 1*DIGIT (RFC 9110 section 8.6), at most 2^63-1. No list, no sign."""
+    # isdigit of bytes knows ASCII digits only; 19 digits hold 2^63-1.
+    if value.isdigit() and len(value) <= 19:
+        length = int(value)
+        if length <= MAX_BODY:
+            return length
+    raise error("Number", "Content-Length is not one number that fits in 63 bits.")

@@ -1,0 +1,94 @@
+"""Starts `kssl serve` as a process of its own and waits until it accepts: for demonstrations,
+benchmarks and tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyProcess:
+    """A running proxy. ``port`` is the listener's."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    port: int
+    ca: str | None
+    pid: int
+    worker_pids: list[int]
+
+    @property
+    def pids(self) -> list[int]:
+        """All processes of the proxy, as started; a restarted worker has a new one."""
+        return [self.pid, *self.worker_pids]
+
+
+class ProxyStartError(RuntimeError):
+    """The proxy ended before it was ready; str() has what it said."""
+
+
+@contextlib.contextmanager
+def spawn_proxy(
+    target: str,
+    *arguments: str,
+    state_dir: Path,
+    listen: str = "127.0.0.1:0",
+    stderr: int | IO[bytes] | None = None,
+    access_log: bool = False,
+) -> Iterator[ProxyProcess]:
+    """``kssl serve TARGET …`` until the block ends. Raises ProxyStartError."""
+    with tempfile.TemporaryDirectory(prefix="kssl-") as folder:
+        ready = Path(folder) / "ready.json"
+        command = [
+            sys.executable, "-m", "proxy", "serve", target, "--listen", listen,
+            "--state-dir", str(state_dir), "--ready-file", str(ready), *arguments,
+        ]  # fmt: skip
+        if not access_log:
+            command.append("--no-access-log")
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=stderr)
+        try:
+            yield _wait_until_ready(process, ready)
+        finally:
+            _stop(process)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], ready: Path) -> ProxyProcess:
+    deadline = time.monotonic() + _START_SECONDS
+    while not ready.exists():
+        if process.poll() is not None:
+            raise ProxyStartError(f"kssl serve ended with exit code {process.returncode}")
+        if time.monotonic() > deadline:
+            raise ProxyStartError(f"kssl serve was not ready after {_START_SECONDS:.0f} s")
+        time.sleep(0.01)
+    told = json.loads(ready.read_text())
+    return ProxyProcess(
+        process=process,
+        url=told["url"],
+        port=int(told["url"].rpartition(":")[2]),
+        ca=told["ca"],
+        pid=told["pid"],
+        worker_pids=told["worker_pids"],
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

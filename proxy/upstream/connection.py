@@ -1,0 +1,86 @@
+"""One connection to the upstream app."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fastpath.channel import Channel, describe
+
+# Reads from the upstream go into one buffer for the whole process, behind room in which the
+# response head for the client can be written just in front of the body that came with it.
+HEADROOM = 4096
+
+# One batch of body, in bytes: eight full TLS records.
+RECEIVE_SIZE = 128 * 1024
+
+# The last byte is spare: sealing needs one behind the data.
+BUFFER = bytearray(HEADROOM + RECEIVE_SIZE + 1)
+VIEW = memoryview(BUFFER)
+_RECEIVE = VIEW[HEADROOM:-1]
+
+
+class UpstreamUser(Protocol):
+    """The exchange or tunnel that uses the connection now."""
+
+    def upstream_received(self, end: int) -> None:
+        """``BUFFER[HEADROOM:end]`` is new; valid only during the call."""
+
+    def upstream_closed(self, error: str | None) -> None:
+        """FIN (None) or a failure. The connection is closed."""
+
+    def upstream_drained(self) -> None:
+        """All that was sent is on its way."""
+
+
+class UpstreamConnection:
+    """A `Channel` to the upstream, and who uses it. Reading is on unless paused."""
+
+    __slots__ = ("_forget", "channel", "idle_since", "reused", "user")
+
+    def __init__(self, channel: Channel, forget: IdleForgetter) -> None:
+        self.channel = channel
+        self.user: UpstreamUser | None = None
+        self.reused = False  # it has served an exchange before
+        self.idle_since = 0.0
+        self._forget = forget
+        channel.rebind(self._readable, self._drained, self._broken)
+        channel.start_reading()
+
+    def close(self) -> None:
+        self.user = None
+        self.channel.close()
+
+    def _readable(self) -> None:
+        try:
+            received = self.channel.recv_into(_RECEIVE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._ended(describe(error))
+            return
+        if received and self.user is not None:
+            self.user.upstream_received(HEADROOM + received)
+        else:
+            # Its end; or, while idle, bytes that nobody asked for: not to be trusted again.
+            self._ended(None)
+
+    def _drained(self) -> None:
+        if self.user is not None:
+            self.user.upstream_drained()
+
+    def _broken(self, error: OSError) -> None:
+        """Sending failed. The upstream may have answered before it closed, so reading goes on;
+        it ends by itself."""
+        self.channel.start_reading()
+
+    def _ended(self, error: str | None) -> None:
+        user, self.user = self.user, None
+        self.channel.close()
+        if user is not None:
+            user.upstream_closed(error)
+        else:
+            self._forget(self)
+
+
+class IdleForgetter(Protocol):
+    def __call__(self, connection: UpstreamConnection, /) -> None: ...

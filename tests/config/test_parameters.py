@@ -1,0 +1,138 @@
+"""config.parameters: the table, its bounds, and assignments."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from config.errors import ConfigError
+from config.parameters import (
+    PARAMETERS,
+    Parameter,
+    Parameters,
+    find_parameter,
+    parse_assignments,
+    parse_value,
+)
+
+each_row = pytest.mark.parametrize("row", PARAMETERS, ids=lambda row: row.name)
+
+# The contract with users and with Windows: default, minimum, maximum.
+EXPECTED = {
+    "EnableKernelSSL": (1, 0, 1),
+    "EnableSslCloseNotify": (1, 0, 1),
+    "MaxFieldLength": (16384, 64, 65534),
+    "MaxRequestBytes": (16384, 256, 16777216),
+    "MaxConnections": (0, 1024, 2031616),
+    "IdleConnectionTimeout": (120, 1, 65535),
+    "HeaderWaitTimeout": (30, 1, 65535),
+    "EntityBodyTimeout": (120, 1, 65535),
+    "UpstreamConnectTimeout": (10, 1, 65535),
+    "UpstreamResponseTimeout": (120, 1, 65535),
+    "DisableServerHeader": (0, 0, 2),
+}
+
+
+def test_the_table_is_the_contract() -> None:
+    assert {row.name: (row.default, row.minimum, row.maximum) for row in PARAMETERS} == EXPECTED
+
+
+def test_every_row_has_an_attribute_and_nothing_else_has() -> None:
+    attributes = [field.name for field in dataclasses.fields(Parameters)]
+    assert attributes == [row.attribute for row in PARAMETERS]
+    assert "enable_kernel_ssl" in attributes
+    assert "enable_ssl_close_notify" in attributes
+
+
+@each_row
+def test_default_is_allowed_and_used(row: Parameter) -> None:
+    assert row.allows(row.default)
+    assert row.windows_default is None or row.allows(row.windows_default)
+    assert getattr(Parameters(), row.attribute) == row.default == Parameters().by_name[row.name]
+    assert row.meaning
+
+
+@each_row
+def test_bounds(row: Parameter) -> None:
+    # MaxFieldLength is capped by MaxRequestBytes, so give it room.
+    room = [] if row.name == "MaxRequestBytes" else ["MaxRequestBytes=16777216"]
+    for value in (row.minimum, row.maximum):
+        for text in (str(value), hex(value), f" {value} "):
+            parameters = parse_assignments([*room, f"{row.name}={text}"])
+            assert getattr(parameters, row.attribute) == value
+    for value in (row.minimum - 1, row.maximum + 1, 2**32, 10**30):
+        if row.allows(value):
+            continue  # MaxConnections' 0 is tested below
+        with pytest.raises(ConfigError) as caught:
+            parse_assignments([f"{row.name}={value}"])
+        assert row.name in str(caught.value)
+        assert row.range_text in str(caught.value)
+        assert str(row.maximum) in str(caught.value)
+
+
+def test_parameters_made_directly_are_checked_too() -> None:
+    with pytest.raises(ConfigError, match=r"HeaderWaitTimeout=0: must be 1-65535 seconds"):
+        Parameters(header_wait_timeout=0)
+
+
+@pytest.mark.parametrize("text", ["0", "0x0", "unlimited", "Unlimited"])
+def test_max_connections_has_a_zero_that_means_unlimited(text: str) -> None:
+    assert parse_assignments([f"MaxConnections={text}"]).max_connections == 0
+    with pytest.raises(ConfigError, match=r"0 \(unlimited\) or 1024-2031616 connections"):
+        parse_assignments(["MaxConnections=1023"])
+    with pytest.raises(ConfigError, match="not a number"):
+        parse_assignments(["HeaderWaitTimeout=unlimited"])
+
+
+def test_names_are_case_insensitive_and_the_last_one_counts() -> None:
+    parameters = parse_assignments(["enablekernelssl=1", "ENABLEKERNELSSL = 0x0"])
+    assert parameters.enable_kernel_ssl == 0
+    assert find_parameter("maxFIELDlength").name == "MaxFieldLength"
+
+
+def test_no_assignments_give_the_defaults() -> None:
+    assert parse_assignments([]) == Parameters()
+
+
+@pytest.mark.parametrize(
+    ("name", "suggested"),
+    [
+        ("EnableKernalSSL", "EnableKernelSSL"),
+        ("MaxConnection", "MaxConnections"),
+        ("headerwait", "HeaderWaitTimeout"),
+    ],
+)
+def test_unknown_name_suggests_close_ones(name: str, suggested: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}.*did you mean .*{suggested}"):
+        parse_assignments([f"{name}=1"])
+
+
+def test_hopeless_name_lists_all() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_assignments(["zzz=1"])
+    assert all(row.name in str(caught.value) for row in PARAMETERS)
+
+
+@pytest.mark.parametrize("text", ["EnableKernelSSL", "", "=1", " = 1"])
+def test_not_an_assignment(text: str) -> None:
+    with pytest.raises(ConfigError, match="NAME=VALUE"):
+        parse_assignments([text])
+
+
+@pytest.mark.parametrize("text", ["", "on", "1_0", "+1", "0o1", "0x", "1.0", "٣", "1=1", "\n1\n1"])
+def test_not_a_number(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"EnableKernelSSL=.*: not a number"):
+        parse_value(find_parameter("EnableKernelSSL"), text)
+
+
+def test_field_limit_is_lowered_to_the_request_limit() -> None:
+    parameters = parse_assignments(["MaxRequestBytes=1000"])
+    assert parameters.max_field_length == 1000
+    assert parameters.by_name["MaxFieldLength"] == 1000
+    assert parse_assignments(["MaxFieldLength=64"]).max_field_length == 64
+
+
+def test_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Parameters().enable_kernel_ssl = 0  # type: ignore[misc]
