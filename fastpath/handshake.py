@@ -16,7 +16,7 @@ from typing import Protocol
 from fastpath.channel import Channel, describe
 from fastpath.closing import GracefulClose
 from fastpath.engines.contract import Session
-from fastpath.worker.frames import FrameType, unpack_established
+from fastpath.worker.frames import MAX_PAYLOAD, FrameType, unpack_established
 from fastpath.worker.link import WorkerLink
 from fastpath.worker.supervisor import Supervisor
 
@@ -24,6 +24,8 @@ _BUFFER = memoryview(bytearray(65536))
 
 # What a client may send ahead while the worker is busy with its last message, in bytes.
 _MAX_AHEAD = 64 * 1024
+
+_CLOSED = "client closed during the handshake"
 
 
 class HandshakeOwner(Protocol):
@@ -59,7 +61,8 @@ class Handshake:
         self._link: WorkerLink | None = None
         self._identifier = 0
         self._ahead = bytearray(first_bytes)
-        self._sent = b""  # what the worker has, as long as it could be put to another one
+        self._sent = bytearray()  # what the worker has, as long as another could go on with it
+        self._replayed = False
         self._answered = False  # a flight went to the client: only this worker can go on
         self._waiting = False  # for the worker's answer
         self._over = False
@@ -94,16 +97,20 @@ class Handshake:
             self._sent += data
         self._waiting = True
         self._link.send(kind, self._identifier, prefix, data)
-        self._channel.start_reading()
+        if not self._peer_done:
+            self._channel.start_reading()
 
     def frame_received(self, kind: int, payload: memoryview) -> None:
         self._waiting = False
         if kind == FrameType.HANDSHAKE:
             if len(payload):
-                self._answered, self._sent = True, b""
+                self._answered = True
+                self._sent.clear()
                 self._channel.send(payload)
             if self._ahead:
                 self._submit(FrameType.HANDSHAKE)
+            elif self._peer_done:
+                self._fail(_CLOSED)
         elif kind == FrameType.ESTABLISHED:
             self._established(payload)
         else:
@@ -116,10 +123,13 @@ class Handshake:
             return
         self._link = None
         self._waiting = False
-        if self._answered:
+        # Once only: what kills a worker must not go on to kill the next one, and the next.
+        if self._answered or self._replayed or len(self._sent) + len(self._ahead) >= MAX_PAYLOAD:
             self._fail("crypto worker died in the middle of the handshake")
         else:
-            self._ahead[:0], self._sent = self._sent, b""
+            self._replayed = True
+            self._ahead[:0] = self._sent
+            self._sent.clear()
             self._begin()
 
     def _established(self, payload: memoryview) -> None:
@@ -149,8 +159,10 @@ class Handshake:
             return
         if not received:
             self._peer_done = True
-            self._fail("client closed during the handshake")
-            return
+            self._channel.stop_reading()
+            if not self._waiting:
+                self._fail(_CLOSED)
+            return  # else what the worker has may be the end of the handshake, and a request
         self._ahead += _BUFFER[:received]
         if self._link is not None and not self._waiting:
             self._submit(FrameType.HANDSHAKE)

@@ -54,7 +54,7 @@ class AeadEngine(ChannelEngine):
             batch = self._layer.pending + leftover[position : position + RECEIVE_SIZE]
             _RECORDS[: len(batch)] = batch
             self._open(len(batch))
-            if self._closing:
+            if self._closing or self._peer_ended:
                 return
 
     def write(self, data: memoryview, length: int) -> None:
@@ -72,8 +72,7 @@ class AeadEngine(ChannelEngine):
     def _spent(self) -> None:
         """A TLS 1.2 key reached its limit, and there is no KeyUpdate to go on with."""
         if not self._closing:
-            self._close_gracefully()
-            self._sink.engine_failed(str(self._layer.error))
+            self._fail_with_alert(str(self._layer.error))
 
     def close(self) -> None:
         if self._closing:
@@ -87,6 +86,7 @@ class AeadEngine(ChannelEngine):
         if self._closing:
             return
         if alert is not None:
+            self._failed = True
             self._layer.send_alert(alert)
             self._send_outgoing()
         self._abort_channel()
@@ -120,8 +120,7 @@ class AeadEngine(ChannelEngine):
             if self._closing:
                 return
         if layer.error is not None:
-            self._close_gracefully()
-            self._sink.engine_failed(str(layer.error))
+            self._fail_with_alert(str(layer.error))
         elif layer.peer_closed:
             self._peer_finished(clean=True)
 

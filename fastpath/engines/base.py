@@ -17,9 +17,11 @@ class ChannelEngine:
         "_clean",
         "_close_notify",
         "_closing",
+        "_failed",
         "_identifier",
         "_link",
         "_loop",
+        "_peer_ended",
         "_sink",
     )
 
@@ -35,22 +37,26 @@ class ChannelEngine:
         self._sink = sink
         self._closing = False
         self._clean = False  # the peer's close_notify was seen
+        self._peer_ended = False  # by close_notify or FIN: nothing more is read
+        self._failed = False  # a fatal alert was sent or received
 
     @classmethod
     def unavailable(cls) -> str | None:
         return None
 
     def pause_reading(self) -> None:
-        self._channel.stop_reading()
+        if not self._closing:  # from then on the channel reads for `GracefulClose`
+            self._channel.stop_reading()
 
     def resume_reading(self) -> None:
-        if not self._closing:
+        if not self._closing and not self._peer_ended:
             self._channel.start_reading()
 
     # -- ending ----------------------------------------------------------------------------
 
     def _peer_finished(self, clean: bool) -> None:
         """Close_notify or FIN: nothing more is read."""
+        self._peer_ended = True
         self._clean = clean
         self._channel.stop_reading()
         self._sink.peer_closed(clean)
@@ -67,6 +73,12 @@ class ChannelEngine:
         self._finish()
         self._sink.engine_failed(reason)
 
+    def _fail_with_alert(self, reason: str) -> None:
+        """The records ended by an error. Its alert, if any, is on its way and gets its time."""
+        self._failed = True
+        self._close_gracefully()
+        self._sink.engine_failed(reason)
+
     def _close_gracefully(self) -> None:
         self._closing = True
         GracefulClose(self._loop, self._channel, self._finish, peer_done=self._clean)
@@ -78,4 +90,6 @@ class ChannelEngine:
 
     def _finish(self) -> None:
         self._channel.close()
-        self._link.end(self._identifier, resumable=self._clean or not self._close_notify)
+        # RFC 5246 §7.2.2, RFC 9846 §6.2: after a fatal alert the session is forgotten.
+        resumable = not self._failed and (self._clean or not self._close_notify)
+        self._link.end(self._identifier, resumable=resumable)

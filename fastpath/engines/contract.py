@@ -15,7 +15,7 @@ What an engine promises:
 3. ``congested`` asks the sink to stop writing; ``Sink.writable`` is called when it is over. An
    engine takes whatever it is given all the same, so the sink's one batch more is never lost,
    and memory stays bounded because the sink then waits.
-4. While reading is paused at most one batch more (`RECEIVE_SIZE`) may still arrive.
+4. While reading is paused, only what was read before may still arrive, `MAX_AFTER_PAUSE` at most.
 5. FIN without close_notify is told apart: ``peer_closed(clean=False)``.
 6. A protocol violation ends the connection with the alert that the RFC names, sent before FIN.
 """
@@ -33,6 +33,10 @@ from fastpath.worker.link import WorkerLink
 # One batch of records from the peer, in bytes: eight full records. Larger batches save system
 # calls but leave the second-level cache.
 RECEIVE_SIZE = 128 * 1024
+
+# Plaintext that may still arrive after `Engine.pause_reading`, in bytes. In user mode the worker
+# has up to two batches, and one more that was read just below that limit.
+MAX_AFTER_PAUSE = 3 * RECEIVE_SIZE
 
 
 class Sink(Protocol):

@@ -31,8 +31,8 @@ _MAX_UNSEALED = 2 * RECEIVE_SIZE
 class WorkerEngine(ChannelEngine):
     """See `contract.Engine`."""
 
-    __slots__ = ("_paused", "_peer_fin", "_unopened", "_unopened_sizes", "_unsealed",
-                 "_unsealed_sizes", "_when_finished")  # fmt: skip
+    __slots__ = ("_paused", "_unopened", "_unopened_sizes", "_unsealed", "_unsealed_sizes",
+                 "_when_finished")  # fmt: skip
 
     name: ClassVar[str] = "worker"
     kernel_mode: ClassVar[bool] = False
@@ -44,7 +44,6 @@ class WorkerEngine(ChannelEngine):
         self._unsealed = 0  # bytes of plaintext at the worker
         self._unsealed_sizes: deque[int] = deque()
         self._paused = False
-        self._peer_fin = False
         self._when_finished: Callable[[], None] | None = None
         handover.channel.rebind(self._readable, self._writable, self._channel_broken)
         handover.link.rebind(handover.identifier, self)
@@ -62,8 +61,8 @@ class WorkerEngine(ChannelEngine):
 
     def start(self, leftover: bytes) -> None:
         self._channel.start_reading()
-        if leftover:
-            self._open(memoryview(leftover))
+        for position in range(0, len(leftover), RECEIVE_SIZE):
+            self._open(memoryview(leftover)[position : position + RECEIVE_SIZE])
 
     def write(self, data: memoryview, length: int) -> None:
         if self._closing:
@@ -78,18 +77,19 @@ class WorkerEngine(ChannelEngine):
 
     def pause_reading(self) -> None:
         self._paused = True
-        self._channel.stop_reading()
+        super().pause_reading()
 
     def resume_reading(self) -> None:
         self._paused = False
-        if not self._closing and not self._peer_fin and self._unopened < _MAX_UNOPENED:
-            self._channel.start_reading()
+        if self._unopened < _MAX_UNOPENED:
+            super().resume_reading()
 
     def close(self) -> None:
         self._end(self._close_gracefully, Alert.CLOSE_NOTIFY if self._close_notify else NO_ALERT)
 
     def abort(self, alert: Alert | None = None) -> None:
         if alert is not None:
+            self._failed = True
             self._end(self._abort_channel, alert)
         elif not self._closing:
             self._abort_channel()
@@ -101,7 +101,7 @@ class WorkerEngine(ChannelEngine):
         self._closing = True
         self._channel.stop_reading()
         if self._link.lost:
-            self._finish()
+            self._abort_channel()
         else:
             self._when_finished = then
             self._link.send(FrameType.FINISH, self._identifier, bytes([alert]))
@@ -119,10 +119,11 @@ class WorkerEngine(ChannelEngine):
         if received:
             self._open(_RECORDS[:received])
             return
+        # The worker's answer to an empty OPEN comes behind all that it has to tell about the
+        # records in front of the FIN, a close_notify among them.
+        self._peer_ended = True
         self._channel.stop_reading()
-        self._peer_fin = True
-        if not self._unopened:
-            self._peer_finished(clean=False)
+        self._open(_RECORDS[:0])
 
     def _open(self, records: memoryview) -> None:
         self._link.send(FrameType.OPEN, self._identifier, records)
@@ -140,7 +141,8 @@ class WorkerEngine(ChannelEngine):
     def frame_received(self, kind: int, payload: memoryview) -> None:
         if kind == FrameType.SEALED:
             self._unsealed -= self._unsealed_sizes.popleft()
-            self._channel.send(payload)
+            if len(payload):  # none when the records ended before
+                self._channel.send(payload)
             if not self._channel.backlog:
                 self._writable()
         elif kind == FrameType.OPENED:
@@ -155,12 +157,9 @@ class WorkerEngine(ChannelEngine):
         elif self._closing:
             return
         elif kind == FrameType.PEER_CLOSED:
-            self._peer_fin = True
             self._peer_finished(clean=True)
         elif kind == FrameType.BROKEN:
-            reason = bytes(payload).decode()
-            self._close_gracefully()
-            self._sink.engine_failed(reason)
+            self._fail_with_alert(bytes(payload).decode())
 
     def _opened(self, payload: memoryview) -> None:
         self._unopened -= self._unopened_sizes.popleft()
@@ -168,25 +167,16 @@ class WorkerEngine(ChannelEngine):
             self._sink.plaintext_received(payload)
         if self._closing:
             return
-        if not self._peer_fin:
+        if not self._peer_ended:
             if not self._paused and self._unopened < _MAX_UNOPENED:
                 self._channel.start_reading()
-        elif not self._unopened and not self._clean:
-            self._finish_reading()
-
-    def _finish_reading(self) -> None:
-        """FIN came; whether a close_notify was in front of it is told by the frame that follows
-        the last OPENED in the same batch, so ask again behind that batch."""
-        self._loop.call_soon(self._after_last_opened)
-
-    def _after_last_opened(self) -> None:
-        if not self._closing and not self._clean:
-            self._peer_finished(clean=False)
+        elif not self._unopened_sizes and not self._clean:
+            self._peer_finished(clean=False)  # that was the answer to the FIN's empty OPEN
 
     def worker_lost(self) -> None:
         """The keys died with the worker: the connection cannot go on."""
-        if self._closing:
-            self._finish()
-        else:
+        if self._when_finished is not None:
+            self._abort_channel()  # what it had not sealed yet is lost; FIN would hide that
+        elif not self._closing:
             self._abort_channel()
             self._sink.engine_failed("crypto worker died; its connections in user mode are lost")

@@ -109,11 +109,19 @@ class WorkerLink:
         self._have += received
         done = 0
         receivers = self._receivers
-        for kind, identifier, start, end in parse(buffer, self._have):
-            receiver = receivers.get(identifier)
-            if receiver is not None:
-                receiver.frame_received(kind, buffer[start:end])
-            done = end
+        try:
+            for kind, identifier, start, end in parse(buffer, self._have):
+                receiver = receivers.get(identifier)
+                if receiver is not None:
+                    try:
+                        receiver.frame_received(kind, buffer[start:end])
+                    except Exception:  # one connection's bug must not stop the others' frames
+                        log.exception("internal error in connection %d", identifier)
+                done = end
+        except ValueError as error:
+            log.error("nonsense from the crypto worker: %s", error)
+            self._broken(None)
+            return
         if done:
             buffer[: self._have - done] = bytes(buffer[done : self._have])
             self._have -= done

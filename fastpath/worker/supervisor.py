@@ -26,7 +26,7 @@ _SHORT_LIFE = 1.0
 _PAUSE = 0.5
 
 
-class WorkerRefused(Exception):
+class WorkerRefusedError(Exception):
     """The worker cannot use its configuration; str() is one line for people."""
 
 
@@ -62,11 +62,11 @@ class _Configuration:
         if kind == FrameType.READY:
             self.answer.set_result(json.loads(bytes(payload)))
         else:
-            self.answer.set_exception(WorkerRefused(bytes(payload).decode()))
+            self.answer.set_exception(WorkerRefusedError(bytes(payload).decode()))
 
     def worker_lost(self) -> None:
         if not self.answer.done():
-            self.answer.set_exception(WorkerRefused("the crypto worker died while starting"))
+            self.answer.set_exception(WorkerRefusedError("the crypto worker died while starting"))
 
 
 class Supervisor:
@@ -88,7 +88,7 @@ class Supervisor:
     async def start(self) -> dict[str, Any]:
         """Starts the worker and returns what it loaded: ``{"ca": path or None, "warnings": []}``.
 
-        Raises WorkerRefused when its configuration is wrong.
+        Raises WorkerRefusedError when its configuration is wrong.
         """
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
@@ -148,7 +148,7 @@ class Supervisor:
             try:
                 # The dead one is waited for in the background of the new one's start.
                 _, answer = await asyncio.gather(died.wait(), self.start())
-            except (WorkerRefused, OSError) as error:
+            except (WorkerRefusedError, OSError) as error:
                 log.error("crypto worker did not start: %s", error)
                 assert self._process is not None
                 died = self._process

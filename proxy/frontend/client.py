@@ -51,10 +51,18 @@ class ClientConnection:
         """Nothing would be lost if it ended now."""
         return self._http is None or self._http.idle
 
+    @property
+    def channel(self) -> Channel:
+        return self._channel
+
     def end(self) -> None:
         """The service stops."""
         if self._http is not None:
-            self._http.close()
+            # A clean end would make a part of a response look like the whole.
+            if self._http.idle:
+                self._http.close()
+            else:
+                self._http.abort()
         else:
             self._drop()
 

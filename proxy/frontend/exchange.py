@@ -236,6 +236,8 @@ class Exchange:
                 self._gateway_error(502, f"The app at {target} sent a bad answer: {problem}")
             else:
                 self._cut_short(problem)
+        except Exception:
+            connection.bug("while reading a response")
 
     def _response_head(self, end: int) -> None:
         """Looks for the head in what came; passes interim responses on; starts the body."""
@@ -377,7 +379,7 @@ class Exchange:
         """Nothing moved for as long as the limits allow."""
         if self._response is not None:
             self._cut_short(UpstreamError("stood still in the middle of the response"))
-        elif not self.request_done:
+        elif not self.request_done and not self._upstream_owes():
             self._connection.refuse(
                 HttpError(408, "Timer_EntityBody", "The request body came too slowly."),
                 self._request_line(),
@@ -386,6 +388,13 @@ class Exchange:
             target = self._connection.front.pool.target
             log.error("upstream %s: no answer in time", target)
             self._gateway_error(504, f"The app at {target} did not answer in time.")
+
+    def _upstream_owes(self) -> bool:
+        """Whether the client waits for the upstream, and could not send on if it wanted to."""
+        if self._upstream is None:
+            return False
+        waits = self._head.expect_continue and self._reader is not None and not self._reader.received
+        return waits or self._upstream.channel.backlog > 0
 
     def _gateway_error(self, status: int, detail: str) -> None:
         connection = self._connection

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from asyncio import AbstractEventLoop
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from config.parameters import Parameters
+from fastpath.channel import Channel
 from fastpath.engines.contract import Engine
 from fastpath.worker.supervisor import Supervisor
 from proxy.accesslog import AccessLog
@@ -19,6 +21,10 @@ from proxy.upstream.pool import Pool
 
 if TYPE_CHECKING:
     from proxy.frontend.client import ClientConnection
+
+# States in which we have not sent FIN yet (tcp(7) TCP_INFO, tcpi_state: the first byte).
+_OPEN = (1, 8)  # ESTABLISHED, CLOSE_WAIT
+_POLL = 0.01  # seconds
 
 
 @dataclass(slots=True)
@@ -37,6 +43,7 @@ class Front:
     port: int = 0
     default_host: bytes = b"localhost"  # for HTTP/1.0 clients that name none
     connections: set[ClientConnection] = field(default_factory=set)
+    closing: set[Channel] = field(default_factory=set)  # what is left of forgotten connections
     stopping: bool = False
     _turn: int = 0
     _empty: asyncio.Event | None = None
@@ -49,6 +56,8 @@ class Front:
         """The connection is over, or needs nothing more but time to close."""
         self.connections.discard(connection)
         self.deadlines.discard(connection)
+        if not connection.channel.closed:
+            self.closing.add(connection.channel)
         if self._empty is not None and not self.connections:
             self._empty.set()
 
@@ -59,6 +68,18 @@ class Front:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), seconds)
 
+    def sweep(self, now: float) -> None:
+        """Twice a second (`Deadlines`)."""
+        self.pool.sweep(now)
+        self.closing = {channel for channel in self.closing if not channel.closed}
+
+    async def wait_until_sent(self, seconds: float) -> None:
+        """Returns when the kernel has all that closing connections still have to send, with their
+        FIN, or after ``seconds``. In user mode their last records come from the worker."""
+        end = self.loop.time() + seconds
+        while not all(map(_all_sent, self.closing)) and self.loop.time() < end:
+            await asyncio.sleep(_POLL)
+
     def next_supervisor(self) -> Supervisor:
         """Workers take new connections in turn; one that is being restarted is passed over."""
         for _ in self.supervisors:
@@ -66,3 +87,12 @@ class Front:
             if self.supervisors[self._turn].link is not None:
                 break
         return self.supervisors[self._turn]
+
+
+def _all_sent(channel: Channel) -> bool:
+    if channel.closed:
+        return True
+    try:
+        return channel.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] not in _OPEN
+    except OSError:
+        return True

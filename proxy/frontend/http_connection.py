@@ -90,6 +90,12 @@ class HttpConnection:
     # -- the engine's sink -----------------------------------------------------------------
 
     def plaintext_received(self, data: memoryview) -> None:
+        try:
+            self._plaintext_received(data)
+        except Exception:
+            self.bug("while reading a request")
+
+    def _plaintext_received(self, data: memoryview) -> None:
         exchange = self._exchange
         if exchange is None:
             if self._tunnel is not None:
@@ -178,23 +184,29 @@ class HttpConnection:
     def exchange_done(self, keep_alive: bool) -> None:
         """The response is complete, and so is the request if ``keep_alive``."""
         self._exchange = None
-        if not keep_alive or self._peer_closed or self.front.stopping:
-            self.close()
-            return
         front = self.front
-        if self._buffer:
+        if not keep_alive or front.stopping:
+            self.close()
+        elif self._buffer:
             # Behind the caller's back, so that its own work is finished first.
             front.loop.call_soon(self._next_head)
+        elif self._peer_closed:
+            self.close()
         else:
             self.deadline = front.deadlines.after(front.parameters.idle_connection_timeout)
+            # The exchange may have paused it, and then the rest of its body came all the same.
+            self.engine.resume_reading()
 
     def _next_head(self) -> None:
         if self.over or self._exchange is not None:
             return
         held = bytes(self._buffer)
         self._buffer.clear()
-        self.engine.resume_reading()
-        self._read_head(memoryview(held))
+        if not self._peer_closed:
+            self.engine.resume_reading()
+        self.plaintext_received(memoryview(held))
+        if self._peer_closed and not self.over:
+            self.peer_closed(True)  # now it is the end of what was held that counts
 
     def become_tunnel(self, upstream: UpstreamConnection, head: RequestHead) -> None:
         self._exchange = None
@@ -204,6 +216,10 @@ class HttpConnection:
             held = bytes(self._buffer)
             self._buffer.clear()
             self._tunnel.client_received(memoryview(held))
+        if self._peer_closed:
+            self._tunnel.client_closed()
+        else:
+            self.engine.resume_reading()
 
     def write(self, data: bytes) -> None:
         """For small things: interim responses, chunks, pages. Bodies go to the engine directly."""
@@ -221,6 +237,11 @@ class HttpConnection:
         log.info("%s: %s", self.client.address, error)
         self.write(page)
         self.close()
+
+    def bug(self, what: str) -> None:
+        """Call it from an except block: a mistake of ours must not leave the client hanging."""
+        log.exception("%s: internal error %s; the connection is aborted", self.client.address, what)
+        self.abort()
 
     # -- ending ----------------------------------------------------------------------------
 

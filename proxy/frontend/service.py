@@ -20,7 +20,7 @@ from config.statedir import ensure_state_dir
 from config.target import Listen, Target
 from fastpath.engines.registry import choose_engine
 from fastpath.hardening import protect_memory
-from fastpath.worker.supervisor import Supervisor, WorkerRefused, WorkerSettings
+from fastpath.worker.supervisor import Supervisor, WorkerRefusedError, WorkerSettings
 from proxy.accesslog import AccessLog
 from proxy.frontend.deadlines import Deadlines
 from proxy.frontend.front import Front
@@ -33,6 +33,9 @@ log = logging.getLogger("kssl")
 
 # How long a stopping service lets requests in progress finish, in seconds.
 STOP_GRACE = 10.0
+
+# And, if that is over, how long the last bytes may still take, in seconds.
+SEND_GRACE = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,29 +91,31 @@ class Service:
         sock = open_listener(options.listen)
         try:
             await self._start_workers()
-            deadlines = Deadlines(loop, lambda now: self.front.pool.sweep(now))
+            pool = Pool(loop, options.target, parameters.upstream_connect_timeout)
+            codec = get_codec(options.codec)
+            deadlines = Deadlines(loop, lambda now: self.front.sweep(now))
             self._front = Front(
                 loop=loop,
                 parameters=parameters,
                 engine=engine,
-                codec=get_codec(options.codec),
+                codec=codec,
                 limits=Limits(
                     max_field_length=parameters.max_field_length,
                     max_request_bytes=parameters.max_request_bytes,
                 ),
-                pool=Pool(loop, options.target, parameters.upstream_connect_timeout),
+                pool=pool,
                 supervisors=self._supervisors,
                 access_log=AccessLog(loop, options.access_log),
                 deadlines=deadlines,
                 port=sock.getsockname()[1],
             )
+            self._listener = Listener(loop, self._front, sock)
+            if options.ready_file is not None:
+                _write_ready_file(options.ready_file, self.describe())
         except BaseException:
+            await self.stop()
             sock.close()
-            await self._stop_workers()
             raise
-        self._listener = Listener(loop, self._front, sock)
-        if options.ready_file is not None:
-            _write_ready_file(options.ready_file, self.describe())
 
     def describe(self) -> dict[str, Any]:
         """The content of the ready file."""
@@ -133,11 +138,13 @@ class Service:
             front.stopping = True
             for connection in [c for c in front.connections if c.idle]:
                 connection.end()
+            end = front.loop.time() + STOP_GRACE
             await front.wait_until_empty(STOP_GRACE)
             if front.connections:
                 log.warning("stopping with %d requests in progress", len(front.connections))
             for connection in list(front.connections):
                 connection.end()
+            0 and await front.wait_until_sent(max(SEND_GRACE, end - front.loop.time()))
             front.pool.close()
             front.deadlines.stop()
             front.access_log.flush()
@@ -155,7 +162,7 @@ class Service:
             supervisor = Supervisor(settings)
             try:
                 answer = await supervisor.start()
-            except WorkerRefused as error:
+            except WorkerRefusedError as error:
                 raise ConfigError(str(error)) from None
             self._supervisors.append(supervisor)
             self.ca = answer["ca"]

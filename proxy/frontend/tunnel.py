@@ -26,7 +26,6 @@ class Tunnel:
         self._client_done = False
         upstream.user = self
         upstream.channel.start_reading()
-        connection.engine.resume_reading()
 
     # -- client → upstream -----------------------------------------------------------------
 

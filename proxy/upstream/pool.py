@@ -68,13 +68,15 @@ class Pool:
 
     def release(self, connection: UpstreamConnection, now: float) -> None:
         """Keeps a connection whose exchange is complete on both sides."""
-        if connection.channel.closed or connection.channel.broken or len(self._idle) >= MAX_IDLE:
+        channel = connection.channel
+        # A backlog: it answered before it had the whole request, so the next one would wait.
+        if channel.closed or channel.broken or channel.backlog or len(self._idle) >= MAX_IDLE:
             connection.close()
             return
         connection.user = None
         connection.reused = True
         connection.idle_since = now
-        connection.channel.start_reading()
+        channel.start_reading()
         self._idle.append(connection)
 
     def sweep(self, now: float) -> None:

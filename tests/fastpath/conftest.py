@@ -1,0 +1,48 @@
+"""The event loop of these tests is the front end's: uvloop. Nothing may fail on it unseen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+
+import pytest
+import pytest_asyncio
+import uvloop
+
+from tests.fastpath.harness import Certificates, Place
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ecdsa_place(
+    certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Place]:
+    """One worker for all tests of a module that do it no harm."""
+    place = Place(tmp_path_factory.mktemp("state"), certificates.ecdsa)
+    await place.start()
+    yield place
+    await place.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rsa_place(
+    certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Place]:
+    place = Place(tmp_path_factory.mktemp("state"), certificates.rsa)
+    await place.start()
+    yield place
+    await place.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def place(ecdsa_place: Place) -> AsyncIterator[Place]:
+    yield ecdsa_place
+    ecdsa_place.settle()

@@ -1,0 +1,166 @@
+"""`GracefulClose`: everything arrives, FIN is waited for, and nothing waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from fastpath import closing
+from fastpath.channel import Channel
+from fastpath.closing import GracefulClose
+from tests.fastpath.harness import tcp_pair, until
+
+pytestmark = pytest.mark.asyncio
+
+DATA = bytes(range(256)) * 4000
+
+
+class Ends:
+    def __init__(self, buffers: int | None) -> None:
+        self.loop = asyncio.get_running_loop()
+        sock, self.peer = tcp_pair(buffers=buffers)
+        self.channel = Channel(
+            self.loop, sock, lambda: None, lambda: None, lambda error: None
+        )
+        self.done = 0
+
+    def close(self, *, peer_done: bool = False) -> None:
+        GracefulClose(self.loop, self.channel, self._done, peer_done=peer_done)
+
+    def _done(self) -> None:
+        self.done += 1
+        assert self.channel.closed
+
+    async def peer_reads_to_the_end(self) -> bytes:
+        data = bytearray()
+        while more := await self.loop.sock_recv(self.peer, 1 << 16):
+            data += more
+        return bytes(data)
+
+
+Make = Callable[..., Ends]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    made: list[Ends] = []
+
+    def new(buffers: int | None = None) -> Ends:
+        made.append(Ends(buffers))
+        return made[-1]
+
+    yield new
+    for ends in made:
+        ends.channel.close()
+        ends.peer.close()
+
+
+async def test_it_sends_the_backlog_and_fin_and_waits_for_fin(make: Make) -> None:
+    ends = make(16 * 1024)
+    ends.channel.start_reading()
+    ends.channel.send(DATA)
+    ends.close()
+    assert await ends.peer_reads_to_the_end() == DATA
+    assert ends.done == 0
+    ends.peer.close()
+    await until(lambda: ends.done)
+    assert ends.done == 1
+
+
+async def test_it_drops_what_the_peer_still_sends(make: Make) -> None:
+    ends = make()
+    ends.channel.send(b"reply")
+    ends.close()
+    for _ in range(20):
+        await ends.loop.sock_sendall(ends.peer, DATA[:100_000])
+    ends.peer.shutdown(socket.SHUT_WR)
+    assert await ends.peer_reads_to_the_end() == b"reply"
+    await until(lambda: ends.done)
+
+
+async def test_it_gives_up_after_linger(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closing, "LINGER", 0.02)
+    ends = make()
+    ends.close()
+    await until(lambda: ends.done)
+    assert await ends.peer_reads_to_the_end() == b""
+
+
+async def test_it_drops_no_more_than_its_limit(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closing, "LINGER_BYTES", 100_000)
+    ends = make(16 * 1024)
+    ends.close()
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        for _ in range(20):
+            await ends.loop.sock_sendall(ends.peer, DATA[:100_000])
+    assert ends.done == 1
+
+
+async def test_a_peer_that_is_done_is_not_waited_for(make: Make) -> None:
+    ends = make(16 * 1024)
+    ends.channel.send(DATA)
+    ends.close(peer_done=True)
+    assert await ends.peer_reads_to_the_end() == DATA
+    await until(lambda: ends.done)
+    assert ends.done == 1
+
+
+async def test_a_peer_that_stands_still_is_aborted(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closing, "DRAIN_STALL", 0.05)
+    ends = make(16 * 1024)
+    ends.channel.send(DATA)
+    ends.close()
+    await until(lambda: ends.done)
+    with pytest.raises(ConnectionResetError):
+        await ends.peer_reads_to_the_end()
+
+
+async def test_a_slow_peer_is_not(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a little between any two looks at its progress, and several looks in all."""
+    looks: list[int] = []
+    original = Channel.outstanding
+
+    def counted(self: Channel) -> int:
+        looks.append(original(self))
+        return looks[-1]
+
+    monkeypatch.setattr(Channel, "outstanding", counted)
+    monkeypatch.setattr(closing, "DRAIN_STALL", 0.1)
+    ends = make(16 * 1024)
+    ends.channel.send(DATA)
+    ends.close()
+    data = bytearray()
+    for number in range(1, 5):
+        while ends.channel.backlog and original(ends.channel) >= looks[-1]:
+            data += await ends.loop.sock_recv(ends.peer, 4096)
+        await until(lambda number=number: len(looks) > number)  # type: ignore[misc]
+        assert ends.done == 0
+    assert bytes(data) + await ends.peer_reads_to_the_end() == DATA
+
+
+async def test_a_peer_that_breaks(make: Make) -> None:
+    ends = make(16 * 1024)
+    ends.channel.send(DATA)
+    ends.close()
+    ends.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    ends.peer.close()
+    await until(lambda: ends.done)
+    assert ends.done == 1
+
+
+@pytest.mark.parametrize("how", ["closed", "broken"])
+async def test_a_channel_that_is_over_already(make: Make, how: str) -> None:
+    ends = make()
+    if how == "closed":
+        ends.channel.close()
+    else:
+        ends.channel.broken = True
+    ends.close()
+    assert ends.done == 1

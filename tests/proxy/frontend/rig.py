@@ -1,0 +1,129 @@
+"""The proxy under test: a `Service` on uvloop in a thread of this process.
+
+Starting one costs a worker process, so there is one for each mode for all tests; what a test
+varies (codec, upstream, parameters) is exchanged in its `Front` between tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import ssl
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvloop
+
+from config.parameters import Parameters
+from config.target import Listen, Target
+from proxy.accesslog import AccessLog
+from proxy.frontend.front import Front
+from proxy.frontend.service import Service, ServiceOptions
+from proxy.http.codec import get_codec
+from proxy.http.messages import Limits
+from proxy.upstream.pool import Pool
+from tests.proxy.frontend.clients import Client
+
+T = TypeVar("T")
+SECONDS = 15.0
+NOBODY = Target("http", "127.0.0.1", 9)
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
+    """Polls until ``condition`` holds, for what has no event to wait for."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.002)
+
+
+class Rig:
+    """A running proxy and ways to reach into it. Everything of its loop runs in its thread."""
+
+    def __init__(self, mode: str, state_dir: Path) -> None:
+        self.mode = mode
+        self.codec = "auto"
+        self.loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        self._parameters = Parameters(enable_kernel_ssl=int(mode == "kernel"))
+        self.service = Service(
+            ServiceOptions(
+                target=NOBODY,
+                listen=Listen("127.0.0.1", 0),
+                state_dir=state_dir,
+                parameters=self._parameters,
+            )
+        )
+        self.log = io.BytesIO()
+        self.wait(self.service.start())
+        self.context = ssl.create_default_context(cafile=self.service.ca)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    @property
+    def front(self) -> Front:
+        return self.service.front
+
+    @property
+    def port(self) -> int:
+        return self.front.port
+
+    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(SECONDS * 2)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Runs it in the loop's thread."""
+
+        async def run() -> T:
+            return function()
+
+        return self.wait(run())
+
+    def configure(self, *, port: int | None = None, codec: str = "", **values: int) -> None:
+        """An upstream, a codec, and parameters other than the defaults; what was set before is
+        forgotten, except the codec."""
+        self.codec = codec or self.codec
+
+        def change() -> None:
+            front = self.front
+            parameters = front.parameters = replace(self._parameters, **values)
+            front.limits = Limits(
+                max_field_length=parameters.max_field_length,
+                max_request_bytes=parameters.max_request_bytes,
+            )
+            front.codec = get_codec(self.codec)
+            front.pool.close()
+            target = NOBODY if port is None else Target("http", "127.0.0.1", port)
+            front.pool = Pool(self.loop, target, parameters.upstream_connect_timeout)
+            self.log = io.BytesIO()
+            front.access_log = AccessLog(self.loop, self.log)
+
+        self.call(change)
+
+    def client(self, **options: Any) -> Client:
+        return Client(self.port, self.context, **options)
+
+    @property
+    def log_lines(self) -> list[bytes]:
+        return self.log.getvalue().splitlines()
+
+    def settle(self) -> None:
+        """After a test: no connection may be left, on either side."""
+        self.call(lambda: self.front.pool.close())
+        wait_for(lambda: not self.front.connections, "all connections over")
+        wait_for(lambda: self.front.supervisors[0].link is not None, "a worker")
+
+    def stop(self) -> None:
+        try:
+            self.wait(self.service.stop())
+        finally:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join(SECONDS)
+            self.loop.close()
