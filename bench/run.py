@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from bench.rounds import Round, run_rounds
 from bench.scenarios import Scenario
 from bench.subjects import PEERS, Starter, Subject, Surroundings, kssl
 from config.devca import DevelopmentCA
+
+# Load average above which figures deserve a warning: others share caches and cores with us.
+_BUSY = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,9 @@ class Outcome:
 def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
     """Raises BenchError. ``say`` is told what happens meanwhile."""
     starters, notes = _starters(plan)
+    busy = os.getloadavg()[0]
+    if busy > _BUSY:
+        notes.append(f"the machine was busy at the start (load average {busy:.1f})")
     for note in notes:
         say(note)
     cores = choose_cores()

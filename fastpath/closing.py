@@ -25,7 +25,7 @@ _DISCARD = memoryview(bytearray(65536))
 class GracefulClose:
     """Takes over ``channel`` and closes it in its own time; calls ``done`` once, at the end."""
 
-    __slots__ = ("_channel", "_discarded", "_done", "_loop", "_peer_done", "_timer")
+    __slots__ = ("_channel", "_discarded", "_done", "_late", "_loop", "_peer_done", "_timer")
 
     def __init__(
         self,
@@ -34,18 +34,22 @@ class GracefulClose:
         done: Callable[[], None],
         *,
         peer_done: bool = False,
+        late: Callable[[memoryview], None] | None = None,
     ) -> None:
-        """``peer_done``: the peer has ended its side already, so there is no FIN to wait for."""
+        """``peer_done``: the peer has ended its side already, so there is no FIN to wait for.
+        ``late`` may look at what the peer still sends, before it is dropped."""
         self._loop = loop
         self._channel = channel
         self._done = done
         self._peer_done = peer_done
+        self._late = late
         self._discarded = 0
         self._timer: TimerHandle | None = None
         channel.stop_reading()
         if channel.closed or channel.broken:
             self._finish()
             return
+        channel.flush()  # only then the backlog is all that FIN has to wait for
         channel.rebind(self._discard, self._drained, self._broken)
         if channel.backlog:
             self._watch(channel.outstanding())
@@ -82,6 +86,8 @@ class GracefulClose:
             return
         except OSError:
             received = 0
+        if received and self._late is not None:
+            self._late(_DISCARD[:received])
         self._discarded += received
         if not received or self._discarded > LINGER_BYTES:
             self._finish()

@@ -33,6 +33,7 @@ class AccessLog:
     def __init__(self, loop: AbstractEventLoop, stream: BinaryIO | None) -> None:
         self._loop = loop
         self._stream = stream
+        self.enabled = stream is not None
         self._lines: list[bytes] = []
         self._second = -1
         self._date = b""

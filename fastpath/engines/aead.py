@@ -128,6 +128,11 @@ class AeadEngine(ChannelEngine):
         self._channel.send(self._layer.outgoing)
         self._layer.outgoing.clear()
 
+    def _late_records(self, records: memoryview) -> None:
+        layer = self._layer
+        layer.receive(layer.pending + bytes(records), _PLAINTEXT)
+        self._clean = layer.peer_closed
+
     # -- the link --------------------------------------------------------------------------
 
     def frame_received(self, kind: int, payload: memoryview) -> None:

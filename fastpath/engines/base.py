@@ -81,7 +81,18 @@ class ChannelEngine:
 
     def _close_gracefully(self) -> None:
         self._closing = True
-        GracefulClose(self._loop, self._channel, self._finish, peer_done=self._clean)
+        look = self._close_notify and not self._clean and not self._failed
+        GracefulClose(
+            self._loop,
+            self._channel,
+            self._finish,
+            peer_done=self._clean,
+            late=self._late_records if look else None,
+        )
+
+    def _late_records(self, records: memoryview) -> None:
+        """What the peer sends after our end. Only its close_notify counts: it answers ours, and
+        decides whether the session may be resumed."""
 
     def _abort_channel(self) -> None:
         self._closing = True
@@ -90,6 +101,8 @@ class ChannelEngine:
 
     def _finish(self) -> None:
         self._channel.close()
-        # RFC 5246 §7.2.2, RFC 9846 §6.2: after a fatal alert the session is forgotten.
-        resumable = not self._failed and (self._clean or not self._close_notify)
-        self._link.end(self._identifier, resumable=resumable)
+        self._link.end(self._identifier, resumable=self._resumable())
+
+    def _resumable(self) -> bool | None:
+        """RFC 5246 §7.2.2, RFC 9846 §6.2: after a fatal alert the session is forgotten."""
+        return not self._failed and (self._clean or not self._close_notify)

@@ -31,8 +31,15 @@ _MAX_UNSEALED = 2 * RECEIVE_SIZE
 class WorkerEngine(ChannelEngine):
     """See `contract.Engine`."""
 
-    __slots__ = ("_paused", "_unopened", "_unopened_sizes", "_unsealed", "_unsealed_sizes",
-                 "_when_finished")  # fmt: skip
+    __slots__ = (
+        "_paused",
+        "_skipping",
+        "_unopened",
+        "_unopened_sizes",
+        "_unsealed",
+        "_unsealed_sizes",
+        "_when_finished",
+    )
 
     name: ClassVar[str] = "worker"
     kernel_mode: ClassVar[bool] = False
@@ -44,6 +51,7 @@ class WorkerEngine(ChannelEngine):
         self._unsealed = 0  # bytes of plaintext at the worker
         self._unsealed_sizes: deque[int] = deque()
         self._paused = False
+        self._skipping = False  # what came late was too much for the worker
         self._when_finished: Callable[[], None] | None = None
         handover.channel.rebind(self._readable, self._writable, self._channel_broken)
         handover.link.rebind(handover.identifier, self)
@@ -172,6 +180,18 @@ class WorkerEngine(ChannelEngine):
                 self._channel.start_reading()
         elif not self._unopened_sizes and not self._clean:
             self._peer_finished(clean=False)  # that was the answer to the FIN's empty OPEN
+
+    def _late_records(self, records: memoryview) -> None:
+        # Nobody reads slower for this: from the first records that are too many, all are dropped.
+        self._skipping = self._skipping or self._unopened >= _MAX_UNOPENED
+        if not self._skipping:
+            self._link.send(FrameType.OPEN, self._identifier, records)
+            self._unopened += len(records)
+            self._unopened_sizes.append(len(records))
+
+    def _resumable(self) -> bool | None:
+        """The worker knows better: it opens what comes late, and answers to nobody by then."""
+        return super()._resumable() or (None if not self._failed else False)
 
     def worker_lost(self) -> None:
         """The keys died with the worker: the connection cannot go on."""

@@ -13,7 +13,13 @@ from OpenSSL import SSL
 
 from fastpath.errors import Alert
 from fastpath.record.layer import RecordLayer
-from fastpath.worker.frames import NO_ALERT, FrameType, pack_established
+from fastpath.worker.frames import (
+    KEEP,
+    KEEP_IF_CLEAN,
+    NO_ALERT,
+    FrameType,
+    pack_established,
+)
 from fastpath.worker.handshake import Established, Flight, ServerHandshake
 from fastpath.worker.output import Output
 
@@ -114,6 +120,10 @@ class WorkerConnection:
 
     # -- the end ---------------------------------------------------------------------------
 
-    def end(self, resumable: bool) -> None:
-        if resumable:
+    def end(self, verdict: int) -> None:
+        clean = self._layer is not None and self._layer.peer_closed and self._layer.error is None
+        if verdict == KEEP or (verdict == KEEP_IF_CLEAN and clean):
             self._ssl.set_shutdown(SSL.SENT_SHUTDOWN | SSL.RECEIVED_SHUTDOWN)
+        # Freed now, not when the garbage is collected: a layer's error holds a traceback, and so
+        # this object in a cycle.
+        del self._ssl

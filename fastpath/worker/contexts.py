@@ -17,6 +17,7 @@ from OpenSSL import SSL
 from config.credentials import Credentials, load_credentials
 from config.devca import DevelopmentCA, permitted
 from fastpath.suites import BY_OPENSSL_NAME
+from fastpath.worker.handshake import NoProtocolError
 
 log = logging.getLogger("kssl.worker")
 
@@ -58,7 +59,9 @@ def _alpn_selected(connection: SSL.Connection, offered: list[bytes]) -> bytes:
     for protocol in ALPN:
         if protocol in offered:
             return protocol
-    return b""  # RFC 7301 §3.2: OpenSSL sends the fatal alert no_application_protocol
+    # RFC 7301 §3.2: the alert is no_application_protocol, and to raise is pyOpenSSL's way to it.
+    names = ", ".join(protocol.decode("ascii", "replace") for protocol in offered)
+    raise NoProtocolError(f"no application protocol in common; the client offers {names}")
 
 
 def build_context(

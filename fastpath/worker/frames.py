@@ -44,10 +44,13 @@ class FrameType(enum.IntEnum):
     FINISH = 27  # F: u8, what to seal last: an alert's number (0: close_notify) or NO_ALERT
     FINISHED = 28  # W: the last records to send, possibly none; exactly one for each FINISH
 
-    END = 30  # F: u8, forget the connection; 1: its session may be resumed
+    END = 30  # F: u8, forget the connection; and its session: DROP, KEEP or KEEP_IF_CLEAN
 
 
 NO_ALERT = 255
+
+# KEEP_IF_CLEAN: if this side has opened the client's close_notify (user mode).
+DROP, KEEP, KEEP_IF_CLEAN = 0, 1, 2
 
 Frame = tuple[int, int, int, int]  # type, connection, start and end of the payload
 

@@ -64,6 +64,10 @@ class Failure:
     reason: str
 
 
+class NoProtocolError(Exception):
+    """ALPN found nothing in common. Raised by the context's callback, out of `do_handshake`."""
+
+
 class ServerHandshake:
     """Feed it with :meth:`receive` until it returns `Established` or `Failure`."""
 
@@ -88,6 +92,8 @@ class ServerHandshake:
                 flight += self._drain()
             except SSL.Error as error:
                 return Failure(flight + self._drain(), _explain(error))
+            except NoProtocolError as error:
+                return Failure(flight + self._drain(), str(error))
             else:
                 try:
                     return self._finish(flight)

@@ -9,7 +9,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 from fastpath.channel import Channel
-from fastpath.worker.frames import HEADER, MAX_PAYLOAD, FrameType, parse
+from fastpath.worker.frames import (
+    DROP,
+    HEADER,
+    KEEP,
+    KEEP_IF_CLEAN,
+    MAX_PAYLOAD,
+    FrameType,
+    parse,
+)
 
 log = logging.getLogger("kssl")
 
@@ -61,10 +69,12 @@ class WorkerLink:
         """The handshake hands its connection to the engine."""
         self._receivers[identifier] = receiver
 
-    def end(self, identifier: int, *, resumable: bool) -> None:
-        """Forgets a connection; the worker keeps its session only if it is ``resumable``."""
+    def end(self, identifier: int, *, resumable: bool | None) -> None:
+        """Forgets a connection; the worker keeps its session only if it is ``resumable``. None:
+        if the worker itself, in user mode, has opened the client's close_notify."""
         if self._receivers.pop(identifier, None) is not None and not self.lost:
-            self.send(FrameType.END, identifier, b"\1" if resumable else b"\0")
+            verdict = KEEP_IF_CLEAN if resumable is None else KEEP if resumable else DROP
+            self.send(FrameType.END, identifier, bytes((verdict,)))
 
     def send(self, kind: FrameType, identifier: int, *parts: bytes | memoryview) -> None:
         """Adds one frame, its payload in ``parts``, to this turn's batch."""

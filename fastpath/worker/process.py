@@ -70,7 +70,7 @@ class Worker:
         if kind == FrameType.END:
             ended = self._connections.pop(identifier, None)
             if ended is not None:
-                ended.end(bool(view[start]))
+                ended.end(view[start])
             return
         known = self._connections.get(identifier)
         if known is None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shlex
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from config.errors import ConfigError
@@ -53,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
             seconds=arguments.seconds or (_QUICK_SECONDS if arguments.quick else _SECONDS),
             arguments=arguments.serve,
         )
-        outcome = run_bench(plan, _say)
+        with _orderly_end():
+            outcome = run_bench(plan, _say)
     except (BenchError, ProxyStartError, DemoStartError) as error:
         print(f"kssl bench: {error}", file=sys.stderr)
         return 1
@@ -66,6 +70,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         arguments.json.write_text(told + "\n")
     return 0
+
+
+@contextlib.contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Ended by SIGTERM, Python would leave what it has started: let the blocks end instead."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _names(text: str) -> list[str]:

@@ -14,13 +14,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from proxy.http.bodies import BodyReader, LengthReader
-from proxy.http.forward import (
-    build_client_response,
-    build_upstream_request,
-    client_framing,
-    encode_chunks,
-    last_chunk,
-)
+from proxy.http.forward import encode_chunks, last_chunk
 from proxy.http.messages import Framing, HttpError, RequestHead, ResponseHead, UpstreamError
 from proxy.http.pages import error_response
 from proxy.upstream.connection import BUFFER, HEADROOM, VIEW, UpstreamConnection
@@ -30,6 +24,8 @@ if TYPE_CHECKING:
     from proxy.frontend.http_connection import HttpConnection
 
 log = logging.getLogger("kssl")
+
+_CHUNKED = Framing.CHUNKED  # looking up a member in the class takes 50 ns
 
 # RFC 9110 §9.2.2. Only these are sent again when a kept-alive connection turns out to be closed:
 # of another request nobody can tell whether the app has acted on it.
@@ -79,14 +75,11 @@ class Exchange:
 
     # -- request ---------------------------------------------------------------------------
 
-    def start(self, data: memoryview) -> int:
-        """Sends the head and what of ``data`` is body; returns the bytes of ``data`` used."""
+    def start(self, first: bytes, data: memoryview) -> int:
+        """Sends ``first``, the head, and what of ``data`` is body; returns how much that is."""
         connection = self._connection
         front = connection.front
         connection.deadline = front.deadlines.after(front.parameters.upstream_response_timeout)
-        first = build_upstream_request(
-            self._head, connection.client, default_host=front.default_host
-        )
         used = 0
         if self._reader is not None:
             try:
@@ -248,38 +241,27 @@ class Exchange:
             raw, start = self._next_response_head(start, end)
             if raw is None:
                 return
-            head = front.codec.parse_response(
+            assert self._upstream is not None
+            response = self._upstream.memo.parse(
                 raw,
-                self._head.method,
-                upgrade_asked=self._head.upgrade,
-                limits=front.limits,
+                self._head,
+                self._head.keep_alive and not front.stopping,
+                front.codec,
+                front.limits,
             )
+            head = response.head
             if head.status == 101:
-                self._switch(head, start, end)
+                self._switch(response.text, start, end)
                 return
             if head.status >= 200:
                 break
             if self._head.version == b"1.1":
-                connection.write(
-                    build_client_response(
-                        head,
-                        client_version=b"1.1",
-                        keep_alive=True,
-                        framing=Framing.NONE,
-                        interim=True,
-                    )
-                )
-        framing, may_keep_alive = client_framing(head, self._head.version, self._head.method)
+                connection.write(response.text)
         self._response = head
         self._response_reader = front.codec.response_body(head, front.limits)
-        self._client_chunked = framing is Framing.CHUNKED
-        self._keep_alive = may_keep_alive and self._head.keep_alive and not front.stopping
-        text = build_client_response(
-            head,
-            client_version=self._head.version,
-            keep_alive=self._keep_alive,
-            framing=framing,
-        )
+        self._client_chunked = response.framing is _CHUNKED
+        self._keep_alive = response.keep_alive
+        text = response.text
         # Written in front of the body that came along, so that both are sealed as one.
         if len(text) <= start:
             VIEW[start - len(text) : start] = text
@@ -359,19 +341,15 @@ class Exchange:
                 upstream.close()
         connection.exchange_done(self._keep_alive and self.request_done)
 
-    def _switch(self, head: ResponseHead, start: int, end: int) -> None:
+    def _switch(self, text: bytes, start: int, end: int) -> None:
         """101: the connection becomes a tunnel (RFC 9110 §7.8)."""
         connection = self._connection
         upstream, self._upstream = self._upstream, None
         assert upstream is not None
-        connection.write(
-            build_client_response(
-                head, client_version=b"1.1", keep_alive=True, framing=Framing.NONE, interim=True
-            )
-        )
+        connection.write(text)
         if start < end:
             connection.write(bytes(VIEW[start:end]))
-        connection.become_tunnel(upstream, self._head)
+        connection.become_tunnel(upstream, self._head, end - start)
 
     # -- when it goes wrong ----------------------------------------------------------------
 
@@ -393,7 +371,9 @@ class Exchange:
         """Whether the client waits for the upstream, and could not send on if it wanted to."""
         if self._upstream is None:
             return False
-        waits = self._head.expect_continue and self._reader is not None and not self._reader.received
+        waits = (
+            self._head.expect_continue and self._reader is not None and not self._reader.received
+        )
         return waits or self._upstream.channel.backlog > 0
 
     def _gateway_error(self, status: int, detail: str) -> None:
@@ -439,18 +419,14 @@ class Exchange:
 
     def log(self, status: int) -> None:
         connection = self._connection
-        referer = user_agent = b""
-        for name, _, value in self._head.fields:
-            if name == b"user-agent":
-                user_agent = value
-            elif name == b"referer":
-                referer = value
-        connection.front.access_log.write(
-            connection.peer,
-            self._request_line(),
-            status,
-            self._body_sent,
-            referer,
-            user_agent,
-            connection.session_text,
-        )
+        access_log = connection.front.access_log
+        if access_log.enabled:
+            access_log.write(
+                connection.peer,
+                self._request_line(),
+                status,
+                self._body_sent,
+                self._head.fields.get(b"referer"),
+                self._head.fields.get(b"user-agent"),
+                connection.session_text,
+            )

@@ -77,7 +77,8 @@ class Front:
         """Returns when the kernel has all that closing connections still have to send, with their
         FIN, or after ``seconds``. In user mode their last records come from the worker."""
         end = self.loop.time() + seconds
-        while not all(map(_all_sent, self.closing)) and self.loop.time() < end:
+        # No event tells it: what sends is `GracefulClose`, which reports only the very end.
+        while not all(map(_all_sent, self.closing)) and self.loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(_POLL)
 
     def next_supervisor(self) -> Supervisor:

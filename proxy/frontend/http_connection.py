@@ -21,6 +21,7 @@ from proxy.frontend.front import Front
 from proxy.frontend.tunnel import Tunnel
 from proxy.http.codec import find_head_end, skip_empty_lines
 from proxy.http.forward import ClientInfo
+from proxy.http.memo import RequestMemo
 from proxy.http.messages import HttpError, RequestHead
 from proxy.http.pages import error_response
 from proxy.upstream.connection import UpstreamConnection
@@ -35,6 +36,7 @@ class HttpConnection:
         "_buffer",
         "_done",
         "_exchange",
+        "_memo",
         "_outstanding",
         "_peer_closed",
         "_tunnel",
@@ -66,6 +68,7 @@ class HttpConnection:
         )
         self.session = session
         self.session_text = describe_session(session, front.mode)
+        self._memo = RequestMemo(front.codec, front.limits, self.client, front.default_host)
         self.engine: Engine
         self.over = False
         self.deadline = NEVER
@@ -85,7 +88,12 @@ class HttpConnection:
     @property
     def idle(self) -> bool:
         """Between two requests, with nothing of the next one here."""
-        return self._exchange is None and self._tunnel is None and not self._buffer
+        return self._exchange is None and self._tunnel is None and not self._head_began
+
+    @property
+    def _head_began(self) -> bool:
+        """Empty lines in front of a request line are none yet."""
+        return bool(self._buffer.strip(b"\r\n"))
 
     # -- the engine's sink -----------------------------------------------------------------
 
@@ -152,21 +160,22 @@ class HttpConnection:
         else:
             # The head must be here as a whole soon after its first byte, however it trickles.
             self.deadline = front.deadlines.after(front.parameters.header_wait_timeout)
-        raw = bytes(data[: limit + 8])
+        whole, raw = data, bytes(data[: limit + 8])
         try:
             start = skip_empty_lines(raw)
             if start:
                 data, raw = data[start:], raw[start:]
             end = find_head_end(raw, 0, limit)
             if end < 0:
-                self._buffer += data
+                # With the empty lines: whoever sends nothing else must not count as idle for ever.
+                self._buffer += whole
                 return
-            head = front.codec.parse_request(raw[:end], front.limits)
+            head, sent = self._memo.parse(raw if end == len(raw) else raw[:end])
         except HttpError as error:
             self.refuse(error, raw)
             return
         exchange = self._exchange = Exchange(self, head)
-        used = end + exchange.start(data[end:])
+        used = end + exchange.start(sent, data[end:])
         if used < len(data) and not self.over:
             if self._tunnel is not None:
                 self._tunnel.client_received(data[used:])
@@ -208,10 +217,10 @@ class HttpConnection:
         if self._peer_closed and not self.over:
             self.peer_closed(True)  # now it is the end of what was held that counts
 
-    def become_tunnel(self, upstream: UpstreamConnection, head: RequestHead) -> None:
+    def become_tunnel(self, upstream: UpstreamConnection, head: RequestHead, sent: int) -> None:
         self._exchange = None
         self.deadline = NEVER
-        self._tunnel = Tunnel(self, upstream, head)
+        self._tunnel = Tunnel(self, upstream, head, sent)
         if self._buffer:
             held = bytes(self._buffer)
             self._buffer.clear()
@@ -254,7 +263,7 @@ class HttpConnection:
                 self.deadline = self.front.deadlines.after(parameters.entity_body_timeout)
             else:
                 self._exchange.expired()
-        elif self._buffer:
+        elif self._head_began:
             raw = bytes(self._buffer)
             self.refuse(HttpError(408, "Timer_HeaderWait", "The request head came too late."), raw)
         else:

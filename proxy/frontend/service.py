@@ -144,7 +144,7 @@ class Service:
                 log.warning("stopping with %d requests in progress", len(front.connections))
             for connection in list(front.connections):
                 connection.end()
-            0 and await front.wait_until_sent(max(SEND_GRACE, end - front.loop.time()))
+            await front.wait_until_sent(max(SEND_GRACE, end - front.loop.time()))
             front.pool.close()
             front.deadlines.stop()
             front.access_log.flush()

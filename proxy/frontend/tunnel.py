@@ -17,12 +17,17 @@ class Tunnel:
     __slots__ = ("_client_done", "_connection", "_head", "_received", "_sent", "_upstream")
 
     def __init__(
-        self, connection: HttpConnection, upstream: UpstreamConnection, head: RequestHead
+        self,
+        connection: HttpConnection,
+        upstream: UpstreamConnection,
+        head: RequestHead,
+        sent: int,
     ) -> None:
+        """``sent``: bytes of the upstream's that came, and went, with the 101."""
         self._connection = connection
         self._upstream: UpstreamConnection | None = upstream
         self._head = head
-        self._sent = 0
+        self._sent = sent
         self._client_done = False
         upstream.user = self
         upstream.channel.start_reading()

@@ -19,6 +19,8 @@ class Codec(Protocol):
     """Reads heads and makes readers for bodies. Stateless: one instance serves everybody."""
 
     name: str
+    remembers: bool
+    """Whether a repeated head may be answered by memo.py; not for a codec that is the reference."""
 
     def parse_request(self, head: bytes, limits: Limits) -> RequestHead:
         """A complete head, as find_head_end delimits it. Raises HttpError."""

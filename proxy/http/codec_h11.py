@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import h11
 
-from proxy.http import request_rules, response_rules, strict
+from proxy.http import strict
 from proxy.http.bodies import BodyReader, CloseReader, LengthReader, cut_short
 from proxy.http.chunked import ChunkedReader
 from proxy.http.messages import (
     ErrorFactory,
     Field,
+    Fields,
     Framing,
     HttpError,
     Limits,
@@ -31,6 +32,7 @@ class H11Codec:
     """See proxy.http.codec.Codec."""
 
     name = "h11"
+    remembers = False
 
     def parse_request(self, head: bytes, limits: Limits) -> RequestHead:
         if len(head) > limits.max_request_bytes:
@@ -38,8 +40,7 @@ class H11Codec:
                 400, "RequestLength", f"The head is longer than {limits.max_request_bytes} bytes."
             )
         method, target, minor, fields = strict.split_request(head)
-        ruled = [field for field in fields if field[0] in request_rules.RULED]
-        request = make_request(method, target, minor, fields, ruled, len(head), limits, False)
+        request = make_request(method, target, minor, Fields(fields), len(head), limits, False)
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head) + 1)
         try:
             connection.receive_data(head)
@@ -60,13 +61,11 @@ class H11Codec:
         if len(head) > limits.max_response_head:
             raise UpstreamError(f"The head is longer than {limits.max_response_head} bytes.")
         minor, status, reason, fields = strict.split_response(head)
-        ruled = [field for field in fields if field[0] in response_rules.RULED]
         response = make_response(
             minor,
             int(status),
             reason,
-            fields,
-            ruled,
+            Fields(fields),
             request_method,
             upgrade_asked,
             len(head),

@@ -6,8 +6,6 @@ the regular expression is what makes it strict, since llhttp alone takes folded 
 
 from __future__ import annotations
 
-from typing import Final
-
 from httptools import (
     HttpParserError,
     HttpParserUpgrade,
@@ -15,11 +13,12 @@ from httptools import (
     HttpResponseParser,
 )
 
-from proxy.http import grammar, request_rules, response_rules, strict
+from proxy.http import grammar, strict
 from proxy.http.bodies import BodyReader, CloseReader, LengthReader
 from proxy.http.chunked import ChunkedReader
 from proxy.http.messages import (
     Field,
+    Fields,
     Framing,
     HttpError,
     Limits,
@@ -29,12 +28,9 @@ from proxy.http.messages import (
     client_error,
     upstream_error,
 )
-from proxy.http.names import lower_case_table
+from proxy.http.names import special_fields
 from proxy.http.request_rules import make_request
 from proxy.http.response_rules import UpgradeAsked, make_response
-
-_REQUEST_NAMES: Final = lower_case_table(request_rules.RULED)
-_RESPONSE_NAMES: Final = lower_case_table(response_rules.RULED)
 
 _LENGTH = Framing.LENGTH  # looking up a member in the class takes 50 ns
 
@@ -46,13 +42,12 @@ _METHODS = frozenset(
 section 9.1), so it gets to see POST instead; the grammar has checked the real one."""
 
 
-class _Sink:
-    """Callbacks of llhttp for one head. The callbacks that are None are never called."""
-
-    __slots__ = ("fields", "ruled")
+class _Quiet:
+    """Callbacks of llhttp that are None are never called: it only says yes or no."""
 
     on_message_begin = None
     on_url = None
+    on_header = None
     on_status = None
     on_body = None
     on_headers_complete = None
@@ -60,39 +55,31 @@ class _Sink:
     on_chunk_header = None
     on_chunk_complete = None
 
+
+_QUIET = _Quiet()
+
+
+class _Sink(_Quiet):
+    """Keeps every field, for the heads off the fast path."""
+
     def __init__(self) -> None:
         self.fields: list[Field] = []
-        self.ruled: list[Field] = []
+        self.on_header = self._on_header  # type: ignore[assignment]
+
+    def _on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name.lower(), name, value))
 
 
-class _RequestSink(_Sink):
-    __slots__ = ()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        low = _REQUEST_NAMES.get(name)
-        if low is None:
-            low = name.lower()
-            if low in request_rules.RULED:
-                self.ruled.append((low, name, value))
-        self.fields.append((low, name, value))
-
-
-class _ResponseSink(_Sink):
-    __slots__ = ()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        low = _RESPONSE_NAMES.get(name)
-        if low is None:
-            low = name.lower()
-            if low in response_rules.RULED:
-                self.ruled.append((low, name, value))
-        self.fields.append((low, name, value))
+def _passed_on(head: bytes) -> Fields:
+    """The fields of a head that grammar and llhttp have accepted."""
+    return Fields([(name.lower(), name, value) for name, value in special_fields(head)], head)
 
 
 class HttptoolsCodec:
     """See proxy.http.codec.Codec."""
 
     name = "httptools"
+    remembers = True
 
     def parse_request(self, head: bytes, limits: Limits) -> RequestHead:
         size = len(head)
@@ -104,23 +91,21 @@ class HttptoolsCodec:
         if match is None:
             return self._uncommon_request(head, limits)
         method, target, minor = match.groups()
-        sink = _RequestSink()
         try:
-            HttpRequestParser(sink).feed_data(
+            HttpRequestParser(_QUIET).feed_data(
                 head if method in _METHODS else b"POST" + head[len(method) :]
             )
         except HttpParserUpgrade:
             pass  # llhttp stops after the head of an upgrade, which is all that it was given
         except HttpParserError:
             return self._uncommon_request(head, limits)
-        return make_request(method, target, minor, sink.fields, sink.ruled, size, limits, True)
+        return make_request(method, target, minor, _passed_on(head), size, limits, True)
 
     def _uncommon_request(self, head: bytes, limits: Limits) -> RequestHead:
         """A legal head off the fast path, or the words for one that is refused."""
         method, target, minor, fields = strict.split_request(head)
-        ruled = [field for field in fields if field[0] in request_rules.RULED]
-        request = make_request(method, target, minor, fields, ruled, len(head), limits, False)
-        sink = _RequestSink()
+        request = make_request(method, target, minor, Fields(fields), len(head), limits, False)
+        sink = _Sink()
         method = method if method in _METHODS else b"POST"
         try:
             HttpRequestParser(sink).feed_data(
@@ -141,12 +126,11 @@ class HttptoolsCodec:
         if size > limits.max_response_head:
             raise UpstreamError(f"The head is longer than {limits.max_response_head} bytes.")
         match = grammar.response_head(head)
-        if match is None:
+        if match is None or match[3] is None:
             return self._uncommon_response(head, request_method, upgrade_asked, limits)
         minor, status, reason = match.groups()
-        sink = _ResponseSink()
         try:
-            HttpResponseParser(sink).feed_data(head)
+            HttpResponseParser(_QUIET).feed_data(head)
         except HttpParserUpgrade:
             pass
         except HttpParserError:
@@ -154,9 +138,8 @@ class HttptoolsCodec:
         return make_response(
             minor,
             int(status),
-            reason or b"",
-            sink.fields,
-            sink.ruled,
+            reason,
+            _passed_on(head),
             request_method,
             upgrade_asked,
             size,
@@ -168,19 +151,17 @@ class HttptoolsCodec:
     ) -> ResponseHead:
         """As _uncommon_request."""
         minor, status, reason, fields = strict.split_response(head)
-        ruled = [field for field in fields if field[0] in response_rules.RULED]
         response = make_response(
             minor,
             int(status),
             reason,
-            fields,
-            ruled,
+            Fields(fields),
             request_method,
             upgrade_asked,
             len(head),
             limits,
         )
-        sink = _ResponseSink()
+        sink = _Sink()
         start = b"HTTP/1.%b %b %b\r\n" % (minor, status, reason)
         try:
             HttpResponseParser(sink).feed_data(_plain_head(start, fields))

@@ -32,6 +32,11 @@ request_head = re.compile(
 ).fullmatch
 """A whole ordinary request head → method, target, minor version."""
 
+common_request_line = re.compile(
+    rb"(?!CONNECT )(" + _TOKEN + rb") (" + _ORIGIN + rb") HTTP/1\.1"
+).fullmatch
+"""A request line of HTTP/1.1 in origin-form → method, target."""
+
 # status-line = HTTP-version SP status-code SP [ reason-phrase ] (RFC 9112 section 4)
 # The second SP may be missing: many servers leave it out with the reason.
 _STATUS_LINE = rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: (" + _VALUE + rb"))?"

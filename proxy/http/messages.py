@@ -5,7 +5,7 @@ Field values and names are bytes as received. Sizes are bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -81,6 +81,51 @@ class Framing(Enum):
     """The end of the connection is the end of the body (responses only)."""
 
 
+class Fields:
+    """The fields of one head, in order; iterate for `Field`s.
+
+    Most heads pass through unchanged but for a line or two. So a codec that has checked the whole
+    head need not split it: it gives `raw` and the `special` fields, and the others are split only
+    when somebody asks.
+
+    `special`: at least the fields that some rule or builder acts on (names.special_fields).
+    `raw`: the head as received, start line and empty line included; b"" when `special` is all.
+    """
+
+    __slots__ = ("_all", "raw", "special")
+
+    def __init__(self, special: list[Field], raw: bytes = b"") -> None:
+        self.special = special
+        self.raw = raw
+        self._all = None if raw else special
+
+    def get(self, low: bytes) -> bytes:
+        """The first value of a field by its lower-case name; b"" when there is none."""
+        for name, _, value in self:
+            if name == low:
+                return value
+        return b""
+
+    def __iter__(self) -> Iterator[Field]:
+        if self._all is None:
+            self._all = [_split(line) for line in self.raw.split(b"\r\n")[1:-2]]
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Fields | list) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _split(line: bytes) -> Field:
+    """A field line that the grammar has matched."""
+    name, _, value = line.partition(b":")
+    return name.lower(), name, value.strip(b" \t")
+
+
 @dataclass(slots=True)
 class RequestHead:
     """A request that passed every rule. `fields` are as the client sent them, in order."""
@@ -90,7 +135,7 @@ class RequestHead:
     """Origin-form, or `*` for OPTIONS; an absolute-form target was rewritten."""
     version: bytes
     """b"1.1" or b"1.0"."""
-    fields: list[Field]
+    fields: Fields
     host: bytes
     """uri-host [ ":" port ] as received; b"" for HTTP/1.0 without Host."""
     content_length: int | None
@@ -112,7 +157,7 @@ class ResponseHead:
     status: int
     reason: bytes
     version: bytes
-    fields: list[Field]
+    fields: Fields
     framing: Framing
     content_length: int | None
     """As declared; information only when `framing` is NONE (HEAD, 304)."""

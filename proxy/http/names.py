@@ -1,8 +1,8 @@
-"""Field names by what the proxy does with them, and a table that lower-cases the common ones."""
+"""Field names by what the proxy does with them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
 from itertools import product
 
 HOP_BY_HOP = frozenset(
@@ -47,6 +47,8 @@ _SPEAKS_FOR_PROXY = (
     b"client-cert-chain",
 )
 
+_FORGED_PREFIXES = (b"x-forwarded-", b"x-kssl-")
+
 
 def spellings(name: bytes) -> set[bytes]:
     """`name` with each of its hyphens also as an underscore.
@@ -67,7 +69,7 @@ FORGED = frozenset().union(*(spellings(name) for name in _SET_BY_PROXY + _SPEAKS
 
 def is_forged(low: bytes) -> bool:
     """Whether a lower-case name would be taken for a field of the proxy's own."""
-    return low in FORGED or low.replace(b"_", b"-").startswith((b"x-forwarded-", b"x-kssl-"))
+    return low in FORGED or low.replace(b"_", b"-").startswith(_FORGED_PREFIXES)
 
 
 _FRAMING_AND_ROUTING = frozenset(
@@ -134,17 +136,37 @@ _COMMON = (
 ).split()
 
 
-def lower_case_table(without: Iterable[bytes]) -> dict[bytes, bytes]:
-    """Common spellings → lower-case name, for names that have no rule (`without`).
-
-    A fixed table, not a cache: clients choose the names, so a cache would grow as they like.
-    """
-    plain = set(_COMMON) - set(without)
-    table = {name: name for name in plain}
-    table.update({name.title(): name for name in plain})
-    table.update({b"ETag": b"etag", b"DNT": b"dnt"})
-    return table
-
-
 END_TO_END = frozenset(_COMMON) - HOP_BY_HOP - _FRAMING_AND_ROUTING
 """Common names that pass through untouched: the fast path of forward.py."""
+
+
+def _any_case(name: bytes) -> bytes:
+    """A pattern for `name` in any case, with a hyphen or an underscore where it has a hyphen."""
+    pattern = b""
+    for character in name.decode():
+        if character == "-":
+            pattern += b"[-_]"
+        elif character.isalpha():
+            pattern += f"[{character}{character.upper()}]".encode()
+        else:
+            pattern += re.escape(character).encode()
+    return pattern
+
+
+def _special_pattern() -> bytes:
+    """Names that the proxy acts on, grouped by their first letter so that others fail early."""
+    groups: dict[bytes, list[bytes]] = {}
+    for name in sorted({*HOP_BY_HOP, *_FRAMING_AND_ROUTING, *_SET_BY_PROXY, *_SPEAKS_FOR_PROXY}):
+        groups.setdefault(name[:1], []).append(_any_case(name[1:]))
+    for prefix in _FORGED_PREFIXES:
+        groups[prefix[:1]].append(_any_case(prefix[1:]) + rb"[^:]*+")
+    parts = (_any_case(first) + b"(?:" + b"|".join(rest) + b")" for first, rest in groups.items())
+    return b"|".join(parts)
+
+
+special_fields = re.compile(
+    rb"\r\n(" + _special_pattern() + rb"):[ \t]*+([^\r]*+)", re.ASCII
+).findall
+"""A head that matches the grammar → (name, value) of every field that a rule or a builder acts on,
+in order. A value that ends in white space never gets here: the grammar leaves that to the slow
+path."""

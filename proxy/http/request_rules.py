@@ -9,22 +9,15 @@ from __future__ import annotations
 from ipaddress import AddressValueError, IPv6Address
 
 from proxy.http import grammar
-from proxy.http.messages import Field, HttpError, Limits, RequestHead, client_error
+from proxy.http.messages import Fields, HttpError, Limits, RequestHead, client_error
 from proxy.http.names import NOT_NOMINABLE
-from proxy.http.shared_rules import COMMON_OPTIONS, check_fields, connection_options, content_length
-
-RULED = frozenset(
-    {
-        b"host",
-        b"connection",
-        b"content-length",
-        b"transfer-encoding",
-        b"upgrade",
-        b"expect",
-        b"http2-settings",
-    }
+from proxy.http.shared_rules import (
+    COMMON_OPTIONS,
+    check_fields,
+    connection_options,
+    content_length,
+    may_break_limits,
 )
-"""Names of the fields that some rule reads; a codec hands them over apart."""
 
 _DEFAULT_PORT = {b"http": b":80", b"https": b":443"}
 _match_host = grammar.host
@@ -35,19 +28,18 @@ def make_request(
     method: bytes,
     target: bytes,
     minor: bytes,
-    fields: list[Field],
-    ruled: list[Field],
+    fields: Fields,
     head_size: int,
     limits: Limits,
     plain_target: bool,
 ) -> RequestHead:
-    """Apply every rule. `ruled` are those of `fields` whose name is in RULED, in order.
+    """Apply every rule. No rule reads a field that is not among `fields.special`.
 
     plain_target: the target is known to be in origin-form; otherwise it is checked here.
     head_size: bytes of the whole head; no field can be too long if the head is not.
     Raises HttpError.
     """
-    if head_size > limits.max_field_length or len(fields) > limits.max_fields:
+    if may_break_limits(head_size, limits):
         check_fields(fields, limits, client_error)
     modern = minor == b"1"
     host: bytes | None = None
@@ -56,7 +48,7 @@ def make_request(
     options = _NO_OPTIONS
     upgrades: bytes | None = None
     expect: bytes | None = None
-    for low, _, value in ruled:
+    for low, _, value in fields.special:
         if low == b"host":
             if host is not None:
                 raise HttpError(400, "Hostname", "The request has more than one Host.")
@@ -88,7 +80,7 @@ def make_request(
             upgrades = value if upgrades is None else upgrades + b", " + value
         elif low == b"expect":
             expect = value if expect is None else expect + b", " + value
-        else:
+        elif low == b"http2-settings":
             raise HttpError(400, "Header", "HTTP/2 without TLS (HTTP2-Settings) is not offered.")
 
     if chunked:

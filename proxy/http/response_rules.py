@@ -6,11 +6,14 @@ Refusals are UpstreamErrors: a response whose end is uncertain would poison the 
 from __future__ import annotations
 
 from proxy.http import grammar
-from proxy.http.messages import Field, Framing, Limits, ResponseHead, UpstreamError, upstream_error
-from proxy.http.shared_rules import COMMON_OPTIONS, check_fields, connection_options, content_length
-
-RULED = frozenset({b"connection", b"content-length", b"transfer-encoding", b"upgrade"})
-"""Names of the fields that some rule reads; a codec hands them over apart."""
+from proxy.http.messages import Fields, Framing, Limits, ResponseHead, UpstreamError, upstream_error
+from proxy.http.shared_rules import (
+    COMMON_OPTIONS,
+    check_fields,
+    connection_options,
+    content_length,
+    may_break_limits,
+)
 
 UpgradeAsked = bytes | bool | None
 """The Upgrade value of the request; or only whether there was one."""
@@ -26,24 +29,23 @@ def make_response(
     minor: bytes,
     status: int,
     reason: bytes,
-    fields: list[Field],
-    ruled: list[Field],
+    fields: Fields,
     request_method: bytes,
     upgrade_asked: UpgradeAsked,
     head_size: int,
     limits: Limits,
 ) -> ResponseHead:
-    """Apply every rule. `ruled` are those of `fields` whose name is in RULED, in order.
+    """Apply every rule. No rule reads a field that is not among `fields.special`.
 
     Framing is that of RFC 9112 section 6.3. Raises UpstreamError.
     """
-    if head_size > limits.max_field_length or len(fields) > limits.max_fields:
+    if may_break_limits(head_size, limits):
         check_fields(fields, limits, upstream_error)
     length: int | None = None
     chunked = False
     options = _NO_OPTIONS
     upgrade: bytes | None = None
-    for low, _, value in ruled:
+    for low, _, value in fields.special:
         if low == b"content-length":
             if length is not None:
                 raise UpstreamError("The response has more than one Content-Length.")
@@ -57,7 +59,7 @@ def make_response(
             if value.lower() != b"chunked":
                 raise UpstreamError("The response's Transfer-Encoding is not chunked.")
             chunked = True
-        else:
+        elif low == b"upgrade":
             upgrade = value if upgrade is None else upgrade + b", " + value
     if chunked:
         if length is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxy.http import grammar
-from proxy.http.messages import MAX_BODY, ErrorFactory, Field, Limits
+from proxy.http.messages import MAX_BODY, ErrorFactory, Fields, Limits
 
 COMMON_OPTIONS = {
     spelling: frozenset(option.strip().lower() for option in spelling.split(b","))
@@ -20,13 +20,21 @@ COMMON_OPTIONS = {
 """Common values of Connection → options. Nothing here nominates a field that matters."""
 
 
-def check_fields(fields: list[Field], limits: Limits, error: ErrorFactory) -> None:
+def check_fields(fields: Fields, limits: Limits, error: ErrorFactory) -> None:
     """Number and size of fields."""
-    if len(fields) > limits.max_fields:
-        raise error("Header", f"There are more than {limits.max_fields} fields.")
-    for _, name, value in fields:
+    for number, (_, name, value) in enumerate(fields, 1):
+        if number > limits.max_fields:
+            raise error("Header", f"There are more than {limits.max_fields} fields.")
         if len(name) + len(value) > limits.max_field_length:
             raise error("FieldLength", f"A field is longer than {limits.max_field_length} bytes.")
+
+
+def may_break_limits(head_size: int, limits: Limits) -> bool:
+    """Whether a head of that many bytes could have too many fields, or one that is too long.
+
+    The shortest field line is `a:` and CRLF, four bytes; so most heads need no counting.
+    """
+    return head_size > limits.max_field_length or head_size > 4 * limits.max_fields
 
 
 def connection_options(value: bytes, error: ErrorFactory) -> frozenset[bytes]:

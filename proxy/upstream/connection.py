@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from fastpath.channel import Channel, describe
+from proxy.http.memo import ResponseMemo
 
 # Reads from the upstream go into one buffer for the whole process, behind room in which the
 # response head for the client can be written just in front of the body that came with it.
@@ -35,13 +36,14 @@ class UpstreamUser(Protocol):
 class UpstreamConnection:
     """A `Channel` to the upstream, and who uses it. Reading is on unless paused."""
 
-    __slots__ = ("_forget", "channel", "idle_since", "reused", "user")
+    __slots__ = ("_forget", "channel", "idle_since", "memo", "reused", "user")
 
     def __init__(self, channel: Channel, forget: IdleForgetter) -> None:
         self.channel = channel
         self.user: UpstreamUser | None = None
         self.reused = False  # it has served an exchange before
         self.idle_since = 0.0
+        self.memo = ResponseMemo()
         self._forget = forget
         channel.rebind(self._readable, self._drained, self._broken)
         channel.start_reading()

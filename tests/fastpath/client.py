@@ -27,6 +27,7 @@ class Reader:
     def __init__(self, suite: CipherSuite, keys: DirectionKeys) -> None:
         self._suite = suite
         self._keys = keys
+        self.first_key = keys.key
         self._aead = suite.aead(keys.key)
         self._sequence = keys.sequence
         self._buffer = bytearray()
@@ -216,14 +217,14 @@ class Client:
     async def send(self, data: bytes) -> None:
         await self.send_raw(self.seal(data))
 
-    async def receive(self) -> bytes:
+    async def receive(self, limit: int = 1 << 18) -> bytes:
         """Plaintext; b"" at the end: see `close_notify` and `end`. Raises SSL.Error."""
         while True:
             if self._buffer:
                 self.ssl.bio_write(bytes(self._buffer))
                 self._buffer.clear()
             try:
-                return self.ssl.recv(1 << 18)
+                return self.ssl.recv(limit)
             except SSL.ZeroReturnError:
                 self.close_notify = True
                 return b""
@@ -236,10 +237,9 @@ class Client:
     async def receive_exactly(self, size: int) -> bytes:
         data = bytearray()
         while len(data) < size:
-            more = await self.receive()
+            more = await self.receive(size - len(data))
             assert more, f"{self.end} after {len(data)} of {size} bytes"
             data += more
-        assert len(data) == size
         return bytes(data)
 
     async def receive_all(self) -> bytes:

@@ -1,8 +1,8 @@
 """The front end's side of a connection, for tests: sockets, a worker process, a recording sink.
 
-    Client ──TCP on loopback── Channel ── Handshake, then Engine ── RecordingSink
-                                               │
-                                          worker process (`Place`)
+Client ──TCP on loopback── Channel ── Handshake, then Engine ── RecordingSink
+                                           │
+                                      worker process (`Place`)
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ async def until(condition: Callable[[], object], what: str = "") -> None:
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {PATIENCE:.0f} s: {what or condition}")
-        await asyncio.sleep(0.001)  # noqa: ASYNC110 - nobody tells when it becomes true
+        await asyncio.sleep(0.001)
 
 
 def tcp_pair(*, buffers: int | None = None) -> tuple[socket.socket, socket.socket]:
@@ -106,9 +106,7 @@ class Certificates:
         cert_path, key_path = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         cert_path.write_bytes(certificate.public_bytes(Encoding.PEM))
         key_path.touch(0o600)
-        key_path.write_bytes(
-            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        )
+        key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return cert_path, key_path
 
     def for_suite(self, suite: CipherSuite | None) -> tuple[Path, Path]:
@@ -180,9 +178,7 @@ class Accepted:
         self._engine: Engine | None = None
         self._close_notify = close_notify
         self._reading = reading
-        self.channel = Channel(
-            self.loop, sock, lambda: None, lambda: None, lambda error: None
-        )
+        self.channel = Channel(self.loop, sock, lambda: None, lambda: None, lambda error: None)
         self.handshake = Handshake(
             self.loop,
             self.channel,

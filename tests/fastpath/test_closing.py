@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable, Iterator
 
@@ -22,9 +23,7 @@ class Ends:
     def __init__(self, buffers: int | None) -> None:
         self.loop = asyncio.get_running_loop()
         sock, self.peer = tcp_pair(buffers=buffers)
-        self.channel = Channel(
-            self.loop, sock, lambda: None, lambda: None, lambda error: None
-        )
+        self.channel = Channel(self.loop, sock, lambda: None, lambda: None, lambda error: None)
         self.done = 0
 
     def close(self, *, peer_done: bool = False) -> None:
@@ -89,15 +88,12 @@ async def test_it_gives_up_after_linger(make: Make, monkeypatch: pytest.MonkeyPa
     assert await ends.peer_reads_to_the_end() == b""
 
 
-async def test_it_drops_no_more_than_its_limit(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_it_drops_no_more_than_its_limit(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closing, "LINGER_BYTES", 100_000)
     ends = make(16 * 1024)
     ends.close()
     with pytest.raises((ConnectionResetError, BrokenPipeError)):
-        for _ in range(20):
-            await ends.loop.sock_sendall(ends.peer, DATA[:100_000])
+        await ends.loop.sock_sendall(ends.peer, DATA * 2)
     assert ends.done == 1
 
 
@@ -164,3 +160,17 @@ async def test_a_channel_that_is_over_already(make: Make, how: str) -> None:
         ends.channel.broken = True
     ends.close()
     assert ends.done == 1
+
+
+async def test_a_small_end_behind_a_full_socket(make: Make) -> None:
+    """What waits for the end of the turn, such as close_notify, must not miss FIN."""
+    ends = make(16 * 1024)
+    sent = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sent += ends.channel.sock.send(DATA[: 1 << 14])
+    ends.channel.send(b"close_notify")
+    ends.close()
+    data = await ends.peer_reads_to_the_end()
+    assert len(data) == sent + 12
+    assert data.endswith(b"close_notify")

@@ -18,9 +18,7 @@ from fastpath.worker.frames import (
 )
 
 FRAMES = st.lists(
-    st.tuples(
-        st.sampled_from(FrameType), st.integers(0, 2**32 - 1), st.binary(max_size=200)
-    ),
+    st.tuples(st.sampled_from(FrameType), st.integers(0, 2**32 - 1), st.binary(max_size=200)),
     max_size=8,
 )
 Told = list[tuple[int, int, bytes]]

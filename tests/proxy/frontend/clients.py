@@ -15,11 +15,11 @@ SECONDS = 15.0
 _RESET = struct.pack("ii", 1, 0)
 
 
-class Closed(Exception):
+class ClosedError(Exception):
     """close_notify: nothing is missing."""
 
 
-class Cut(Exception):
+class CutError(Exception):
     """FIN without close_notify, or RST: whatever came is not to be trusted as complete."""
 
 
@@ -96,7 +96,7 @@ class Client:
         try:
             data = self.sock.recv(1 << 18)
         except ConnectionResetError:
-            raise Cut("reset") from None
+            raise CutError("reset") from None
         if data:
             self._in.write(data)
         else:
@@ -136,19 +136,19 @@ class Client:
     # -- receiving -------------------------------------------------------------------------
 
     def more(self) -> None:
-        """Adds at least one byte to `unread`. Raises Closed or Cut."""
+        """Adds at least one byte to `unread`. Raises ClosedError or CutError."""
         while True:
             try:
                 data = self._tls.read(1 << 18)
             except ssl.SSLWantReadError:
                 self._fill()
             except ssl.SSLZeroReturnError:
-                raise Closed from None
+                raise ClosedError from None
             except ssl.SSLEOFError:
-                raise Cut("FIN without close_notify") from None
+                raise CutError("FIN without close_notify") from None
             else:
                 if not data:
-                    raise Closed
+                    raise ClosedError
                 self.unread += data
                 return
 
@@ -169,13 +169,13 @@ class Client:
         try:
             while True:
                 self.more()
-        except Closed:
+        except ClosedError:
             return bytes(self.unread), "close_notify"
-        except Cut:
+        except CutError:
             return bytes(self.unread), "cut"
 
     def read_answer(self, method: bytes = b"GET") -> Answer:
-        """One response, with the interim ones before it. Raises Closed or Cut inside of it."""
+        """One response, with the interim ones before it. Raises ClosedError or CutError."""
         interim = []
         while True:
             head = self.take_until(b"\r\n\r\n")

@@ -15,7 +15,6 @@ from tests.proxy.frontend.upstreams import Script, Upstream
 ALL = [(mode, codec) for mode in ("kernel", "user") for codec in ("httptools", "h11")]
 
 
-
 class Serve(Protocol):
     def __call__(self, script: Script, **parameters: int) -> Upstream: ...
 
@@ -39,7 +38,8 @@ def rigs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], R
 def proxy(request: pytest.FixtureRequest, rigs: Callable[[str], Rig]) -> Iterator[Rig]:
     mode, codec = request.param
     rig = rigs(mode)
-    rig.configure(codec=codec)
+    rig.codec = codec
+    rig.configure()
     yield rig
     rig.settle()
 

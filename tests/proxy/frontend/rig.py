@@ -86,10 +86,9 @@ class Rig:
 
         return self.wait(run())
 
-    def configure(self, *, port: int | None = None, codec: str = "", **values: int) -> None:
-        """An upstream, a codec, and parameters other than the defaults; what was set before is
-        forgotten, except the codec."""
-        self.codec = codec or self.codec
+    def configure(self, *, port: int | None = None, **values: int) -> None:
+        """An upstream, and parameters other than the defaults; what was set before is forgotten.
+        Also puts `codec` into effect."""
 
         def change() -> None:
             front = self.front

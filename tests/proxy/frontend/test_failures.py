@@ -5,15 +5,15 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from tests.proxy.frontend.clients import Answer, Client, Closed, post, request
+from tests.proxy.frontend.clients import Answer, Client, ClosedError, post, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig, wait_for
 from tests.proxy.frontend.upstreams import (
-    Ended,
+    EndedError,
     UpstreamSide,
     answer_all,
     answer_then_close,
@@ -49,9 +49,7 @@ def test_refused(proxy: Rig, serve: Serve) -> None:
 @both_modes
 @pytest.mark.parametrize("method", [b"GET", b"POST"])
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_no_answer_on_a_fresh_connection(
-    proxy: Rig, serve: Serve, method: bytes, how: str
-) -> None:
+def test_no_answer_on_a_fresh_connection(proxy: Rig, serve: Serve, method: bytes, how: str) -> None:
     def script(side: UpstreamSide) -> None:
         side.read_head()
         getattr(side, how)()
@@ -144,11 +142,9 @@ def test_time_limits(proxy: Rig, serve: Serve) -> None:
 
         def trickle() -> None:
             # Bytes keep coming; that must not extend the limit of the head.
-            try:
+            with suppress(OSError):
                 while not hang.wait(0.1):
                     slow.send(b"x")
-            except OSError:
-                pass
 
         thread = threading.Thread(target=trickle)
         thread.start()
@@ -175,9 +171,7 @@ def test_connect_timeout(proxy: Rig) -> None:
 
 
 @both_modes
-def test_an_upstream_that_stops_reading_is_not_the_clients_fault(
-    proxy: Rig, serve: Serve
-) -> None:
+def test_an_upstream_that_stops_reading_is_not_the_clients_fault(proxy: Rig, serve: Serve) -> None:
     release = threading.Event()
 
     def script(side: UpstreamSide) -> None:
@@ -200,10 +194,8 @@ def test_an_upstream_that_stops_reading_is_not_the_clients_fault(
 
 def _send_until_refused(client: Client, size: int) -> None:
     records = client.records(b"x" * size)
-    try:
+    with suppress(OSError):
         client.sock.sendall(records)
-    except OSError:
-        pass
 
 
 # -- a kept-alive connection that the upstream closes ------------------------------------------
@@ -288,8 +280,7 @@ def test_closed_while_idle_is_noticed(proxy: Rig, serve: Serve) -> None:
         for count in range(1, 4):
             client.send(post(b"1"))
             assert client.read_answer().body == b"ok"
-            pool = proxy.front.pool
-            wait_for(lambda pool=pool: not pool._idle, "the pool notices")
+            wait_for(lambda: not proxy.front.pool._idle, "the pool notices")
             assert upstream.accepted == count
 
 
@@ -359,7 +350,7 @@ def test_a_request_cut_short(proxy: Rig, serve: Serve, framing: str, how: str) -
         side.read_head()
         side.take(3)
         began.set()
-        with pytest.raises(Ended):
+        with pytest.raises(EndedError):
             side.take_until(b"0\r\n\r\n")
         assert b"\r\n0\r\n" not in side.unread
 
@@ -386,7 +377,7 @@ def test_a_bad_chunk_ends_the_upstreams_connection(proxy: Rig, serve: Serve) -> 
         side.read_head()
         side.take_until(b"abc\r\n")
         began.set()
-        with pytest.raises(Ended):
+        with pytest.raises(EndedError):
             side.take_until(b"0\r\n\r\n")
 
     upstream = serve(script)
@@ -395,7 +386,7 @@ def test_a_bad_chunk_ends_the_upstreams_connection(proxy: Rig, serve: Serve) -> 
         assert began.wait(10)
         client.send(b"zz\r\n")
         is_page(client.read_answer(), 400)
-        with pytest.raises(Closed):
+        with pytest.raises(ClosedError):
             client.more()
         assert upstream.sides[0].ended.wait(10)
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.proxy.frontend.clients import Client, Closed, post, request
+from tests.proxy.frontend.clients import Client, ClosedError, post, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig
 from tests.proxy.frontend.upstreams import (
@@ -141,7 +141,7 @@ def test_http10_without_keep_alive_and_without_host(proxy: Rig, serve: Serve) ->
     with proxy.client() as client:
         client.send(b"GET / HTTP/1.0\r\n\r\n")
         assert client.read_answer().body == b"abc"
-        with pytest.raises(Closed):
+        with pytest.raises(ClosedError):
             client.more()
     assert b"\r\nHost: localhost\r\n" in upstream.received
 
@@ -151,7 +151,7 @@ def test_connection_close(proxy: Rig, serve: Serve) -> None:
     with proxy.client() as client:
         answer = client.ask(b"GET", b"/", b"Connection: close")
         assert (answer.body, answer.get(b"connection")) == (b"abc", b"close")
-        with pytest.raises(Closed):
+        with pytest.raises(ClosedError):
             client.more()
 
 
@@ -226,7 +226,7 @@ def test_a_final_answer_instead_of_100(proxy: Rig, serve: Serve) -> None:
     with proxy.client() as client:
         client.send(request(b"POST", b"/", b"Content-Length: 5", b"Expect: 100-continue"))
         assert client.read_answer().status == 417
-        with pytest.raises(Closed):  # the body may come or not, so nothing else can follow
+        with pytest.raises(ClosedError):  # the body may come or not, so nothing else can follow
             client.more()
 
 
@@ -268,7 +268,7 @@ def test_pipelined_requests_before_the_end(proxy: Rig, serve: Serve, ending: str
         getattr(client, ending)()
         for i in range(5):
             assert client.read_answer().get(b"x-target") == b"/%d" % i
-        with pytest.raises(Closed):
+        with pytest.raises(ClosedError):
             client.more()
 
 
@@ -420,7 +420,7 @@ def test_an_early_answer_arrives_complete(proxy: Rig, serve: Serve) -> None:
         client.send(b"x" * size)
         answer = client.read_answer()
         assert (answer.status, answer.body) == (413, b"too large")
-        with pytest.raises(Closed):
+        with pytest.raises(ClosedError):
             client.more()
     assert upstream.sides[0].ended.wait(5)
 

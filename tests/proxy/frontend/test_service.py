@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from config.errors import ConfigError
 from config.parameters import Parameters
 from config.target import Listen
 from proxy.frontend.service import Service, ServiceOptions
-from tests.proxy.frontend.clients import Cut, post, request
+from tests.proxy.frontend.clients import CutError, post, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import NOBODY, Rig, wait_for
 from tests.proxy.frontend.upstreams import Upstream, UpstreamSide, answer_all, response
@@ -38,9 +39,7 @@ one_mode = pytest.mark.parametrize(
 
 
 @one_mode
-def test_max_connections(
-    proxy: Rig, serve: Serve, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_max_connections(proxy: Rig, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     serve(answer_all(response(b"abc")))
     # The table's minimum is 1024; what is tested is the comparison.
     few = replace(proxy.front.parameters)
@@ -48,7 +47,7 @@ def test_max_connections(
     proxy.front.parameters = few
     with proxy.client() as first, proxy.client() as second:
         for _ in range(3):
-            with pytest.raises((Cut, ssl.SSLError, ConnectionError)):
+            with pytest.raises((CutError, ssl.SSLError, ConnectionError)):
                 proxy.client()
         assert caplog.text.count("MaxConnections (2) reached") == 1
         assert first.ask().body == second.ask().body == b"abc"
@@ -216,7 +215,10 @@ def test_a_start_that_fails_leaves_nothing(fault: str, tmp_path: Path) -> None:
     """Neither a listener nor a worker."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         options = ServiceOptions(
-            target=NOBODY, listen=Listen("127.0.0.1", 0), state_dir=tmp_path, parameters=Parameters()
+            target=NOBODY,
+            listen=Listen("127.0.0.1", 0),
+            state_dir=tmp_path,
+            parameters=Parameters(),
         )
         if fault == "ready file":
             options = replace(options, ready_file=tmp_path / "no" / "ready.json")
@@ -309,7 +311,7 @@ def test_a_body_that_arrives_while_reading_is_paused(proxy: Rig, serve: Serve) -
             whole = post(b"hello")
             for count, piece in enumerate((whole[:-5], whole[-5:]), 1):
                 client.send(piece)
-                wait_for(lambda count=count: unopened(proxy) == count, "it is at the worker")
+                wait_for(partial(is_unopened, proxy, count), "it is at the worker")
         finally:
             os.kill(worker, signal.SIGCONT)
         assert client.read_answer().body == b"abc"
@@ -322,7 +324,5 @@ def engine_of(proxy: Rig) -> object | None:
     return http.engine if http is not None else None
 
 
-def unopened(proxy: Rig) -> int:
-    return len(engine_of(proxy)._unopened_sizes)  # type: ignore[attr-defined]
-
-
+def is_unopened(proxy: Rig, frames: int) -> bool:
+    return bool(frames == len(engine_of(proxy)._unopened_sizes))  # type: ignore[attr-defined]

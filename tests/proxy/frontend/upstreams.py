@@ -15,7 +15,7 @@ SECONDS = 15.0  # no read or write of a test takes longer
 _RESET = struct.pack("ii", 1, 0)
 
 
-class Ended(Exception):
+class EndedError(Exception):
     """The proxy closed the connection (or reset it)."""
 
 
@@ -38,7 +38,7 @@ class UpstreamSide:
             data = b""
         if not data:
             self.ended.set()
-            raise Ended
+            raise EndedError
         self.received += data
         self.unread += data
 
@@ -76,7 +76,7 @@ class UpstreamSide:
         return self.take(int(rest.partition(b"\r\n")[0])) if found else b""
 
     def read_to_end(self) -> None:
-        with contextlib.suppress(Ended):
+        with contextlib.suppress(EndedError):
             while True:
                 self._more()
 
@@ -100,7 +100,7 @@ Script = Callable[[UpstreamSide], None]
 
 
 class Upstream:
-    """A listening app. Its script runs for each connection; `Ended` ends it quietly."""
+    """A listening app. Its script runs for each connection; `EndedError` ends it quietly."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -143,7 +143,7 @@ class Upstream:
         with side.sock:
             try:
                 self._script(side)
-            except (Ended, ConnectionError):
+            except (EndedError, ConnectionError):
                 pass
             except BaseException as error:
                 self.errors.append(error)

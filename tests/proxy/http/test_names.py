@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from proxy.http import names
 
 
@@ -16,10 +20,25 @@ def test_the_classes_do_not_overlap() -> None:
     assert not names.END_TO_END & names.FORGED
 
 
-def test_the_table_leaves_out_names_with_rules() -> None:
-    table = names.lower_case_table({b"host"})
-    assert b"Host" not in table
-    assert b"host" not in table
-    assert table[b"User-Agent"] == table[b"user-agent"] == b"user-agent"
-    assert table[b"ETag"] == b"etag"
-    assert all(spelling.lower() == low for spelling, low in table.items())
+ACTED_ON = sorted(names.HOP_BY_HOP | names.NOT_NOMINABLE | names.FORGED)
+MORE = [b"x-forwarded-anything", b"x_forwarded-anything", b"X-KSSL-Mode", b"x_kssl_mode"]
+
+
+@pytest.mark.parametrize("name", ACTED_ON + MORE)
+@pytest.mark.parametrize("spell", [bytes.lower, bytes.upper, bytes.title])
+def test_a_field_that_is_acted_on_is_special(name: bytes, spell: Callable[[bytes], bytes]) -> None:
+    head = b"GET / HTTP/1.1\r\nA: b\r\n" + spell(name) + b":  one two\r\nC: d\r\n\r\n"
+    assert names.special_fields(head) == [(spell(name), b"one two")]
+
+
+def test_special_fields_are_found_each_time_and_nothing_else_is() -> None:
+    head = (
+        b"GET /?host: a HTTP/1.1\r\nHost: a\r\nX: Connection: close\r\nhost:b\r\n"
+        b"Hosts: c\r\nContent-Type: d\r\nX-Host: e\r\nTE:\r\n\r\n"
+    )
+    assert names.special_fields(head) == [(b"Host", b"a"), (b"host", b"b"), (b"TE", b"")]
+
+
+def test_common_names_are_not_special() -> None:
+    for name in names.END_TO_END:
+        assert names.special_fields(b"GET / HTTP/1.1\r\n" + name + b": a\r\n\r\n") == []

@@ -1,0 +1,134 @@
+"""What the last head of a connection came to, for the next one that is the same.
+
+The requests of one client differ in their request line and seldom in the fields below it: that is
+what HPACK (RFC 7541) lives on. So a connection remembers its last block of fields with all that
+was found out about it, and checks only the new request line. Responses of one upstream connection
+are compared whole.
+
+Nothing is accepted here that a codec has not accepted: a request line that matches the strict
+grammar in front of a block that passed every rule is a head that passes every rule, as long as no
+rule looks at both. Those that do (absolute-form and Host, HTTP/1.0 and framing, CONNECT) keep a
+head from being remembered, and so do bodies, upgrades and expectations.
+"""
+
+from __future__ import annotations
+
+from proxy.http import grammar
+from proxy.http.codec import Codec
+from proxy.http.forward import (
+    ClientInfo,
+    build_client_response,
+    build_upstream_request,
+    client_framing,
+)
+from proxy.http.messages import Framing, Limits, RequestHead, ResponseHead
+
+# A longer block is not remembered, in bytes: it would be kept for each idle connection.
+MAX_REMEMBERED = 4096
+
+
+class RequestMemo:
+    """Of one client connection."""
+
+    __slots__ = ("_block", "_client", "_codec", "_default_host", "_head", "_limits", "_sent")
+
+    def __init__(
+        self, codec: Codec, limits: Limits, client: ClientInfo, default_host: bytes
+    ) -> None:
+        self._codec = codec
+        self._limits = limits
+        self._client = client
+        self._default_host = default_host
+        self._block = b""
+        self._sent = b""
+        self._head: RequestHead | None = None
+
+    def parse(self, raw: bytes) -> tuple[RequestHead, bytes]:
+        """A complete head → what it says, and the head for the upstream. Raises HttpError."""
+        end = raw.find(b"\r\n")
+        last = self._head
+        if last is not None and raw[end:] == self._block:
+            match = grammar.common_request_line(raw[:end])
+            if match is not None:
+                head = RequestHead(
+                    match[1],
+                    match[2],
+                    b"1.1",
+                    last.fields,
+                    last.host,
+                    None,
+                    False,
+                    last.keep_alive,
+                    None,
+                    False,
+                    last.connection_options,
+                )
+                return head, raw[:end] + self._sent
+        head = self._codec.parse_request(raw, self._limits)
+        sent = build_upstream_request(head, self._client, default_host=self._default_host)
+        if self._codec.remembers and len(raw) - end <= MAX_REMEMBERED and _is_common(head, raw):
+            self._block, self._sent = raw[end:], sent[sent.find(b"\r\n") :]
+            self._head = head
+        return head, sent
+
+
+def _is_common(head: RequestHead, raw: bytes) -> bool:
+    return (
+        head.version == b"1.1"
+        and head.content_length is None
+        and not head.chunked
+        and head.upgrade is None
+        and not head.expect_continue
+        and grammar.common_request_line(raw[: raw.find(b"\r\n")]) is not None
+    )
+
+
+class Response:
+    """A parsed response head and what the client gets of it."""
+
+    __slots__ = ("framing", "head", "keep_alive", "text")
+
+    def __init__(self, head: ResponseHead, framing: Framing, keep_alive: bool, text: bytes) -> None:
+        self.head = head
+        self.framing = framing
+        self.keep_alive = keep_alive
+        self.text = text
+
+
+class ResponseMemo:
+    """Of one upstream connection."""
+
+    __slots__ = ("_key", "_raw", "_response")
+
+    def __init__(self) -> None:
+        self._raw = b""
+        self._key: tuple[bool, bytes, bool] | None = None
+        self._response: Response | None = None
+
+    def parse(
+        self, raw: bytes, request: RequestHead, keep_alive: bool, codec: Codec, limits: Limits
+    ) -> Response:
+        """A complete head; ``keep_alive``: whether the client's connection could stay open.
+
+        For 1xx, ``text`` is the interim response. Raises UpstreamError.
+        """
+        key = (request.method == b"HEAD", request.version, keep_alive)
+        if raw == self._raw and key == self._key and self._response is not None:
+            return self._response
+        head = codec.parse_response(
+            raw, request.method, upgrade_asked=request.upgrade, limits=limits
+        )
+        interim = head.status < 200
+        framing, may_keep_alive = client_framing(head, request.version, request.method)
+        keep_alive = keep_alive and may_keep_alive
+        text = build_client_response(
+            head,
+            client_version=request.version,
+            keep_alive=keep_alive,
+            framing=Framing.NONE if interim else framing,
+            interim=interim,
+        )
+        response = Response(head, framing, keep_alive, text)
+        if codec.remembers and not interim and len(raw) <= MAX_REMEMBERED:
+            self._raw, self._key, self._response = raw, key, response
+        return response

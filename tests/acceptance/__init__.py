@@ -1,0 +1,1 @@
+"""Gigabytes, thousands of connections, real clients: ``make acceptance``."""

@@ -1,0 +1,64 @@
+"""Running `kssl` as a person does: a process, its exit code, and what it says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.proxy.frontend.upstreams import Upstream, answer_all, response
+
+Kssl = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def kssl(tmp_path: Path) -> Kssl:
+    """`kssl ARGUMENTS` that ends by itself, with a state folder of its own."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "proxy", *arguments],
+            capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL,
+            env={"XDG_STATE_HOME": str(tmp_path / "xdg"), "PATH": "/usr/bin:/bin"},
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(scope="package")
+def app() -> Iterator[Upstream]:
+    with Upstream(answer_all(response(b"abc"))) as upstream:
+        yield upstream
+
+
+@dataclass(frozen=True)
+class Files:
+    """A certificate of a private CA."""
+
+    ca: Path
+    cert: Path
+    key: Path
+    other_key: Path
+    both: Path
+
+
+@pytest.fixture(scope="package")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    folder = tmp_path_factory.mktemp("certificate")
+    ca = trustme.CA()
+    issued, other = ca.issue_cert("localhost"), ca.issue_cert("localhost")
+    made = Files(*(folder / name for name in ("ca", "cert", "key", "other_key", "both")))
+    ca.cert_pem.write_to_path(made.ca)
+    for pem in issued.cert_chain_pems:
+        pem.write_to_path(made.cert, append=True)
+    issued.private_key_pem.write_to_path(made.key)
+    other.private_key_pem.write_to_path(made.other_key)
+    issued.private_key_and_cert_chain_pem.write_to_path(made.both)
+    for path in (made.key, made.other_key, made.both):
+        path.chmod(0o600)
+    return made

@@ -1,0 +1,151 @@
+"""101 Switching Protocols: a tunnel, and WebSocket through it."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+import pytest
+from websockets.sync.client import connect
+from websockets.sync.server import ServerConnection
+from websockets.sync.server import serve as serve_websockets
+
+from tests.proxy.frontend.clients import request
+from tests.proxy.frontend.conftest import Serve
+from tests.proxy.frontend.rig import Rig, wait_for
+from tests.proxy.frontend.upstreams import UpstreamSide, answer_all, response
+
+ASK = request(b"GET", b"/chat", b"Connection: keep-alive, Upgrade", b"Upgrade: Echo/1")
+SWITCH = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo/1\r\nX-A: b\r\n\r\n"
+)
+
+
+def echo_tunnel(side: UpstreamSide) -> None:
+    """Sends ``hello`` right behind the 101, then echoes; ``bye`` after the client's end."""
+    head = side.read_head()
+    assert b"\r\nConnection: upgrade\r\nUpgrade: Echo/1\r\n" in head
+    side.send(SWITCH + b"hello")
+    while True:
+        try:
+            if not side.unread:
+                side._more()
+        except BaseException:
+            side.send(b"bye")
+            raise
+        side.send(bytes(side.unread))
+        side.unread.clear()
+
+
+def test_a_tunnel(proxy: Rig, serve: Serve) -> None:
+    serve(echo_tunnel)
+    with proxy.client() as client:
+        client.send(ASK + b"early")  # right behind the request, before the 101
+        answer = client.read_answer()
+        assert answer.status == 101
+        assert answer.get(b"upgrade") == b"echo/1"
+        assert answer.get(b"x-a") == b"b"
+        assert client.take(5) == b"hello"
+        assert client.take(5) == b"early"
+        big = bytes(range(256)) * 4096
+        sender = threading.Thread(target=client.sock.sendall, args=(client.records(big),))
+        sender.start()
+        assert client.take(len(big)) == big
+        sender.join()
+        client.close_notify()
+        client.fin()
+        assert client.read_to_end() == (b"bye", "close_notify")
+    wait_for(lambda: proxy.log_lines, "the log line")
+    (line,) = proxy.log_lines
+    sent = len(b"hello" + b"early" + big + b"bye")
+    assert re.search(rb'"GET /chat HTTP/1\.1" 101 %d "-" "-" TLSv1\.3 ' % sent, line)
+
+
+@pytest.mark.parametrize("how", ["close_notify", "fin"])
+def test_the_client_ends_its_side_before_the_answer(proxy: Rig, serve: Serve, how: str) -> None:
+    go_on = threading.Event()
+
+    def script(side: UpstreamSide) -> None:
+        side.read_head()
+        assert go_on.wait(10)
+        side.send(SWITCH)
+        side.read_to_end()
+        side.send(b"got " + side.unread)
+
+    serve(script)
+    with proxy.client() as client:
+        client.send(ASK + b"all")
+        getattr(client, how)()
+        wait_for(lambda: any(c._http and c._http._peer_closed for c in proxy.front.connections),
+                 "the proxy knows")  # fmt: skip
+        go_on.set()
+        assert client.read_answer().status == 101
+        assert client.read_to_end() == (b"got all", "close_notify")
+
+
+def test_the_upstream_ends(proxy: Rig, serve: Serve) -> None:
+    def script(side: UpstreamSide) -> None:
+        side.read_head()
+        side.send(SWITCH, b"bye")
+
+    serve(script)
+    with proxy.client() as client:
+        client.send(ASK)
+        assert client.read_answer().status == 101
+        assert client.read_to_end() == (b"bye", "close_notify")
+
+
+def test_the_upstream_breaks(proxy: Rig, serve: Serve) -> None:
+    def script(side: UpstreamSide) -> None:
+        side.read_head()
+        side.send(SWITCH, b"bye")
+        side.take(1)
+        side.reset()
+
+    serve(script)
+    with proxy.client() as client:
+        client.send(ASK)
+        client.take_until(b"\r\n\r\nbye")
+        client.send(b"x")
+        assert client.read_to_end() == (b"", "cut")
+
+
+def test_a_client_that_breaks(proxy: Rig, serve: Serve) -> None:
+    upstream = serve(echo_tunnel)
+    with proxy.client() as client:
+        client.send(ASK)
+        client.take_until(b"\r\n\r\nhello")
+        client.reset()
+        assert upstream.sides[0].ended.wait(10)
+
+
+def test_refused(proxy: Rig, serve: Serve) -> None:
+    serve(answer_all(response(b"no"), response(b"next")))
+    with proxy.client() as client:
+        client.send(ASK)
+        assert client.read_answer().body == b"no"
+        assert client.ask().body == b"next"
+
+
+@pytest.mark.parametrize("size", [0, 100, 100_000])
+def test_websocket(proxy: Rig, size: int) -> None:
+    def echo(websocket: ServerConnection) -> None:
+        for message in websocket:
+            websocket.send(message)
+
+    with serve_websockets(echo, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            proxy.configure(port=server.socket.getsockname()[1])
+            with connect(f"wss://localhost:{proxy.port}/", ssl=proxy.context, proxy=None) as socket:
+                for i in range(5):
+                    message = bytes([i]) * size
+                    socket.send(message)
+                    assert socket.recv(10) == message
+                socket.send("text")
+                assert socket.recv(10) == "text"
+            assert socket.close_code == 1000
+        finally:
+            server.shutdown()
+            thread.join()
