@@ -114,11 +114,6 @@ PARAMETERS: tuple[Parameter, ...] = (
         "UpstreamResponseTimeout", 120, 1, _LONGEST, "seconds",
         "longest wait for the upstream's response header, and between pieces of its body",
     ),
-    Parameter(
-        "DisableServerHeader", 0, 0, 2, "",
-        "0: send a Server header; 1: not on kssl's own responses; 2: never",
-        windows_default=0,
-    ),
 )  # fmt: skip
 
 _BY_LOWER_NAME = {parameter.name.lower(): parameter for parameter in PARAMETERS}
@@ -168,7 +163,6 @@ class Parameters:
     entity_body_timeout: int = _default("EntityBodyTimeout")
     upstream_connect_timeout: int = _default("UpstreamConnectTimeout")
     upstream_response_timeout: int = _default("UpstreamResponseTimeout")
-    disable_server_header: int = _default("DisableServerHeader")
 
     def __post_init__(self) -> None:
         for parameter in PARAMETERS:
@@ -229,6 +223,25 @@ def parse_assignments(assignments: Iterable[str]) -> Parameters:
         parameter = find_parameter(name)
         values[parameter.attribute] = parse_value(parameter, text)
     return Parameters(**values)
+
+
+def as_markdown() -> str:
+    """The table for docs/parameters.md; a test keeps the two the same."""
+    lines = [
+        "# Parameters",
+        "",
+        "Set them with `--set NAME=VALUE`, decimal or 0x hexadecimal; names in any case. They are",
+        "read when the service starts. Made by `python -m config > docs/parameters.md`.",
+        "",
+        "| name | default | Windows' default | allowed | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for row in PARAMETERS:
+        windows = "none" if row.windows_default is None else str(row.windows_default)
+        lines.append(
+            f"| {row.name} | {row.default} | {windows} | {row.range_text} | {row.meaning} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 # A field that no row describes would escape every check; find out at import, not in production.

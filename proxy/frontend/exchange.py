@@ -214,14 +214,15 @@ class Exchange:
 
     def upstream_received(self, end: int) -> None:
         connection = self._connection
-        connection.deadline = connection.front.deadlines.after(
-            connection.front.parameters.upstream_response_timeout
-        )
         try:
             if self._response is None:
                 self._response_head(end)
             else:
                 self._response_body(HEADROOM, HEADROOM, end)
+            if self._upstream is not None:  # there is more to come
+                connection.deadline = connection.front.deadlines.after(
+                    connection.front.parameters.upstream_response_timeout
+                )
         except UpstreamError as problem:
             if self._response is None:
                 target = connection.front.pool.target

@@ -99,24 +99,21 @@ class HttpConnection:
 
     def plaintext_received(self, data: memoryview) -> None:
         try:
-            self._plaintext_received(data)
+            exchange = self._exchange
+            if exchange is None:
+                if self._tunnel is None:
+                    self._read_head(data)
+                else:
+                    self._tunnel.client_received(data)
+                return
+            if not exchange.request_done:
+                used = exchange.request_body(data)
+                if self.over or used == len(data):
+                    return
+                data = data[used:]
+            self._hold(data)
         except Exception:
             self.bug("while reading a request")
-
-    def _plaintext_received(self, data: memoryview) -> None:
-        exchange = self._exchange
-        if exchange is None:
-            if self._tunnel is not None:
-                self._tunnel.client_received(data)
-            else:
-                self._read_head(data)
-            return
-        if not exchange.request_done:
-            used = exchange.request_body(data)
-            if self.over or used == len(data):
-                return
-            data = data[used:]
-        self._hold(data)
 
     def peer_closed(self, clean: bool) -> None:
         self._peer_closed = True
@@ -157,9 +154,9 @@ class HttpConnection:
             self._buffer += data
             data = memoryview(bytes(self._buffer))
             self._buffer.clear()
+            first = False
         else:
-            # The head must be here as a whole soon after its first byte, however it trickles.
-            self.deadline = front.deadlines.after(front.parameters.header_wait_timeout)
+            first = True
         whole, raw = data, bytes(data[: limit + 8])
         try:
             start = skip_empty_lines(raw)
@@ -169,6 +166,9 @@ class HttpConnection:
             if end < 0:
                 # With the empty lines: whoever sends nothing else must not count as idle for ever.
                 self._buffer += whole
+                if first:
+                    # The whole head must come soon after its first byte, however it trickles.
+                    self.deadline = front.deadlines.after(front.parameters.header_wait_timeout)
                 return
             head, sent = self._memo.parse(raw if end == len(raw) else raw[:end])
         except HttpError as error:

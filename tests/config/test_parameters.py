@@ -30,7 +30,6 @@ EXPECTED = {
     "EntityBodyTimeout": (120, 1, 65535),
     "UpstreamConnectTimeout": (10, 1, 65535),
     "UpstreamResponseTimeout": (120, 1, 65535),
-    "DisableServerHeader": (0, 0, 2),
 }
 
 

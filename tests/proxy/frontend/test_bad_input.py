@@ -224,11 +224,14 @@ def test_a_head_in_trickles_is_refused_in_time(proxy: Rig, serve: Serve) -> None
     upstream = serve(answer_all(response()), header_wait_timeout=1)
     ended = threading.Event()
     with proxy.client() as client:
+        records = [client.records(b"G") for _ in range(200)]
 
         def trickle() -> None:
             with suppress(OSError):
-                while not ended.wait(0.05):
-                    client.send(b"G")
+                for record in records:
+                    if ended.wait(0.05):
+                        break
+                    client.sock.sendall(record)
 
         thread = threading.Thread(target=trickle)
         thread.start()

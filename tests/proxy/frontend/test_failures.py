@@ -182,18 +182,19 @@ def test_an_upstream_that_stops_reading_is_not_the_clients_fault(proxy: Rig, ser
     with proxy.client() as client:
         size = 32 << 20
         client.send(request(b"POST", b"/", b"Content-Length: %d" % size))
-        sender = threading.Thread(target=_send_until_refused, args=(client, size))
+        records = client.records(b"x" * size)  # not in the thread: the client is for one at a time
+        sender = threading.Thread(target=_send_until_refused, args=(client, records))
         sender.start()
         try:
             assert client.read_answer().status == 504
         finally:
             release.set()
-            client.sock.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # it may be closed already
+                client.sock.shutdown(socket.SHUT_RDWR)
             sender.join()
 
 
-def _send_until_refused(client: Client, size: int) -> None:
-    records = client.records(b"x" * size)
+def _send_until_refused(client: Client, records: bytes) -> None:
     with suppress(OSError):
         client.sock.sendall(records)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 
 import pytest
-from websockets.sync.client import connect
-from websockets.sync.server import ServerConnection
-from websockets.sync.server import serve as serve_websockets
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as serve_websockets
 
 from tests.proxy.frontend.clients import request
 from tests.proxy.frontend.conftest import Serve
@@ -129,23 +130,23 @@ def test_refused(proxy: Rig, serve: Serve) -> None:
 
 @pytest.mark.parametrize("size", [0, 100, 100_000])
 def test_websocket(proxy: Rig, size: int) -> None:
-    def echo(websocket: ServerConnection) -> None:
-        for message in websocket:
-            websocket.send(message)
+    # asyncio's client: the one with threads reads and writes one SSL object at the same time.
+    async def echo(websocket: ServerConnection) -> None:
+        async for message in websocket:
+            await websocket.send(message)
 
-    with serve_websockets(echo, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            proxy.configure(port=server.socket.getsockname()[1])
-            with connect(f"wss://localhost:{proxy.port}/", ssl=proxy.context, proxy=None) as socket:
+    async def test() -> None:
+        async with asyncio.timeout(15), serve_websockets(echo, "127.0.0.1", 0) as server:
+            (listener,) = server.sockets
+            await asyncio.to_thread(proxy.configure, port=listener.getsockname()[1])
+            url = f"wss://localhost:{proxy.port}/"
+            async with connect(url, ssl=proxy.context, proxy=None) as websocket:
                 for i in range(5):
                     message = bytes([i]) * size
-                    socket.send(message)
-                    assert socket.recv(10) == message
-                socket.send("text")
-                assert socket.recv(10) == "text"
-            assert socket.close_code == 1000
-        finally:
-            server.shutdown()
-            thread.join()
+                    await websocket.send(message)
+                    assert await websocket.recv() == message
+                await websocket.send("text")
+                assert await websocket.recv() == "text"
+            assert websocket.close_code == 1000
+
+    asyncio.run(test())
