@@ -19,7 +19,7 @@ import termios
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import ClassVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST
 _WOULD_BLOCK = (BlockingIOError, InterruptedError)
@@ -36,7 +36,9 @@ class TurnEnd:
     connection in several parts.
     """
 
-    _of_loop: ClassVar[WeakKeyDictionary[AbstractEventLoop, TurnEnd]] = WeakKeyDictionary()
+    # Weak on both sides: held here, this object would hold its loop, and no loop would ever go.
+    # The channels keep it, and the loop does while a flush is due.
+    _of_loop: ClassVar[WeakKeyDictionary[AbstractEventLoop, ref[TurnEnd]]] = WeakKeyDictionary()
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
@@ -44,9 +46,11 @@ class TurnEnd:
 
     @classmethod
     def of(cls, loop: AbstractEventLoop) -> TurnEnd:
-        found = cls._of_loop.get(loop)
+        known = cls._of_loop.get(loop)
+        found = known() if known is not None else None
         if found is None:
-            found = cls._of_loop[loop] = cls(loop)
+            found = cls(loop)
+            cls._of_loop[loop] = ref(found)
         return found
 
     def add(self, channel: Channel) -> None:
@@ -126,21 +130,28 @@ class Channel:
 
     @property
     def backlog(self) -> int:
-        """Bytes accepted by :meth:`send` that the kernel has not taken yet."""
+        """Bytes that the kernel refused and that wait until it takes more.
+
+        What waits for the end of the turn is not among them, though it has not been sent either:
+        it says nothing about the peer, is bounded (`SMALL`) and gone within the turn. Counted, it
+        would make each small reply look like congestion, with no `on_drained` to end it.
+        """
         return len(self._pending) if self._pending is not None else 0
 
     def outstanding(self) -> int:
-        """Bytes that the peer has not acknowledged: our backlog and the kernel's (tcp(7) SIOCOUTQ).
+        """Bytes that the peer has not acknowledged: all that is here and what is in the kernel
+        (tcp(7) SIOCOUTQ).
 
         The only measure of a slow reader's progress, for the kernel takes megabytes ahead.
         """
         if self.closed:
             return 0  # its descriptor's number may be somebody else's by now
+        ours = self.backlog + (len(self._queued) if self._queued is not None else 0)
         try:
             answer = fcntl.ioctl(self._fd, termios.TIOCOUTQ, b"\0\0\0\0")
         except OSError:
-            return self.backlog
-        return self.backlog + int.from_bytes(answer, sys.byteorder)
+            return ours
+        return ours + int.from_bytes(answer, sys.byteorder)
 
     # -- reading ---------------------------------------------------------------------------
 
@@ -174,6 +185,15 @@ class Channel:
             self._queued = bytearray(data)
             self._turn_end.add(self)
         else:
+            self._send_now(data)
+
+    def send_at_once(self, data: memoryview | bytes | bytearray) -> None:
+        """As :meth:`send`, for whoever has collected a turn's data already."""
+        if self._queued is not None:
+            self.flush()
+        if self._pending is not None:
+            self._pending += data
+        elif not self.broken and not self.closed:
             self._send_now(data)
 
     def flush(self) -> None:

@@ -1,8 +1,9 @@
 """Closing a connection so that the peer gets everything that was sent to it.
 
-FIN goes out when the backlog is sent. Then what the peer still sends is dropped until its own FIN
+FIN goes out when the backlog is sent. What the peer still sends is dropped until its own FIN
 comes, because closing with unread data makes the kernel send RST, and RST may destroy the end of
-our answer in the peer's buffers (RFC 9112 §9.6). Nothing here waits for ever.
+our answer in the peer's buffers (RFC 9112 §9.6). That begins before our FIN: some peers read only
+when they have written everything. Nothing here waits for ever.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Callable
 
 from fastpath.channel import Channel
 
-# How long to wait for the peer's FIN, in seconds, and what it may still send meanwhile, in bytes.
+# How long to wait for the peer's FIN, in seconds, and what it may still send meanwhile, in bytes;
+# as much again before our own FIN.
 LINGER = 5.0
 LINGER_BYTES = 16 * 1024 * 1024
 
@@ -25,7 +27,16 @@ _DISCARD = memoryview(bytearray(65536))
 class GracefulClose:
     """Takes over ``channel`` and closes it in its own time; calls ``done`` once, at the end."""
 
-    __slots__ = ("_channel", "_discarded", "_done", "_late", "_loop", "_peer_done", "_timer")
+    __slots__ = (
+        "_channel",
+        "_discarded",
+        "_done",
+        "_draining",
+        "_late",
+        "_loop",
+        "_peer_done",
+        "_timer",
+    )
 
     def __init__(
         self,
@@ -44,6 +55,7 @@ class GracefulClose:
         self._peer_done = peer_done
         self._late = late
         self._discarded = 0
+        self._draining = True  # our FIN still waits for the backlog
         self._timer: TimerHandle | None = None
         channel.stop_reading()
         if channel.closed or channel.broken:
@@ -51,10 +63,12 @@ class GracefulClose:
             return
         channel.flush()  # only then the backlog is all that FIN has to wait for
         channel.rebind(self._discard, self._drained, self._broken)
-        if channel.backlog:
-            self._watch(channel.outstanding())
-        else:
+        if not channel.backlog:
             self._drained()
+            return
+        self._watch(channel.outstanding())
+        if not peer_done:
+            channel.start_reading()
 
     def _watch(self, before: int) -> None:
         self._timer = self._loop.call_later(DRAIN_STALL, self._check_progress, before)
@@ -72,6 +86,8 @@ class GracefulClose:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._draining = False
+        self._discarded = 0  # before FIN, the peer could not know that nobody listens
         self._channel.shutdown_write()
         if self._peer_done:
             self._finish()
@@ -85,11 +101,17 @@ class GracefulClose:
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            received = 0
+            self._finish()
+            return
         if received and self._late is not None:
             self._late(_DISCARD[:received])
         self._discarded += received
-        if not received or self._discarded > LINGER_BYTES:
+        if received and self._discarded <= LINGER_BYTES:
+            return
+        if self._draining:  # the backlog still gets its time, but nothing more is read
+            self._peer_done = not received
+            self._channel.stop_reading()
+        else:
             self._finish()
 
     def _broken(self, error: OSError) -> None:

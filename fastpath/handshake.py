@@ -186,3 +186,5 @@ class Handshake:
         self._over = True
         if self._link is not None:
             self._link.end(self._identifier, resumable=False)
+        else:
+            self._supervisor.forget(self._begin)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from fastpath.channel import describe
-from fastpath.engines.base import ChannelEngine
+from fastpath.engines.base import MAX_UNREAD, ChannelEngine
 from fastpath.engines.contract import RECEIVE_SIZE, Handover, Sink
 from fastpath.errors import Alert
 from fastpath.keys import ConnectionKeys
@@ -23,7 +23,7 @@ _MAX_SEAL = RECEIVE_SIZE
 
 
 class AeadEngine(ChannelEngine):
-    """See `contract.Engine`."""
+    """Records are opened and sealed in the front end itself."""
 
     __slots__ = ("_layer",)
 
@@ -33,7 +33,7 @@ class AeadEngine(ChannelEngine):
     def __init__(self, handover: Handover, sink: Sink) -> None:
         super().__init__(handover, sink)
         self._layer = RecordLayer(ConnectionKeys.unpack(handover.keys))
-        handover.channel.rebind(self._readable, sink.writable, self._channel_broken)
+        handover.channel.rebind(self._readable, self._drained, self._channel_broken)
         # The worker keeps the session's handle for this connection, but has nothing to tell.
         handover.link.rebind(handover.identifier, self)
 
@@ -94,6 +94,9 @@ class AeadEngine(ChannelEngine):
     # -- the channel -----------------------------------------------------------------------
 
     def _readable(self) -> None:
+        if self._channel.backlog > MAX_UNREAD:
+            self._hold_reading()
+            return
         layer = self._layer
         waiting = len(layer.pending)
         if waiting:

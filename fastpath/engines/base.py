@@ -6,7 +6,13 @@ from typing import ClassVar
 
 from fastpath.channel import Channel, describe
 from fastpath.closing import GracefulClose
-from fastpath.engines.contract import Handover, Sink
+from fastpath.engines.contract import RECEIVE_SIZE, Handover, Sink
+
+# Bytes that may wait for a peer which does not read, before nothing more is read from it: some of
+# what it sends (KeyUpdate) is answered without asking the sink, and answers must not pile up.
+# A sink that stops at `congested` stays below, so that a peer which writes all before it reads
+# anything is served as well.
+MAX_UNREAD = 4 * RECEIVE_SIZE
 
 
 class ChannelEngine:
@@ -18,9 +24,11 @@ class ChannelEngine:
         "_close_notify",
         "_closing",
         "_failed",
+        "_held",
         "_identifier",
         "_link",
         "_loop",
+        "_paused",
         "_peer_ended",
         "_sink",
     )
@@ -36,6 +44,8 @@ class ChannelEngine:
         self._close_notify = handover.close_notify
         self._sink = sink
         self._closing = False
+        self._paused = False  # by the sink
+        self._held = False  # by the peer, which does not read: see MAX_UNREAD
         self._clean = False  # the peer's close_notify was seen
         self._peer_ended = False  # by close_notify or FIN: nothing more is read
         self._failed = False  # a fatal alert was sent or received
@@ -45,12 +55,34 @@ class ChannelEngine:
         return None
 
     def pause_reading(self) -> None:
+        self._paused = True
         if not self._closing:  # from then on the channel reads for `GracefulClose`
             self._channel.stop_reading()
 
     def resume_reading(self) -> None:
-        if not self._closing and not self._peer_ended:
+        self._paused = False
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Reads, unless there is a reason not to."""
+        if not (self._paused or self._held or self._closing or self._peer_ended):
             self._channel.start_reading()
+
+    def _hold_reading(self) -> None:
+        """Call it instead of reading when the channel's backlog is above MAX_UNREAD."""
+        self._held = True
+        self._channel.stop_reading()
+
+    def _drained(self) -> None:
+        """The channel's `on_drained`."""
+        if self._held:
+            self._held = False
+            self._read_on()
+        self._writable()
+
+    def _writable(self) -> None:
+        """The channel has no backlog."""
+        self._sink.writable()
 
     # -- ending ----------------------------------------------------------------------------
 

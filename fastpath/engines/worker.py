@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from fastpath.channel import describe
-from fastpath.engines.base import ChannelEngine
+from fastpath.engines.base import MAX_UNREAD, ChannelEngine
 from fastpath.engines.contract import RECEIVE_SIZE, Handover, Sink
 from fastpath.errors import Alert
 from fastpath.worker.frames import NO_ALERT, FrameType
@@ -29,10 +29,9 @@ _MAX_UNSEALED = 2 * RECEIVE_SIZE
 
 
 class WorkerEngine(ChannelEngine):
-    """See `contract.Engine`."""
+    """Every record makes the round trip to the crypto worker."""
 
     __slots__ = (
-        "_paused",
         "_skipping",
         "_unopened",
         "_unopened_sizes",
@@ -50,10 +49,9 @@ class WorkerEngine(ChannelEngine):
         self._unopened_sizes: deque[int] = deque()
         self._unsealed = 0  # bytes of plaintext at the worker
         self._unsealed_sizes: deque[int] = deque()
-        self._paused = False
         self._skipping = False  # what came late was too much for the worker
         self._when_finished: Callable[[], None] | None = None
-        handover.channel.rebind(self._readable, self._writable, self._channel_broken)
+        handover.channel.rebind(self._readable, self._drained, self._channel_broken)
         handover.link.rebind(handover.identifier, self)
 
     @property
@@ -83,14 +81,9 @@ class WorkerEngine(ChannelEngine):
             self._unsealed_sizes.append(size)
             start += size
 
-    def pause_reading(self) -> None:
-        self._paused = True
-        super().pause_reading()
-
-    def resume_reading(self) -> None:
-        self._paused = False
+    def _read_on(self) -> None:
         if self._unopened < _MAX_UNOPENED:
-            super().resume_reading()
+            super()._read_on()
 
     def close(self) -> None:
         self._end(self._close_gracefully, Alert.CLOSE_NOTIFY if self._close_notify else NO_ALERT)
@@ -117,6 +110,9 @@ class WorkerEngine(ChannelEngine):
     # -- the channel -----------------------------------------------------------------------
 
     def _readable(self) -> None:
+        if self._channel.backlog > MAX_UNREAD:
+            self._hold_reading()
+            return
         try:
             received = self._channel.recv_into(_RECORDS)
         except (BlockingIOError, InterruptedError):
@@ -176,8 +172,7 @@ class WorkerEngine(ChannelEngine):
         if self._closing:
             return
         if not self._peer_ended:
-            if not self._paused and self._unopened < _MAX_UNOPENED:
-                self._channel.start_reading()
+            self._read_on()
         elif not self._unopened_sizes and not self._clean:
             self._peer_finished(clean=False)  # that was the answer to the FIN's empty OPEN
 

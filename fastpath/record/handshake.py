@@ -20,6 +20,8 @@ _MESSAGE_LENGTH = len(_HEADER) + 1
 class PostHandshake:
     """The handshake stream of the peer: fragments in, KeyUpdates out."""
 
+    __slots__ = ("_partial",)
+
     def __init__(self) -> None:
         self._partial = b""
 

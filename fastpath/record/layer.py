@@ -52,6 +52,24 @@ class RecordLayer:
     connection ended; its alert is in `outgoing` already, unless the alert is the peer's own.
     """
 
+    __slots__ = (
+        "_answer_waiting",
+        "_data_at_last_check",
+        "_key_updates",
+        "_opener",
+        "_post_handshake",
+        "_reading",
+        "_sealer",
+        "_update_requested",
+        "_warnings",
+        "closed",
+        "error",
+        "outgoing",
+        "peer_closed",
+        "pending",
+        "suite",
+    )
+
     def __init__(self, keys: ConnectionKeys) -> None:
         self.suite = keys.suite
         self.pending = b""
@@ -200,7 +218,10 @@ class RecordLayer:
         raise PeerMisbehaved(Alert.UNEXPECTED_MESSAGE, "a handshake message after the handshake")
 
     def _fail(self, error: TlsError) -> None:
-        self.error = error
+        # Where it was raised is of no use later, and holds this object in a cycle by its frames;
+        # so does the AEAD's own error behind a bad record.
+        self.error = error.with_traceback(None)
+        error.__context__ = None
         if error.alert is Alert.NO_RENEGOTIATION and not self.closed:
             # Always a warning (RFC 5246 §7.2.2), so it closes nothing by itself.
             self._send(ContentType.ALERT, bytes((AlertLevel.WARNING, error.alert)))

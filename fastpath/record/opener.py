@@ -40,6 +40,21 @@ class Opener(ABC):
     `data_opened`: bytes of application data since the beginning.
     """
 
+    __slots__ = (
+        "_decrypt",
+        "_empty_records",
+        "_iv",
+        "_keys",
+        "_records_before",
+        "_sequence",
+        "content",
+        "data_opened",
+        "data_type",
+        "position",
+        "suite",
+        "written",
+    )
+
     def __init__(self, suite: CipherSuite, keys: DirectionKeys) -> None:
         self.suite = suite
         self.position = 0
@@ -98,6 +113,8 @@ class Opener(ABC):
 class Tls13Opener(Opener):
     """RFC 9846 §5.2."""
 
+    __slots__ = ()
+
     def open_records(self, data: memoryview, out: memoryview) -> int | None:
         end = len(data)
         position, written, sequence = self.position, self.written, self._sequence
@@ -148,6 +165,8 @@ class Tls13Opener(Opener):
 
 class Tls12Opener(Opener):
     """RFC 5246 §6.2.3.3 (AEAD), RFC 5288 §3 (GCM), RFC 7905 §2 (ChaCha20)."""
+
+    __slots__ = ()
 
     def open_records(self, data: memoryview, out: memoryview) -> int | None:
         end = len(data)

@@ -40,6 +40,19 @@ class Sealer(ABC):
     last one free, for the KeyUpdate or the alert that must follow.
     """
 
+    __slots__ = (
+        "_at_end_of_key",
+        "_encrypt",
+        "_iv",
+        "_keys",
+        "_last_record",
+        "_record_bound",
+        "_records_before",
+        "_sequence",
+        "_updates",
+        "suite",
+    )
+
     overhead: int
     """Bytes that sealing adds to a fragment, the header included."""
 
@@ -146,6 +159,8 @@ class Sealer(ABC):
 class Tls13Sealer(Sealer):
     """RFC 9846 §5.2."""
 
+    __slots__ = ()
+
     overhead = HEADER_LENGTH + 1 + TAG_LENGTH
 
     def _seal(
@@ -188,6 +203,8 @@ class Tls13Sealer(Sealer):
 
 class Tls12Sealer(Sealer):
     """RFC 5246 §6.2.3.3 (AEAD), RFC 5288 §3 (GCM), RFC 7905 §2 (ChaCha20)."""
+
+    __slots__ = ("_explicit_offset", "overhead")
 
     def __init__(self, suite: CipherSuite, keys: DirectionKeys) -> None:
         self.overhead = HEADER_LENGTH + suite.explicit_nonce_length + TAG_LENGTH

@@ -124,6 +124,5 @@ class WorkerConnection:
         clean = self._layer is not None and self._layer.peer_closed and self._layer.error is None
         if verdict == KEEP or (verdict == KEEP_IF_CLEAN and clean):
             self._ssl.set_shutdown(SSL.SENT_SHUTDOWN | SSL.RECEIVED_SHUTDOWN)
-        # Freed now, not when the garbage is collected: a layer's error holds a traceback, and so
-        # this object in a cycle.
+        # Freed now, whoever may still hold this object: that is what drops or keeps the session.
         del self._ssl

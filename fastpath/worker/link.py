@@ -101,7 +101,7 @@ class WorkerLink:
     def _flush(self) -> None:
         self._flushing = False
         if not self.lost:
-            self._channel.send(self._batch)
+            self._channel.send_at_once(self._batch)
             self._batch.clear()
 
     def _readable(self) -> None:

@@ -7,8 +7,10 @@ end of the socketpair and the paths of its files.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -20,10 +22,29 @@ from fastpath.worker.link import WorkerLink
 
 log = logging.getLogger("kssl")
 
-# A worker that dies this soon after its start will most likely die again: wait, so that a broken
-# installation does not spin. The first restart is immediate.
+# A worker that dies this soon after it was ready, in seconds, will most likely die again: wait, so
+# that a broken installation does not spin. With the start itself (0.2 s) that is below a second.
+# One that has worked for longer is replaced at once.
 _SHORT_LIFE = 1.0
 _PAUSE = 0.5
+
+# How long a worker may take to load its certificates, and to end when its link is closed, in
+# seconds. The second leaves a dying one the time to say why on stderr.
+_START_LIMIT = 30.0
+_END_LIMIT = 2.0
+
+# LD_LIBRARY_PATH, because some builds of Python find their own library by it.
+_ENVIRONMENT = (
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LD_LIBRARY_PATH",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONUSERBASE",
+    "TZ",
+)
 
 
 class WorkerRefusedError(Exception):
@@ -75,8 +96,10 @@ class Supervisor:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
-        self._waiting: list[Callable[[], None]] = []
+        self._ready_at = 0.0  # on the loop's clock
+        self._waiting: dict[Callable[[], None], None] = {}  # in order
         self._restart: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
         self._stopping = False
         self.link: WorkerLink | None = None
         self.restarts = 0
@@ -88,37 +111,46 @@ class Supervisor:
     async def start(self) -> dict[str, Any]:
         """Starts the worker and returns what it loaded: ``{"ca": path or None, "warnings": []}``.
 
-        Raises WorkerRefusedError when its configuration is wrong.
+        Raises WorkerRefusedError when that fails, most often for its configuration.
         """
         loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "fastpath.worker",
-                str(theirs.fileno()),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-            )
+        try:
+            ours, process = await _spawn()
+        except OSError as error:
+            raise WorkerRefusedError(f"the crypto worker cannot be started: {error}") from None
+        self._process = process
         link = WorkerLink(loop, ours, self._lost)
         configuration = _Configuration(loop)
         link.configure(self._settings.to_json(), configuration)
         try:
-            answer = await configuration.answer
+            async with asyncio.timeout(_START_LIMIT):
+                answer = await configuration.answer
+            if link.lost:
+                raise WorkerRefusedError("the crypto worker died as soon as it was ready")
+        except TimeoutError:
+            link.close()
+            await _end(process)
+            raise WorkerRefusedError(
+                f"the crypto worker was not ready after {_START_LIMIT:.0f} s"
+            ) from None
         except BaseException:
             link.close()
-            await self._process.wait()
+            await _end(process)
             raise
         self.link = link
-        waiting, self._waiting = self._waiting, []
+        self._ready_at = loop.time()
+        waiting, self._waiting = self._waiting, {}
         for ready in waiting:
             ready()
         return answer
 
     def when_ready(self, ready: Callable[[], None]) -> None:
         """Calls ``ready`` once there is a worker again."""
-        self._waiting.append(ready)
+        self._waiting[ready] = None
+
+    def forget(self, ready: Callable[[], None]) -> None:
+        """Takes `when_ready` back, if it still waits."""
+        self._waiting.pop(ready, None)
 
     async def stop(self) -> None:
         """Ends the worker by closing its link, and waits until it is gone."""
@@ -129,34 +161,81 @@ class Supervisor:
         if self.link is not None:
             self.link.close()
             self.link = None
+        self._waiting.clear()
         if self._process is not None:
-            await self._process.wait()
+            await _end(self._process)
+        await asyncio.gather(*self._ending)
 
     def _lost(self, link: WorkerLink) -> None:
+        """The link has ended: most often because the process has, else the process must."""
         if link is not self.link or self._stopping:
             return
         self.link = None
-        self._restart = asyncio.get_running_loop().create_task(self._start_again())
-
-    async def _start_again(self) -> None:
         loop = asyncio.get_running_loop()
         assert self._process is not None
-        died = self._process
-        log.error("crypto worker %d died; starting another", died.pid)
+        log.error("crypto worker %d died; starting another", self._process.pid)
+        ending = loop.create_task(_end(self._process))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+        self._restart = loop.create_task(
+            self._start_again(short_life=loop.time() - self._ready_at < _SHORT_LIFE)
+        )
+
+    async def _start_again(self, short_life: bool) -> None:
+        loop = asyncio.get_running_loop()
+        died = loop.time()
         while True:
-            began = loop.time()
+            if short_life:
+                await asyncio.sleep(_PAUSE)
+            short_life = True
             try:
-                # The dead one is waited for in the background of the new one's start.
-                _, answer = await asyncio.gather(died.wait(), self.start())
-            except (WorkerRefusedError, OSError) as error:
+                await self.start()
+            except WorkerRefusedError as error:
                 log.error("crypto worker did not start: %s", error)
-                assert self._process is not None
-                died = self._process
-            else:
-                self.restarts += 1
-                log.warning(
-                    "crypto worker %s is up after %.0f ms", self.pid, (loop.time() - began) * 1000
-                )
-                del answer
-                return
-            await asyncio.sleep(max(_PAUSE, _SHORT_LIFE - (loop.time() - began)))
+                continue
+            self.restarts += 1
+            log.warning(
+                "crypto worker %s is up after %.0f ms", self.pid, (loop.time() - died) * 1000
+            )
+            return
+
+
+async def _spawn() -> tuple[socket.socket, asyncio.subprocess.Process]:
+    """A worker's process, and our end of its link."""
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "fastpath.worker",
+                str(theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                env=environment(),
+            )
+    except BaseException:
+        ours.close()
+        raise
+    return ours, process
+
+
+def environment() -> dict[str, str]:
+    """The worker's: what an interpreter needs to start and to find its modules, and no more.
+
+    Above all nothing that adds code to the process or makes it write secrets: LD_PRELOAD,
+    OPENSSL_CONF, SSLKEYLOGFILE.
+    """
+    return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Waits for a process whose link is closed; one that does not care is killed."""
+    try:
+        async with asyncio.timeout(_END_LIMIT):
+            await process.wait()
+    except TimeoutError:
+        log.error("crypto worker %d does not end; killing it", process.pid)
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

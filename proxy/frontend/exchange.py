@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from proxy.http.bodies import BodyReader, LengthReader
 from proxy.http.forward import encode_chunks, last_chunk
 from proxy.http.messages import Framing, HttpError, RequestHead, ResponseHead, UpstreamError
-from proxy.http.pages import error_response
+from proxy.http.pages import body_size, error_response
 from proxy.upstream.connection import BUFFER, HEADROOM, VIEW, UpstreamConnection
 from proxy.upstream.pool import Connecting
 
@@ -356,7 +356,11 @@ class Exchange:
 
     def expired(self) -> None:
         """Nothing moved for as long as the limits allow."""
-        if self._response is not None:
+        if self._response is not None and self._connection.engine.backlog:
+            log.warning("%s took nothing for too long", self._connection.client.address)
+            self.log(self._response.status)
+            self._connection.abort()
+        elif self._response is not None:
             self._cut_short(UpstreamError("stood still in the middle of the response"))
         elif not self.request_done and not self._upstream_owes():
             self._connection.refuse(
@@ -386,7 +390,7 @@ class Exchange:
             keep_alive=keep_alive,
             head_only=self._head.method == b"HEAD",
         )
-        self._body_sent = len(page)
+        self._body_sent = body_size(page)
         self.log(status)
         self._drop_upstream()
         connection.write(page)

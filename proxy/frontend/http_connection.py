@@ -10,7 +10,9 @@ called from the event loop's readiness callbacks.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from collections.abc import Callable
 
 from fastpath.engines.contract import Engine, Session
@@ -23,10 +25,12 @@ from proxy.http.codec import find_head_end, skip_empty_lines
 from proxy.http.forward import ClientInfo
 from proxy.http.memo import RequestMemo
 from proxy.http.messages import HttpError, RequestHead
-from proxy.http.pages import error_response
+from proxy.http.pages import body_size, error_response
 from proxy.upstream.connection import UpstreamConnection
 
 log = logging.getLogger("kssl")
+
+_USUAL = {os.strerror(code).lower() for code in (errno.ECONNRESET, errno.EPIPE)}
 
 
 class HttpConnection:
@@ -87,8 +91,9 @@ class HttpConnection:
 
     @property
     def idle(self) -> bool:
-        """Between two requests, with nothing of the next one here."""
-        return self._exchange is None and self._tunnel is None and not self._head_began
+        """Between two requests, with nothing of the next one here; or a tunnel, which has no end
+        that one could wait for."""
+        return self._exchange is None and not self._head_began
 
     @property
     def _head_began(self) -> bool:
@@ -132,10 +137,9 @@ class HttpConnection:
     def engine_failed(self, reason: str) -> None:
         if self._exchange is not None:
             self._exchange.log(499)
-        if self._exchange is not None or self._tunnel is not None:
-            log.warning("%s: connection lost: %s", self.client.address, reason)
-        else:
-            log.info("%s: connection lost: %s", self.client.address, reason)
+        # Clients go away all the time, and the access log has a 499 for it.
+        level = logging.INFO if reason in _USUAL else logging.WARNING
+        log.log(level, "%s: connection lost: %s", self.client.address, reason)
         self._end()
 
     def writable(self) -> None:
@@ -241,7 +245,7 @@ class HttpConnection:
             error.status, detail=error.detail, keep_alive=False, head_only=raw.startswith(b"HEAD ")
         )
         self.front.access_log.write(
-            self.peer, line, error.status, len(page), b"", b"", self.session_text
+            self.peer, line, error.status, body_size(page), b"", b"", self.session_text
         )
         log.info("%s: %s", self.client.address, error)
         self.write(page)

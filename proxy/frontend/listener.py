@@ -24,6 +24,9 @@ _ACCEPTS_PER_TURN = 64
 # Seconds without accepting after the process ran out of file descriptors.
 _PAUSE = 0.2
 
+# It is said again after so many pauses: one line in ten seconds.
+_SAY_EVERY = 50
+
 
 def open_listener(listen: Listen) -> socket.socket:
     """Binds and listens. Raises ConfigError in words for people."""
@@ -60,6 +63,7 @@ class Listener:
         self._front = front
         self._sock = sock
         self._refused = 0
+        self._exhaustions = 0
         loop.add_reader(sock.fileno(), self._accept)
 
     def close(self) -> None:
@@ -93,7 +97,9 @@ class Listener:
     def _exhausted(self, error: OSError) -> None:
         """EMFILE and the like: the connection stays in the queue, so accepting at once again
         would spin."""
-        log.error("cannot accept: %s; again in %.1f s", os.strerror(error.errno or 0), _PAUSE)
+        if self._exhaustions % _SAY_EVERY == 0:
+            log.error("cannot accept: %s; trying on", os.strerror(error.errno or 0))
+        self._exhaustions += 1
         self._loop.remove_reader(self._sock.fileno())
         self._loop.call_later(_PAUSE, self._accept_again)
 

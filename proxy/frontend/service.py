@@ -133,6 +133,8 @@ class Service:
         """Stops accepting, lets requests in progress finish (`STOP_GRACE`), ends the workers."""
         if self._listener is not None:
             self._listener.close()
+            if self.options.ready_file is not None:
+                self.options.ready_file.unlink(missing_ok=True)
         if self._front is not None:
             front = self._front
             front.stopping = True

@@ -74,6 +74,11 @@ def error_response(
     return b"".join(out)
 
 
+def body_size(response: bytes) -> int:
+    """Bytes of body in what `error_response` made, for the log."""
+    return len(response) - response.index(b"\r\n\r\n") - 4
+
+
 def plain_http_response(host_header: bytes | None, port: int, path: bytes) -> bytes:
     """The answer to plain HTTP on the TLS port: where the https URL is.
 

@@ -20,7 +20,8 @@ import time
 from collections.abc import Iterator
 
 from proxy.spawn import ProxyProcess
-from tests.acceptance.support import TIMEOUT, require
+from tests.acceptance.support import TIMEOUT
+from tests.needs import need
 
 
 class SClient:
@@ -96,7 +97,7 @@ def s_client(server: ProxyProcess) -> Iterator[SClient]:
     """Connected to a proxy, with TLS 1.3, until the block ends."""
     assert server.ca is not None
     command = [
-        require("openssl"), "s_client", "-brief", "-tls1_3", "-verify_return_error",
+        need("openssl"), "s_client", "-brief", "-tls1_3", "-verify_return_error",
         "-connect", f"127.0.0.1:{server.port}", "-servername", "localhost", "-CAfile", server.ca,
     ]  # fmt: skip
     pipe = subprocess.PIPE

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-import pytest
 
 from bench.proc import cpu_time_of, peak_rss
 
@@ -22,14 +19,6 @@ SIZE = int(os.environ.get("KSSL_ACCEPTANCE_BYTES", 2**30))
 
 # For anything that hangs. No test comes near it.
 TIMEOUT = 300.0
-
-
-def require(program: str) -> str:
-    """The program's path; the test is skipped, by name, where there is none."""
-    found = shutil.which(program)
-    if found is None:
-        pytest.skip(f"{program} is not installed")
-    return found
 
 
 def mib(size: int) -> str:

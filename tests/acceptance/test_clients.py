@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from proxy.spawn import ProxyProcess
 from tests.acceptance.conftest import Figure, Start
-from tests.acceptance.support import MODES, fetch, require
+from tests.acceptance.support import MODES, fetch
+from tests.needs import need
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.parametrize("mode", MODES)]
 
@@ -32,7 +33,7 @@ def _check(page: str, mode: str) -> None:
 
 
 def test_curl(proxy: Start, figure: Figure, mode: str) -> None:
-    require("curl")
+    need("curl")
     server = proxy(mode)
     _check(fetch(f"{server.url}/", server.ca).decode(), mode)
     figure("page loaded")
@@ -59,20 +60,20 @@ def test_httpx(proxy: Start, figure: Figure, mode: str) -> None:
 
 _NODE = """
 const [url, ca] = process.argv.slice(1);
-require('https').get(url, {ca: require('fs').readFileSync(ca)}, response => {
+need('https').get(url, {ca: need('fs').readFileSync(ca)}, response => {
   response.pipe(process.stdout);
 });
 """
 
 
 def test_node(proxy: Start, figure: Figure, mode: str) -> None:
-    node, server = require("node"), proxy(mode)
+    node, server = need("node"), proxy(mode)
     _check(_run([node, "-e", _NODE, f"{server.url}/", str(server.ca)], dict(os.environ)), mode)
     figure(f"page loaded, node {_run([node, '--version'], dict(os.environ)).strip()}")
 
 
 def test_chromium(proxy: Start, figure: Figure, tmp_path: Path, mode: str) -> None:
-    chromium, server = require("chromium"), proxy(mode)
+    chromium, server = need("chromium"), proxy(mode)
     environment = dict(os.environ) | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "x")}
     how, trust = _trust_in_nss(server, tmp_path, environment)
     command = [

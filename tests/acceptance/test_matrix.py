@@ -12,7 +12,8 @@ import pytest
 
 from proxy.demo.stream import pieces, stream_sha256
 from tests.acceptance.conftest import Figure, Start
-from tests.acceptance.support import MODES, SIZE, fetch, fetch_hashed, mib, require
+from tests.acceptance.support import MODES, SIZE, fetch, fetch_hashed, mib
+from tests.needs import need
 
 pytestmark = pytest.mark.acceptance
 
@@ -49,7 +50,7 @@ def upload_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_a_gigabyte_each_way(
     proxy: Start, figure: Figure, upload_file: Path, mode: str, cipher: str, codec: str
 ) -> None:
-    require("curl")
+    need("curl")
     server = proxy(mode, codec)
     options, name = CIPHERS[cipher]
     seen: dict[str, Any] = json.loads(fetch(f"{server.url}/request.json", server.ca, *options))

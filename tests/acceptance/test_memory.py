@@ -21,9 +21,9 @@ from tests.acceptance.support import (
     curl,
     mib,
     peaks,
-    require,
     wait_until_idle,
 )
+from tests.needs import need
 
 pytestmark = pytest.mark.acceptance
 
@@ -40,7 +40,7 @@ def _check(server: ProxyProcess, figure: Figure) -> None:
 @pytest.mark.parametrize("count", [1, 100])
 @pytest.mark.parametrize("mode", MODES)
 def test_slow_downloads(fresh_proxy: Start, figure: Figure, mode: str, count: int) -> None:
-    require("curl")
+    need("curl")
     server = fresh_proxy(mode)
     slowly = ["--limit-rate", "200K", "--max-time", "5", "--output", "/dev/null"]
     # curl itself makes the URLs from the range in brackets.

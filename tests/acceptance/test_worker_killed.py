@@ -13,13 +13,14 @@ import pytest
 from bench.proc import children
 from proxy.demo.stream import stream_sha256
 from tests.acceptance.conftest import Figure, Start
-from tests.acceptance.support import MIB, SIZE, curl, fetch, mib, require
+from tests.acceptance.support import MIB, SIZE, curl, fetch, mib
+from tests.needs import need
 
 pytestmark = pytest.mark.acceptance
 
 
 def test_worker_killed_during_a_download(fresh_proxy: Start, figure: Figure) -> None:
-    require("curl")
+    need("curl")
     server = fresh_proxy("kernel")
     (worker,) = server.worker_pids
     digest, size, handshake = hashlib.sha256(), 0, 0.0

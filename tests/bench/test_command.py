@@ -11,6 +11,7 @@ from bench import nginx
 from bench.nginx import DEFAULT_BUFFERS
 from bench.subjects import PEERS
 from proxy.cli import main
+from tests.needs import need
 
 
 def test_wrong_scenario(capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,10 +46,8 @@ def test_one_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert told["subjects"][0]["cipher"] == "TLS_AES_256_GCM_SHA384"
 
 
-@pytest.mark.skipif(nginx.find() is None, reason="nginx is not installed")
 def test_nginx_is_ended(tmp_path: Path) -> None:
-    program = nginx.find()
-    assert program is not None
+    program = nginx.find() or need("nginx", "nginx-light")
     with nginx.backend(program, tmp_path / "nginx", tmp_path) as process:
         pids = [process.master, *process.workers]
         assert len(pids) == 2

@@ -32,6 +32,7 @@ from config.devca import (
     permitted,
 )
 from config.errors import ConfigError
+from tests.needs import need
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 NAMES = ("localhost", "app.localhost", "a.b.localhost", "127.0.0.1", "127.1.2.3", "::1")
@@ -58,7 +59,7 @@ def load(path: Path) -> x509.Certificate:
 
 
 def openssl_verify(ca: DevelopmentCA, leaf: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    command = ["openssl", "verify", "-x509_strict", "-purpose", "sslserver", *more]
+    command = [need("openssl"), "verify", "-x509_strict", "-purpose", "sslserver", *more]
     return subprocess.run(
         [*command, "-CAfile", str(ca.ca_path), str(leaf)],
         capture_output=True,
@@ -274,8 +275,7 @@ NODE_PROGRAM = (
 
 @pytest.mark.parametrize("client", ["curl", "node"])
 def test_real_clients_accept_the_leaf(ca: DevelopmentCA, client: str) -> None:
-    if shutil.which(client) is None:
-        pytest.skip(f"{client} is not installed")
+    need(client, {"node": "nodejs"}.get(client))
     certificate, key = ca.ensure_leaf(["app.localhost"], NOW)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import Iterator
+from weakref import ref
 
 import pytest
 
@@ -113,6 +115,53 @@ async def test_outstanding_counts_down_to_nothing(small: list[Ends]) -> None:
     await until(lambda: ends.channel.outstanding() == 0)
     ends.channel.close()
     assert ends.channel.outstanding() == 0
+
+
+async def test_what_waits_for_the_end_of_the_turn_is_outstanding_and_no_backlog(
+    small: list[Ends],
+) -> None:
+    ends = make(small)
+    ends.channel.send(b"small")
+    assert ends.channel.outstanding() == 5
+    assert ends.channel.backlog == 0
+    assert await ends.peer_reads(5) == b"small"
+    await until(lambda: ends.channel.outstanding() == 0)
+
+
+async def test_sending_at_once_keeps_the_order(small: list[Ends]) -> None:
+    ends = make(small, 16 * 1024)
+    ends.channel.send(b"first")
+    ends.channel.send_at_once(b"second")
+    ends.peer.setblocking(True)
+    assert ends.peer.recv(100) == b"firstsecond"
+    ends.peer.setblocking(False)
+    ends.channel.send_at_once(DATA)
+    assert ends.channel.backlog
+    ends.channel.send_at_once(b"the end")
+    assert await ends.peer_reads(len(DATA) + 7) == DATA + b"the end"
+
+
+async def test_nothing_holds_a_loop_that_is_over() -> None:
+    class Weakly(asyncio.SelectorEventLoop):
+        pass
+
+    def use() -> ref[Weakly]:
+        loop = Weakly()
+        sock, peer = tcp_pair()
+        channel = Channel(loop, sock, lambda: None, lambda: None, lambda error: None)
+        channel.send(b"never flushed")
+        peer.close()
+        loop.close()
+        sock.close()
+        return ref(loop)
+
+    weak = await asyncio.to_thread(use)
+    gc.collect()
+    assert weak() is None
+
+
+async def test_channels_of_one_loop_share_their_turns_end(small: list[Ends]) -> None:
+    assert make(small).channel._turn_end is make(small).channel._turn_end
 
 
 async def test_a_broken_peer_is_told_once_and_not_from_within_send(small: list[Ends]) -> None:

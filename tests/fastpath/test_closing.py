@@ -80,6 +80,50 @@ async def test_it_drops_what_the_peer_still_sends(make: Make) -> None:
     await until(lambda: ends.done)
 
 
+async def test_a_peer_that_reads_only_when_it_has_written_all(make: Make) -> None:
+    ends = make(16 * 1024)
+    ends.channel.send(DATA)
+    ends.close()
+    await ends.loop.sock_sendall(ends.peer, DATA * 3)
+    assert ends.channel.backlog
+    assert await ends.peer_reads_to_the_end() == DATA
+    assert ends.done == 0
+    ends.peer.shutdown(socket.SHUT_WR)
+    await until(lambda: ends.done)
+
+
+async def test_a_fin_before_the_backlog_is_sent(make: Make) -> None:
+    ends = make(16 * 1024)
+    ends.channel.send(DATA)
+    ends.close()
+    ends.peer.shutdown(socket.SHUT_WR)
+    await until(lambda: not ends.channel._reading)
+    assert ends.done == 0
+    assert await ends.peer_reads_to_the_end() == DATA
+    await until(lambda: ends.done)
+
+
+async def test_too_much_before_the_backlog_is_sent(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not read, but our last bytes still arrive."""
+    monkeypatch.setattr(closing, "LINGER_BYTES", 10_000)
+    ends = make(16 * 1024)
+    ends.channel.send(DATA)
+    ends.close()
+    sending = asyncio.ensure_future(ends.loop.sock_sendall(ends.peer, DATA))
+    await until(lambda: not ends.channel._reading)
+    data = b""
+    while ends.channel.backlog:
+        data += await ends.loop.sock_recv(ends.peer, 1 << 14)
+    assert not sending.done()
+    with contextlib.suppress(ConnectionError):  # then it is over its limit again
+        await sending
+    assert DATA.startswith(data)
+    await until(lambda: ends.done)
+    assert ends.done == 1
+
+
 async def test_it_gives_up_after_linger(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closing, "LINGER", 0.02)
     ends = make()

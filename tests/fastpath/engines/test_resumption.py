@@ -7,6 +7,7 @@ than the worker's.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 
@@ -235,3 +236,24 @@ async def test_not_resumed_when_we_closed_first_and_the_client_did_not_answer(
     await client.accepted.gone()
     await client.done()
     assert not await client.connect()
+
+
+async def test_resumed_when_the_client_answered_before_it_had_read_all(
+    engine: type[Engine], tls13: bool, browser: Browsers
+) -> None:
+    """Its close_notify comes while our last bytes still wait, and it counts all the same."""
+    client = browser(engine, tls13)
+    await client.connect()
+    channel = client.accepted.channel
+    client.accepted.write(bytes(8_000_000))  # more than the kernel takes
+    client.accepted.close()
+    await until(lambda: channel._reading and channel.backlog)
+    await client.send_close_notify()
+    client._sock.shutdown(socket.SHUT_WR)
+    await until(lambda: not channel._reading)
+    assert channel.backlog
+    await client.read_to_the_end()
+    await client.accepted.gone()
+    client._sock.close()
+    await client.done()
+    assert await client.connect()
