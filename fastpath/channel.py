@@ -211,8 +211,35 @@ class Channel:
             self._break(error)
             return
         if sent < len(data):
-            self._pending = bytearray(memoryview(data)[sent:])
-            self._loop.add_writer(self._fd, self._on_writable)
+            self._wait_with(bytearray(memoryview(data)[sent:]))
+
+    def send_parts(self, *parts: memoryview | bytes | bytearray) -> None:
+        """As :meth:`send_at_once` of all ``parts`` joined, without joining what is taken now."""
+        if self._queued is not None:
+            self.flush()
+        if self._pending is not None:
+            for part in parts:
+                self._pending += part
+            return
+        if self.broken or self.closed:
+            return
+        try:
+            sent = self._sock.sendmsg(parts)
+        except _WOULD_BLOCK:
+            sent = 0
+        except OSError as error:
+            self._break(error)
+            return
+        if sent < sum(map(len, parts)):
+            rest = bytearray()
+            for part in parts:
+                rest += memoryview(part)[sent:]
+                sent = max(0, sent - len(part))
+            self._wait_with(rest)
+
+    def _wait_with(self, rest: bytearray) -> None:
+        self._pending = rest
+        self._loop.add_writer(self._fd, self._on_writable)
 
     def _on_writable(self) -> None:
         assert self._pending is not None

@@ -35,8 +35,8 @@ from fastpath.worker.link import WorkerLink
 RECEIVE_SIZE = 128 * 1024
 
 # Plaintext that may still arrive after `Engine.pause_reading`, in bytes. In user mode the worker
-# has up to two batches, and one more that was read just below that limit.
-MAX_AFTER_PAUSE = 3 * RECEIVE_SIZE
+# has up to one batch, and one more that was read just below that limit.
+MAX_AFTER_PAUSE = 2 * RECEIVE_SIZE
 
 
 class Sink(Protocol):

@@ -24,6 +24,9 @@ log = logging.getLogger("kssl")
 # One buffer for everything the worker says: some of its largest batches.
 _BUFFER_SIZE = 4 * MAX_PAYLOAD
 
+# A larger payload is not copied into the batch but sent from where it lies, in bytes.
+_COPIED = 16 * 1024
+
 
 class Receiver(Protocol):
     """Whoever opened a connection on the link."""
@@ -81,7 +84,12 @@ class WorkerLink:
         if self.lost:
             return
         batch = self._batch
-        batch += HEADER.pack(sum(map(len, parts)), identifier, kind)
+        size = sum(map(len, parts))
+        batch += HEADER.pack(size, identifier, kind)
+        if size > _COPIED:
+            self._channel.send_parts(batch, *parts)
+            batch.clear()
+            return
         for part in parts:
             batch += part
         if not self._flushing:

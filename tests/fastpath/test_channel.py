@@ -300,3 +300,13 @@ async def test_abort_resets(small: list[Ends]) -> None:
 async def test_describe() -> None:
     assert describe(ConnectionResetError(104, "x")) == "connection reset by peer"
     assert describe(OSError("in words")) == "in words"
+
+
+async def test_parts_leave_in_order_however_much_the_kernel_takes(small: list[Ends]) -> None:
+    ends = make(small, 16 * 1024)
+    parts = [b"a" * 10, bytearray(b"b" * 3_000_000), memoryview(b"c" * 70_000)]
+    ends.channel.send(b"before")
+    ends.channel.send_parts(*parts)
+    ends.channel.send_parts(b"behind", b"it")
+    expected = b"before" + b"".join(parts) + b"behindit"
+    assert await ends.peer_reads(len(expected)) == expected
