@@ -304,7 +304,11 @@ async def test_describe() -> None:
 
 async def test_parts_leave_in_order_however_much_the_kernel_takes(small: list[Ends]) -> None:
     ends = make(small, 16 * 1024)
-    parts = [b"a" * 10, bytearray(b"b" * 3_000_000), memoryview(b"c" * 70_000)]
+    parts: list[bytes | bytearray | memoryview] = [
+        b"a" * 10,
+        bytearray(b"b" * 3_000_000),
+        memoryview(b"c" * 70_000),
+    ]
     ends.channel.send(b"before")
     ends.channel.send_parts(*parts)
     ends.channel.send_parts(b"behind", b"it")

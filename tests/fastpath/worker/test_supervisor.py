@@ -350,20 +350,6 @@ async def test_a_bug_of_one_connection_does_not_stop_the_others(
     link.close()
 
 
-async def test_a_turns_frames_leave_at_its_end(ends: tuple[socket.socket, socket.socket]) -> None:
-    link = WorkerLink(asyncio.get_running_loop(), ends[0], lambda link: None)
-    for payload in (b"one", b"two"):
-        link.send(FrameType.SEAL, 1, payload)
-    await asyncio.sleep(0)  # one turn
-    ends[1].setblocking(False)
-    sent = ends[1].recv(1000)
-    assert [sent[start:end] for _, _, start, end in parse(bytearray(sent), len(sent))] == [
-        b"one",
-        b"two",
-    ]
-    link.close()
-
-
 async def test_frames_for_nobody_are_dropped(ends: tuple[socket.socket, socket.socket]) -> None:
     link = WorkerLink(asyncio.get_running_loop(), ends[0], lambda link: None)
     noted = Noted()
