@@ -41,6 +41,7 @@ class HttpConnection:
         "_done",
         "_exchange",
         "_memo",
+        "_next_waits",
         "_outstanding",
         "_peer_closed",
         "_tunnel",
@@ -80,6 +81,7 @@ class HttpConnection:
         self._buffer = bytearray()  # the beginning of the next head, or pipelined requests
         self._exchange: Exchange | None = None
         self._tunnel: Tunnel | None = None
+        self._next_waits = False  # a held request, for its turn
         self._peer_closed = False
         self._outstanding = -1
 
@@ -93,7 +95,7 @@ class HttpConnection:
     def idle(self) -> bool:
         """Between two requests, with nothing of the next one here; or a tunnel, which has no end
         that one could wait for."""
-        return self._exchange is None and not self._head_began
+        return self._exchange is None and not self._next_waits and not self._head_began
 
     @property
     def _head_began(self) -> bool:
@@ -124,6 +126,8 @@ class HttpConnection:
         self._peer_closed = True
         if self._tunnel is not None:
             self._tunnel.client_closed()
+        elif self._next_waits:
+            pass  # what is held counts first; `_next_head` comes back to this
         elif self._exchange is None:
             if self._buffer:
                 log.info("%s closed in the middle of a request head", self.client.address)
@@ -147,6 +151,8 @@ class HttpConnection:
             self._exchange.client_writable()
         elif self._tunnel is not None:
             self._tunnel.client_writable()
+        elif self._next_waits:
+            self._next_head()
 
     # -- heads -----------------------------------------------------------------------------
 
@@ -201,8 +207,12 @@ class HttpConnection:
         if not keep_alive or front.stopping:
             self.close()
         elif self._buffer:
-            # Behind the caller's back, so that its own work is finished first.
-            front.loop.call_soon(self._next_head)
+            self._next_waits = True
+            self.deadline = front.deadlines.after(front.parameters.entity_body_timeout)
+            # Answers to a client that does not read must not pile up: then `writable` goes on.
+            # Otherwise behind the caller's back, so that its own work is finished first.
+            if not self.engine.congested:
+                front.loop.call_soon(self._next_head)
         elif self._peer_closed:
             self.close()
         else:
@@ -211,8 +221,9 @@ class HttpConnection:
             self.engine.resume_reading()
 
     def _next_head(self) -> None:
-        if self.over or self._exchange is not None:
+        if self.over or not self._next_waits:
             return
+        self._next_waits = False
         held = bytes(self._buffer)
         self._buffer.clear()
         if not self._peer_closed:
@@ -262,11 +273,14 @@ class HttpConnection:
         parameters = self.front.parameters
         if self._tunnel is not None:
             return
-        if self._exchange is not None:
+        if self._exchange is not None or self._next_waits:
             if self.engine.backlog and self._peer_is_reading():
                 self.deadline = self.front.deadlines.after(parameters.entity_body_timeout)
-            else:
+            elif self._exchange is not None:
                 self._exchange.expired()
+            else:
+                log.warning("%s took nothing for too long", self.client.address)
+                self.abort()
         elif self._head_began:
             raw = bytes(self._buffer)
             self.refuse(HttpError(408, "Timer_HeaderWait", "The request head came too late."), raw)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import socket
 
 import pytest
 
 from tests.proxy.frontend.clients import Client, ClosedError, post, request
 from tests.proxy.frontend.conftest import Serve
-from tests.proxy.frontend.rig import Rig
+from tests.proxy.frontend.rig import Rig, wait_for
 from tests.proxy.frontend.upstreams import (
     UpstreamSide,
     answer_all,
@@ -401,6 +402,32 @@ def test_what_the_client_sees(proxy: Rig, serve: Serve) -> None:
         )
 
 
+def test_pipelined_requests_wait_for_a_client_that_does_not_read(proxy: Rig, serve: Serve) -> None:
+    """Requests are small and answers are not: they must not pile up in our memory."""
+    size, number = 60_000, 300
+
+    def script(side: UpstreamSide) -> None:
+        while True:
+            side.read_head()
+            side.send(response(b"x" * size))
+
+    upstream = serve(script)
+    with proxy.client() as client:
+        client.send(request(b"GET", b"/") * number)
+        wait_for(
+            lambda: any(
+                connection._http is not None
+                and connection._http._next_waits
+                and connection._http.engine.congested
+                for connection in list(proxy.front.connections)
+            ),
+            "the next request waits for the client",
+        )
+        assert upstream.sides[0].received.count(b"GET / ") < number
+        for _ in range(number):
+            assert len(client.read_answer().body) == size
+
+
 # -- both directions at once -------------------------------------------------------------------
 
 
@@ -408,13 +435,14 @@ def test_an_early_answer_arrives_complete(proxy: Rig, serve: Serve) -> None:
     """413 while megabytes are still being sent; the client reads only afterwards."""
 
     def script(side: UpstreamSide) -> None:
+        side.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # and it grows no more
         side.read_head()
         side.take(1000)
         side.send(response(b"too large", status=b"413 Content Too Large"))
         side.read_to_end()
 
     upstream = serve(script)
-    size = 4 << 20
+    size = 14 << 20  # more than the sockets on the way take, less than is dropped at the end
     with proxy.client() as client:
         client.send(request(b"POST", b"/", b"Content-Length: %d" % size))
         client.send(b"x" * size)
