@@ -60,7 +60,7 @@ def test_httpx(proxy: Start, figure: Figure, mode: str) -> None:
 
 _NODE = """
 const [url, ca] = process.argv.slice(1);
-need('https').get(url, {ca: need('fs').readFileSync(ca)}, response => {
+require('https').get(url, {ca: require('fs').readFileSync(ca)}, response => {
   response.pipe(process.stdout);
 });
 """
