@@ -74,7 +74,9 @@ class Channel:
     """
 
     __slots__ = (
+        "_error",
         "_fd",
+        "_getsockopt",
         "_loop",
         "_on_broken",
         "_on_drained",
@@ -82,12 +84,12 @@ class Channel:
         "_pending",
         "_queued",
         "_reading",
+        "_recv_into",
         "_send",
         "_sock",
         "_turn_end",
         "broken",
         "closed",
-        "recv_into",
     )
 
     def __init__(
@@ -102,7 +104,9 @@ class Channel:
         self._sock = sock
         self._fd = sock.fileno()
         self._send = sock.send
-        self.recv_into = sock.recv_into
+        self._recv_into = sock.recv_into
+        self._getsockopt = sock.getsockopt
+        self._error = 0  # what ended reading, once the data in front of it is read
         self._turn_end = TurnEnd.of(loop)
         self._queued: bytearray | None = None  # sent at the end of the turn
         self._pending: bytearray | None = None  # sent when the kernel takes more
@@ -164,6 +168,26 @@ class Channel:
         if self._reading:
             self._reading = False
             self._loop.remove_reader(self._fd)
+
+    def recv_into(self, buffer: memoryview | bytearray) -> int:
+        """``socket.recv_into``; 0 is FIN. Raises OSError, BlockingIOError among them.
+
+        RST may be behind the data. uvloop (libuv's uv__poll_io) gives up a descriptor with an
+        error after one call of its reader, which gets the data and would never hear of the
+        error; so it is asked for here, and told by one more `on_readable`.
+        """
+        if self._error:
+            raise OSError(self._error, os.strerror(self._error))
+        received = self._recv_into(buffer)
+        if received:
+            self._error = self._getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if self._error:
+                self._loop.call_soon(self._tell_error)
+        return received
+
+    def _tell_error(self) -> None:
+        if self._reading:
+            self._on_readable()
 
     # -- writing ---------------------------------------------------------------------------
 

@@ -392,7 +392,7 @@ class Exchange:
         )
         self._body_sent = body_size(page)
         self.log(status)
-        self._drop_upstream()
+        self.cancel()  # a connection that opens later must not come to this exchange any more
         connection.write(page)
         connection.exchange_done(keep_alive)
 
@@ -406,7 +406,7 @@ class Exchange:
         self._connection.abort()
 
     def cancel(self) -> None:
-        """The client's connection is over: so is the upstream's, for its request is aborted."""
+        """The exchange is over, and so is the upstream connection, for its request is aborted."""
         if self._connecting is not None:
             self._connecting.cancel()
             self._connecting = None

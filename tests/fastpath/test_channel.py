@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import struct
 from collections.abc import Iterator
 from weakref import ref
 
@@ -314,3 +315,27 @@ async def test_parts_leave_in_order_however_much_the_kernel_takes(small: list[En
     ends.channel.send_parts(b"behind", b"it")
     expected = b"before" + b"".join(parts) + b"behindit"
     assert await ends.peer_reads(len(expected)) == expected
+
+
+@pytest.mark.parametrize("size", [100, 65536])
+async def test_a_reset_right_behind_data_is_heard_of(small: list[Ends], size: int) -> None:
+    """Both are there before the loop looks; a buffer that they fill exactly changes nothing."""
+    ends = make(small)
+    got: list[int | OSError] = []
+    buffer = memoryview(bytearray(65536))
+
+    def read() -> None:
+        try:
+            got.append(ends.channel.recv_into(buffer))
+        except OSError as error:
+            got.append(error)
+            ends.channel.stop_reading()
+
+    ends.channel.rebind(read, ends.owner.on_drained, ends.owner.on_broken)
+    ends.peer.sendall(bytes(size))
+    ends.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    ends.peer.close()
+    ends.channel.start_reading()
+    await until(lambda: got and isinstance(got[-1], OSError))
+    assert sum(part for part in got if isinstance(part, int)) == size
+    assert isinstance(got[-1], ConnectionResetError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
+from proxy.upstream.pool import Connecting
 from tests.proxy.frontend.clients import Answer, Client, ClosedError, post, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig, wait_for
@@ -168,6 +170,15 @@ def test_connect_timeout(proxy: Rig) -> None:
         proxy.configure(port=port, upstream_connect_timeout=1)
         client.send(post(b"x" * 1000))
         is_page(client.read_answer(), 504, b"no answer to the connection attempt")
+
+
+@both_modes
+def test_a_connection_that_opens_after_the_504_comes_to_nobody(proxy: Rig) -> None:
+    with full_listener() as port, proxy.client() as client:
+        proxy.configure(port=port, upstream_connect_timeout=30, upstream_response_timeout=1)
+        is_page(client.ask(), 504, b"did not answer in time")
+        attempts = [item for item in gc.get_objects() if isinstance(item, Connecting)]
+        assert [attempt for attempt in attempts if attempt._connector is not None] == []
 
 
 @both_modes
