@@ -56,6 +56,8 @@ def list_engines() -> list[EngineStatus]:
 def choose_engine(name: str, *, kernel_mode: bool) -> type[Engine]:
     """The engine for a mode; ``name`` counts in kernel mode. Raises ConfigError."""
     engines = load_engines()
+    if not kernel_mode and name not in ("auto", "worker"):
+        raise ConfigError(f"--engine {name} is for kernel mode; leave it out in user mode")
     if not kernel_mode:
         candidates: tuple[str, ...] = ("worker",)
     else:

@@ -60,7 +60,7 @@ def _alpn_selected(connection: SSL.Connection, offered: list[bytes]) -> bytes:
         if protocol in offered:
             return protocol
     # RFC 7301 §3.2: the alert is no_application_protocol, and to raise is pyOpenSSL's way to it.
-    names = ", ".join(protocol.decode("ascii", "replace") for protocol in offered)
+    names = ", ".join(ascii(protocol.decode("ascii", "replace")) for protocol in offered[:3])
     raise NoProtocolError(f"no application protocol in common; the client offers {names}")
 
 
@@ -112,6 +112,7 @@ class ContextStore:
         self._now = now
         self._names = names
         self._by_name: dict[str, SSL.Context] = {}
+        self._issued: set[str] = set()
         self._ca: DevelopmentCA | None = None
         self.warnings: list[str] = []
         if certificate is not None:
@@ -153,8 +154,9 @@ class ContextStore:
                 return
             context = self._by_name.get(name)
             if context is None:
-                if len(self._by_name) >= MAX_NAMES:
+                if len(self._issued | {name}) > MAX_NAMES:
                     return
+                self._issued.add(name)
                 context, _ = self._development_context([name])
                 self._by_name[name] = context
             connection.set_context(context)

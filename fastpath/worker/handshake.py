@@ -35,6 +35,10 @@ _MAX_RECORD = (1 << 14) + 2048
 # OpenSSL's own limit (100 KiB) and framing fit well.
 MAX_HANDSHAKE_BYTES = 256 * 1024
 
+# Records that a client may spread it over. A ClientHello takes one or two and a certificate chain
+# ten at most; records of one byte only cost time, and here all handshakes wait for it.
+MAX_HANDSHAKE_RECORDS = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Established:
@@ -75,6 +79,7 @@ class ServerHandshake:
         self.connection = connection
         self._buffer = bytearray()
         self._received = 0
+        self._records = 0
         self._explicit_nonce = 0
         self._after_change_cipher_spec = False
 
@@ -85,6 +90,9 @@ class ServerHandshake:
             return Failure(b"", f"handshake longer than {MAX_HANDSHAKE_BYTES} bytes")
         flight = b""
         while (record := self._next_record()) is not None:
+            self._records += 1
+            if self._records > MAX_HANDSHAKE_RECORDS:
+                return Failure(b"", f"handshake of more than {MAX_HANDSHAKE_RECORDS} records")
             try:
                 self.connection.bio_write(record)
                 self.connection.do_handshake()

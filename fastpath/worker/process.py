@@ -36,6 +36,8 @@ class Worker:
         self._sock = sock
         self._output = Output(sock)
         self._store: ContextStore | None = None
+        self._configured = False
+        self._hands_over_keys = False
         self._connections: dict[int, WorkerConnection] = {}
 
     def run(self) -> None:
@@ -63,6 +65,8 @@ class Worker:
         if kind == FrameType.BEGIN:
             if self._store is None:
                 raise RuntimeError("BEGIN before CONFIGURE")
+            if view[start] and not self._hands_over_keys:
+                raise RuntimeError("keys were asked for in user mode")
             connection = WorkerConnection(identifier, self._store.connection(), self._output)
             self._connections[identifier] = connection
             connection.begin(bool(view[start]), view[start + 1 : end])
@@ -87,7 +91,11 @@ class Worker:
             raise RuntimeError(f"unknown frame type {kind}")
 
     def _configure(self, payload: bytes) -> None:
+        if self._configured:
+            raise RuntimeError("CONFIGURE a second time")
+        self._configured = True
         wanted = json.loads(payload)
+        self._hands_over_keys = bool(wanted["kernel_mode"])
         try:
             self._store = ContextStore(
                 certificate=_path(wanted["certificate"]),

@@ -59,6 +59,7 @@ class WorkerSettings:
     certificate: str | None = None
     key: str | None = None
     names: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
+    kernel_mode: bool = True  # otherwise it never hands over keys
 
     def to_json(self) -> bytes:
         return json.dumps(
@@ -67,6 +68,7 @@ class WorkerSettings:
                 "certificate": self.certificate,
                 "key": self.key,
                 "names": list(self.names),
+                "kernel_mode": self.kernel_mode,
             }
         ).encode()
 

@@ -11,6 +11,7 @@ from fastpath.closing import GracefulClose
 from fastpath.engines.contract import Handover, Session
 from fastpath.handshake import Handshake
 from fastpath.worker.link import WorkerLink
+from proxy.accesslog import escape
 from proxy.frontend.deadlines import NEVER
 from proxy.frontend.front import Front
 from proxy.frontend.http_connection import HttpConnection
@@ -27,6 +28,7 @@ _PLAIN_HTTP = re.compile(rb"[A-Z]{3,20} (\S{1,2048}) HTTP/1\.[01]\r?\n", re.ASCI
 _HOST = re.compile(rb"\r?\nhost:[ \t]*(\S{1,255})[ \t]*\r?\n", re.ASCII | re.IGNORECASE)
 _METHOD_BEGINS = re.compile(rb"[A-Z]{1,20}( |\Z)", re.ASCII)
 _MAX_PLAIN_HEAD = 8192  # bytes looked at before the answer is sent all the same
+_MAX_LOGGED = 200  # characters of a reason
 
 
 class ClientConnection:
@@ -109,7 +111,9 @@ class ClientConnection:
         self._drop()
 
     def _log_early(self, what: str) -> None:
-        log.warning("%s: %s", self._peer[0], what)
+        # Part of it may be the client's words.
+        text = escape(what[:_MAX_LOGGED].encode("ascii", "replace")).decode()
+        log.warning("%s: %s", self._peer[0], text)
 
     # -- the handshake ---------------------------------------------------------------------
 

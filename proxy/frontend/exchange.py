@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kssl")
 
-_CHUNKED = Framing.CHUNKED  # looking up a member in the class takes 50 ns
+# Looking up a member in the class takes 50 ns.
+_NONE = Framing.NONE
+_CHUNKED = Framing.CHUNKED
 
 # RFC 9110 §9.2.2. Only these are sent again when a kept-alive connection turns out to be closed:
 # of another request nobody can tell whether the app has acted on it.
@@ -336,7 +338,9 @@ class Exchange:
         self.log(response.status)
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
-            if response.keep_alive and self.request_done and not surplus:
+            # A body that may not be there (HEAD, 304) would be the next client's answer.
+            doubtful = response.framing is _NONE and bool(response.content_length)
+            if response.keep_alive and self.request_done and not surplus and not doubtful:
                 connection.front.pool.release(upstream, connection.front.deadlines.now)
             else:
                 upstream.close()

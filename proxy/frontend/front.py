@@ -71,6 +71,15 @@ class Front:
     def sweep(self, now: float) -> None:
         """Twice a second (`Deadlines`)."""
         self.pool.sweep(now)
+        self.drop_closed()
+
+    @property
+    def open_connections(self) -> int:
+        """Those that are served and those that are still being closed."""
+        return len(self.connections) + len(self.closing)
+
+    def drop_closed(self) -> None:
+        """Nobody tells when a closing one is closed; the sweep looks."""
         self.closing = {channel for channel in self.closing if not channel.closed}
 
     async def wait_until_sent(self, seconds: float) -> None:

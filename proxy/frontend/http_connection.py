@@ -108,10 +108,12 @@ class HttpConnection:
         try:
             exchange = self._exchange
             if exchange is None:
-                if self._tunnel is None:
-                    self._read_head(data)
-                else:
+                if self._tunnel is not None:
                     self._tunnel.client_received(data)
+                elif self._next_waits:
+                    self._hold(data)
+                else:
+                    self._read_head(data)
                 return
             if not exchange.request_done:
                 used = exchange.request_body(data)
@@ -160,23 +162,21 @@ class HttpConnection:
         """``data`` follows what is in the buffer; together they begin with a head."""
         front = self.front
         limit = front.limits.max_request_bytes
-        if self._buffer:
+        searched = len(self._buffer)
+        if searched:
             self._buffer += data
             data = memoryview(bytes(self._buffer))
             self._buffer.clear()
-            first = False
-        else:
-            first = True
         whole, raw = data, bytes(data[: limit + 8])
         try:
             start = skip_empty_lines(raw)
             if start:
                 data, raw = data[start:], raw[start:]
-            end = find_head_end(raw, 0, limit)
+            end = find_head_end(raw, max(0, searched - start), limit)
             if end < 0:
                 # With the empty lines: whoever sends nothing else must not count as idle for ever.
                 self._buffer += whole
-                if first:
+                if not searched:
                     # The whole head must come soon after its first byte, however it trickles.
                     self.deadline = front.deadlines.after(front.parameters.header_wait_timeout)
                 return
@@ -272,8 +272,8 @@ class HttpConnection:
     def expired(self) -> None:
         parameters = self.front.parameters
         if self._tunnel is not None:
-            return
-        if self._exchange is not None or self._next_waits:
+            self._tunnel.expired()
+        elif self._exchange is not None or self._next_waits:
             if self.engine.backlog and self._peer_is_reading():
                 self.deadline = self.front.deadlines.after(parameters.entity_body_timeout)
             elif self._exchange is not None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import resource
 import socket
+import sys
 from asyncio import AbstractEventLoop
 
 from config.errors import ConfigError
@@ -26,6 +28,8 @@ _PAUSE = 0.2
 
 # It is said again after so many pauses: one line in ten seconds.
 _SAY_EVERY = 50
+
+_FILES_FOR_US = 64
 
 
 def open_listener(listen: Listen) -> socket.socket:
@@ -63,6 +67,9 @@ class Listener:
         self._front = front
         self._sock = sock
         self._refused = 0
+        # A connection needs a descriptor and its upstream another; some are for everything else.
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._by_files = max(1, (limit - _FILES_FOR_US) // 2)
         self._exhaustions = 0
         loop.add_reader(sock.fileno(), self._accept)
 
@@ -72,7 +79,10 @@ class Listener:
             self._sock.close()
 
     def _accept(self) -> None:
-        maximum = self._front.parameters.max_connections
+        front = self._front
+        maximum = min(front.parameters.max_connections or sys.maxsize, self._by_files)
+        if front.open_connections >= maximum:
+            front.drop_closed()
         for _ in range(_ACCEPTS_PER_TURN):
             try:
                 sock, address = self._sock.accept()
@@ -81,13 +91,14 @@ class Listener:
             except OSError as error:
                 self._exhausted(error)
                 return
-            if maximum and len(self._front.connections) >= maximum:
+            if front.open_connections >= maximum:
                 sock.close()
                 self._refused += 1
                 if self._refused == 1 or self._refused % 1000 == 0:
-                    log.warning(
-                        "MaxConnections (%d) reached; %d refused so far", maximum, self._refused
+                    what = (
+                        "the limit of open files" if maximum == self._by_files else "MaxConnections"
                     )
+                    log.warning("%s (%d) reached; %d refused so far", what, maximum, self._refused)
                 continue
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from config.errors import ConfigError
 from config.parameters import Parameters
-from config.statedir import ensure_state_dir
+from config.statedir import ensure_state_dir, write_public
 from config.target import Listen, Target
 from fastpath.engines.registry import choose_engine
 from fastpath.hardening import protect_memory
@@ -159,6 +159,7 @@ class Service:
             certificate=_absolute(options.certificate),
             key=_absolute(options.key),
             names=options.names,
+            kernel_mode=bool(options.parameters.enable_kernel_ssl),
         )
         for _ in range(options.workers):
             supervisor = Supervisor(settings)
@@ -188,9 +189,7 @@ def _raise_file_limit() -> None:
 
 def _write_ready_file(path: Path, content: dict[str, Any]) -> None:
     """Whole or not at all: whoever waits for the file may read it as soon as it exists."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(content) + "\n")
-        temporary.replace(path)
-    except OSError as error:
-        raise ConfigError(f"cannot write the ready file {path}: {error.strerror}") from None
+        write_public(path, json.dumps(content).encode() + b"\n")
+    except ConfigError as error:
+        raise ConfigError(f"ready file: {error}") from None

@@ -10,6 +10,10 @@ from proxy.upstream.connection import HEADROOM, VIEW, UpstreamConnection
 if TYPE_CHECKING:
     from proxy.frontend.http_connection import HttpConnection
 
+# Seconds that an app may be silent once the client has ended its side. Before that there is no
+# limit: a WebSocket may be silent for hours.
+HALF_CLOSED = 60.0
+
 
 class Tunnel:
     """Copies between the engine and the upstream until both have ended, without a time limit."""
@@ -50,13 +54,24 @@ class Tunnel:
     def client_closed(self) -> None:
         """The client will send nothing more; the app may still have something to say."""
         self._client_done = True
+        self._expect_more()
         if self._upstream is not None and not self._upstream.channel.backlog:
             self._upstream.channel.shutdown_write()
+
+    def _expect_more(self) -> None:
+        """A client that has ended may be gone, and there is nothing left by which to notice."""
+        connection = self._connection
+        connection.deadline = connection.front.deadlines.after(HALF_CLOSED)
+
+    def expired(self) -> None:
+        self._connection.abort()
 
     # -- upstream → client -----------------------------------------------------------------
 
     def upstream_received(self, end: int) -> None:
         self._sent += end - HEADROOM
+        if self._client_done:
+            self._expect_more()
         engine = self._connection.engine
         engine.write(VIEW[HEADROOM:], end - HEADROOM)
         if engine.congested and self._upstream is not None:

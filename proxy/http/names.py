@@ -69,12 +69,20 @@ FORGED = frozenset().union(*(spellings(name) for name in _SET_BY_PROXY + _SPEAKS
 
 def is_forged(low: bytes) -> bool:
     """Whether a lower-case name would be taken for a field of the proxy's own."""
-    return low in FORGED or low.replace(b"_", b"-").startswith(_FORGED_PREFIXES)
+    if low in FORGED:
+        return True
+    hyphened = low.replace(b"_", b"-")
+    return hyphened.startswith(_FORGED_PREFIXES) or (
+        # `Content_Length` is no framing to us, but CGI and WSGI give it the name of the real one.
+        b"_" in low and hyphened in _HANDLED
+    )
 
 
 _FRAMING_AND_ROUTING = frozenset(
     {b"content-length", b"transfer-encoding", b"host", b"trailer", b"expect", b"via"}
 )
+
+_HANDLED = HOP_BY_HOP | _FRAMING_AND_ROUTING
 
 NOT_NOMINABLE = _FRAMING_AND_ROUTING
 """Fields that Connection may not turn into hop-by-hop ones: to strip them would change the

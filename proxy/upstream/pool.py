@@ -43,7 +43,9 @@ def resolve(target: Target) -> list[Address]:
     try:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise ConfigError(f"cannot look up the upstream {target.host!r}: {error}") from None
+        raise ConfigError(
+            f"cannot look up the upstream {target.host!r}: {error.strerror}"
+        ) from None
     addresses = [(family, address) for family, _, _, _, address in found]
     return list(dict.fromkeys(addresses))
 

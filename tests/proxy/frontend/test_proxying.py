@@ -44,10 +44,21 @@ def test_methods(proxy: Rig, serve: Serve, method: bytes) -> None:
 
 
 def test_head(proxy: Rig, serve: Serve) -> None:
-    serve(answer_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", response(b"after")))
+    """Its upstream connection is not used again: an app that sends the body all the same would
+    give it to the next client."""
+
+    def script(side: UpstreamSide) -> None:
+        while True:
+            head = side.read_head()
+            whole = response(b"after")
+            side.send(whole[: whole.index(b"after")] if head.startswith(b"HEAD") else whole)
+
+    upstream = serve(script)
     with proxy.client() as client:
-        assert client.ask(b"HEAD").get(b"content-length") == b"5"
-        assert client.ask().body == b"after"
+        for _ in range(2):
+            assert client.ask(b"HEAD").get(b"content-length") == b"5"
+            assert client.ask().body == b"after"
+    assert upstream.accepted == 3  # the one of the first GET served the second HEAD
 
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])

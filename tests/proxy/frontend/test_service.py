@@ -45,6 +45,7 @@ def test_max_connections(proxy: Rig, serve: Serve, caplog: pytest.LogCaptureFixt
     few = replace(proxy.front.parameters)
     object.__setattr__(few, "max_connections", 2)
     proxy.front.parameters = few
+    wait_for(lambda: proxy.front.open_connections == 0, "those of other tests are closed")
     with proxy.client() as first, proxy.client() as second:
         for _ in range(3):
             with pytest.raises((CutError, ssl.SSLError, ConnectionError)):
@@ -52,7 +53,7 @@ def test_max_connections(proxy: Rig, serve: Serve, caplog: pytest.LogCaptureFixt
         assert caplog.text.count("MaxConnections (2) reached") == 1
         assert first.ask().body == second.ask().body == b"abc"
         first.sock.close()
-        wait_for(lambda: len(proxy.front.connections) < 2, "the first is forgotten")
+        wait_for(lambda: proxy.front.open_connections < 2, "the first is closed")
         with proxy.client() as third:
             assert third.ask().body == b"abc"
 

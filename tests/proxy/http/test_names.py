@@ -42,3 +42,10 @@ def test_special_fields_are_found_each_time_and_nothing_else_is() -> None:
 def test_common_names_are_not_special() -> None:
     for name in names.END_TO_END:
         assert names.special_fields(b"GET / HTTP/1.1\r\n" + name + b": a\r\n\r\n") == []
+
+
+@pytest.mark.parametrize("name", [b"content_length", b"transfer_encoding", b"keep_alive"])
+def test_an_underscore_does_not_hide_a_name(name: bytes) -> None:
+    assert names.is_forged(name)
+    assert not names.is_forged(b"x_content_length")
+    assert not names.is_forged(b"content-length")
