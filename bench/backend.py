@@ -26,7 +26,7 @@ class Backend:
     def path(self, scenario: Scenario) -> str:
         """Where it has the scenario's content."""
         if self.kind == "nginx":
-            return f"/{scenario.file_name}"
+            return scenario.path
         return f"/bytes/{scenario.size}"
 
 

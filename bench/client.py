@@ -16,6 +16,8 @@ import threading
 import time
 from urllib.parse import urlsplit
 
+from bench.scenarios import VARIED
+
 _TIMEOUT_SECONDS = 10.0
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
@@ -30,12 +32,15 @@ class _Connection:
         except BaseException:
             plain.close()
             raise
-        self._request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
+        self._varied, self._number = path.startswith(VARIED), 0
+        more = "X-Request-Number: %d\r\n" if self._varied else ""
+        self._request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{more}\r\n".encode()
         self._buffer = bytearray(256 * 1024)
 
     def fetch(self) -> None:
         """One request and its whole reply. Raises OSError or ValueError."""
-        self._socket.sendall(self._request)
+        self._number += 1
+        self._socket.sendall(self._request % self._number if self._varied else self._request)
         head, end = b"", -1
         while end < 0:
             head += self._socket.recv(16384)

@@ -9,8 +9,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.errors import BenchError
+from bench.scenarios import VARIED
 
 # Above the time that was asked for: wrk waits for its threads, the client for its sockets.
 _GRACE_SECONDS = 20.0
@@ -51,6 +53,9 @@ class Load:
             raise BenchError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
         return self.parse(done.stdout)
 
+
+# For wrk: a field with another number in each request.
+_VARY = Path(__file__).with_name("vary.lua")
 
 _SUMMARY = re.compile(r"(\d+) requests in ([\d.]+)(us|ms|s|m|h),")
 _SOCKET_ERRORS = re.compile(r"Socket errors: .*")
@@ -99,7 +104,8 @@ def choose_load(ca: str) -> Load:
 
 def _wrk_command(program: str) -> Callable[[str, int, int], list[str]]:
     def command(url: str, connections: int, seconds: int) -> list[str]:
-        return [program, "-t1", f"-c{connections}", f"-d{seconds}s", url]
+        script = ["-s", str(_VARY)] if VARIED in url else []
+        return [program, "-t1", f"-c{connections}", f"-d{seconds}s", *script, url]
 
     return command
 

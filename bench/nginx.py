@@ -57,6 +57,7 @@ _BACKEND = Template("""\
     server {
         listen 127.0.0.1:$port backlog=4096;
         location / { root $root; default_type application/octet-stream; }
+        location /varied/ { alias $root/; add_header X-Request-Id $$request_id; }
     }
 """)
 

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from bench.errors import BenchError
 from proxy.demo import stream
 
+# Below this path the backend adds a field of its own to each response, and the load one to each
+# request. A load that repeats itself would otherwise flatter whoever remembers heads.
+VARIED = "/varied/"
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
@@ -18,6 +22,12 @@ class Scenario:
     label: str
     size: int
     connections: int
+    varied: bool = False  # no two heads are the same, in either direction
+
+    @property
+    def path(self) -> str:
+        """Of the static file in nginx as the backend."""
+        return f"{VARIED}{self.file_name}" if self.varied else f"/{self.file_name}"
 
     @property
     def file_name(self) -> str:
@@ -34,6 +44,7 @@ class Scenario:
 
 SCENARIOS = (
     Scenario("tiny", "12 B x 32 conn", 12, 32),
+    Scenario("varied", "12 B, heads vary", 12, 32, varied=True),
     Scenario("10k", "10 KiB x 32 conn", 10 * 2**10, 32),
     Scenario("10m", "10 MiB x 4 conn", 10 * 2**20, 4),
 )

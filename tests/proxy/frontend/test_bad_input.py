@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from contextlib import ExitStack, suppress
 
@@ -258,3 +259,23 @@ def test_empty_lines_keep_no_connection(proxy: Rig, serve: Serve) -> None:
         client.send(b"\r\n")
         assert client.read_to_end() == (b"", "close_notify")
     assert upstream.accepted == 1
+
+
+def test_a_clients_words_cannot_forge_a_log_line(
+    proxy: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["a\nkssl: all is well\x1b[31m", *(["x" * 200] * 20)])
+    with (
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock,
+        pytest.raises((ssl.SSLError, ConnectionError)),
+    ):
+        context.wrap_socket(sock, server_hostname="localhost")
+    wait_for(lambda: "no application protocol" in caplog.text, "the log line")
+    messages = [record.getMessage() for record in caplog.records]
+    (message,) = [message for message in messages if "application protocol" in message]
+    assert "\n" not in message
+    assert "\x1b" not in message
+    assert len(message) < 400

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websockets
 
+from proxy.frontend import tunnel
 from tests.proxy.frontend.clients import request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig, wait_for
@@ -150,3 +152,26 @@ def test_websocket(proxy: Rig, size: int) -> None:
             assert websocket.close_code == 1000
 
     asyncio.run(test())
+
+
+def test_a_tunnel_whose_client_has_ended_does_not_stay_for_ever(
+    proxy: Rig, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The app does not care that its client is gone, and says nothing."""
+    monkeypatch.setattr(tunnel, "HALF_CLOSED", 0.5)
+    given_up = threading.Event()
+
+    def script(side: UpstreamSide) -> None:
+        side.read_head()
+        side.send(SWITCH)
+        given_up.wait(20)
+
+    serve(script)
+    with proxy.client() as client:
+        client.send(ASK)
+        client.take_until(b"\r\n\r\n")
+        client.sock.shutdown(socket.SHUT_WR)
+        try:
+            wait_for(lambda: not proxy.front.connections, "the tunnel is given up")
+        finally:
+            given_up.set()
