@@ -96,7 +96,7 @@ def test_number(value: float, text: str) -> None:
 
 
 def test_scenarios_by_name() -> None:
-    assert [scenario.name for scenario in scenarios.choose([])] == ["tiny", "10k", "10m"]
+    assert [scenario.name for scenario in scenarios.choose([])] == ["tiny", "varied", "10k", "10m"]
     assert len(TINY[0].body()) == 12
-    with pytest.raises(BenchError, match="there are tiny, 10k, 10m"):
+    with pytest.raises(BenchError, match="there are tiny, varied, 10k, 10m"):
         scenarios.choose(["huge"])
