@@ -1,0 +1,27 @@
+"""TLS without HTTP: the record layer, the engines, and the crypto worker.
+
+    client's socket ── Channel ── Engine ── plaintext ── Sink (proxy.frontend)
+                                    │
+              kernel mode: RecordLayer in this process, with keys from the worker
+              user mode:   RecordLayer in the worker, frames over the socketpair
+
+The vocabulary:
+
+    record         what TLS puts on the wire (RFC 9846 §5.1)
+    seal, open     encrypt and decrypt records
+    flight         handshake bytes that go out together
+    engine         one way to turn records into plaintext and back, after the handshake
+    kernel mode    the front end has the traffic keys (as ksecdd.sys beside http.sys)
+    user mode      the worker keeps them, and every record makes the round trip (as with LSASS)
+    worker         the process that alone has private keys
+    link           the front end's end of the socketpair to a worker
+    frame          one message on the link
+    clean close    the peer sent close_notify before FIN
+
+    record/        sealing and opening, sans-I/O
+    engines/       the contract and the engines
+    worker/        the worker's process, the link and the supervisor
+    handshake.py   carries a handshake's bytes between client and worker
+    channel.py     one non-blocking socket
+    closing.py     how a connection is closed without losing what was sent
+"""

@@ -1,0 +1,1 @@
+"""Engines: `contract` says what one promises, `registry` finds and chooses them."""

@@ -1,0 +1,1 @@
+"""Connections from accept to close; see `proxy` for the picture. `service` puts it together."""
