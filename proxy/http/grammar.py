@@ -1,7 +1,10 @@
 """The grammar of RFC 9110, 9112 and 3986 as regular expressions, with the ABNF above each.
 
-Quantifiers are possessive (`++`, `*+`): no input can make a match backtrack, so every match is
-one pass. All patterns are matched with `fullmatch`, or say otherwise.
+No input can make a match take more than a few passes: quantifiers of single characters are
+possessive (`++`, `*+`), and a repeated group has only one way to match. Groups are not repeated
+possessively, because Python before 3.11.5 goes on from a wrong place when the last repetition fails
+half-way (python/cpython#106052), and Debian 12 has 3.11.2. All patterns are matched with
+`fullmatch`, or say otherwise.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ _VALUE = rb"[\t -~\x80-\xff]*+"
 # field-line = field-name ":" OWS field-value OWS (RFC 9112 section 5), each ended by CRLF.
 # No obs-fold: a line that starts with white space has an empty name. The look-behind sends a
 # value that ends in OWS to the slow path, so that the fast path never has to strip.
-_FIELD_LINES = rb"(?:" + _TOKEN + rb":" + _VALUE + rb"(?<![ \t])\r\n)*+"
+_FIELD_LINES = rb"(?:" + _TOKEN + rb":" + _VALUE + rb"(?<![ \t])\r\n)*"
 
 # request-line = method SP request-target SP HTTP-version (RFC 9112 section 3)
 # Here the target is in origin-form only: "/" and then VCHAR except "#". That is wider than
@@ -62,7 +65,7 @@ absolute_form = re.compile(rb"(?i:(http|https))://([!\"$-.0->@-~]*+)([!\"$-~]*+)
 # Not empty here, no IPvFuture, no zone, no port above 65535; who uses it checks the IPv6 literal.
 _PORT = rb"(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[0-5][0-9]{4}|[0-9]{0,4})"
 host = re.compile(
-    rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]++|%[0-9A-Fa-f]{2})++|\[([0-9A-Fa-f:.]++)\])"
+    rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]++|%[0-9A-Fa-f]{2})+|\[([0-9A-Fa-f:.]++)\])"
     rb"(?::" + _PORT + rb")?"
 ).fullmatch
 """A Host value → IPv6 literal or None."""
@@ -77,10 +80,10 @@ protocol = re.compile(_TOKEN + rb"(?:/" + _TOKEN + rb")?").fullmatch
 # chunk-ext-val = token / quoted-string
 # BWS before ";" is refused, as h11 does: a size that ends in a space is a smuggler's tool.
 _BWS = rb"[ \t]*+"
-_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
 _CHUNK_EXT = (
     rb"(?:;" + _BWS + _TOKEN + rb"(?:" + _BWS + rb"=" + _BWS + rb"(?:" + _TOKEN + rb"|" + _QUOTED
-    + rb"))?)*+"
+    + rb"))?)*"
 )  # fmt: skip
 chunk_line = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:" + _CHUNK_EXT + rb")\r\n").match
 """At the given position, a chunk's first line with its CRLF → size in hexadecimal."""
