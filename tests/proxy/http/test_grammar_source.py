@@ -17,4 +17,5 @@ def test_no_group_is_repeated_possessively() -> None:
     ]
     assert len(patterns) > 10
     for pattern in patterns:
-        assert re.search(rb"(?<!\\)\)[*+?]\+", pattern) is None, pattern
+        groups = re.sub(rb"\[(?:\\.|[^\]\\])*\]", b"[]", pattern)  # without what classes contain
+        assert re.search(rb"(?<!\\)\)[*+?]\+", groups) is None, pattern
