@@ -103,7 +103,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter(
         "EntityBodyTimeout", 120, 1, _LONGEST, "seconds",
-        "longest pause between two pieces of a request body",
+        "longest pause between two pieces of a request body, or of a client in reading a response",
         windows_default=120,
     ),
     Parameter(

@@ -51,7 +51,6 @@ class HttpConnection:
         "front",
         "over",
         "peer",
-        "session",
         "session_text",
     )
 
@@ -71,7 +70,6 @@ class HttpConnection:
                 ("X-Kssl-Engine", front.engine.name),
             ),
         )
-        self.session = session
         self.session_text = describe_session(session, front.mode)
         self._memo = RequestMemo(front.codec, front.limits, self.client, front.default_host)
         self.engine: Engine
