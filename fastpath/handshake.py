@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from asyncio import AbstractEventLoop
+from functools import lru_cache
 from typing import Protocol
 
 from fastpath.channel import Channel, describe
@@ -24,6 +25,11 @@ _BUFFER = memoryview(bytearray(65536))
 
 # What a client may send ahead while the worker is busy with its last message, in bytes.
 _MAX_AHEAD = 64 * 1024
+
+@lru_cache(maxsize=256)  # nearly all connections have one of a few
+def _session(info: bytes) -> Session:
+    return Session(**json.loads(info))
+
 
 _CLOSED = "client closed during the handshake"
 
@@ -140,7 +146,7 @@ class Handshake:
             self._channel.send(flight)
         assert self._link is not None
         self._owner.handshake_done(
-            Session(**json.loads(info)),
+            _session(info),
             self._link,
             self._identifier,
             keys,

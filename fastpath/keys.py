@@ -6,7 +6,6 @@ nothing but the shape. `repr` never shows a secret, so that a log line cannot le
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from dataclasses import dataclass
 
@@ -87,25 +86,24 @@ def _unpack_direction(data: bytes, position: int) -> tuple[DirectionKeys, int]:
     body = position + _DIRECTION.size
     if len(data) < body:
         raise ValueError("connection keys: too short")
-    sequence, explicit, *lengths = _DIRECTION.unpack_from(data, position)
-    fields = []
-    for length in lengths:
-        fields.append(data[body : body + length])
-        body += length
-    if body > len(data):
+    sequence, explicit, key_length, iv_length, secret_length = _DIRECTION.unpack_from(
+        data, position
+    )
+    iv = body + key_length
+    secret = iv + iv_length
+    end = secret + secret_length
+    if end > len(data):
         raise ValueError("connection keys: too short")
-    key, iv, secret = fields
-    return DirectionKeys(key, iv, sequence, secret, explicit), body
+    return DirectionKeys(data[body:iv], data[iv:secret], sequence, data[secret:end], explicit), end
 
 
 def _check(suite: CipherSuite, keys: DirectionKeys) -> None:
-    secret_length = hashlib.new(suite.hash_name).digest_size if suite.tls13 else 0
     if len(keys.key) != suite.key_length:
         raise ValueError(f"{suite.name}: the key must be {suite.key_length} bytes")
     if len(keys.iv) != suite.implicit_iv_length:
         raise ValueError(f"{suite.name}: the IV must be {suite.implicit_iv_length} bytes")
-    if len(keys.secret) != secret_length:
-        raise ValueError(f"{suite.name}: the traffic secret must be {secret_length} bytes")
+    if len(keys.secret) != suite.secret_length:
+        raise ValueError(f"{suite.name}: the traffic secret must be {suite.secret_length} bytes")
     if not 0 <= keys.sequence <= MAX_SEQUENCE:
         raise ValueError("the sequence number must fit 64 bits")
     if not 0 <= keys.explicit_nonce <= MAX_SEQUENCE:

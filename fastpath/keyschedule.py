@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import struct
+from functools import lru_cache
 
 from fastpath.keys import DirectionKeys
 from fastpath.suites import CipherSuite
@@ -19,15 +20,7 @@ def hkdf_expand_label(
     hash_name: str, secret: bytes, label: bytes, context: bytes, length: int
 ) -> bytes:
     """Return `length` bytes of HKDF-Expand-Label (RFC 9846 §7.1; HKDF-Expand: RFC 5869 §2.3)."""
-    full_label = b"tls13 " + label
-    info = b"".join(
-        (
-            struct.pack(">HB", length, len(full_label)),
-            full_label,
-            struct.pack(">B", len(context)),
-            context,
-        )
-    )
+    info = _hkdf_label(label, context, length)
     output = block = b""
     counter = 0
     while len(output) < length:
@@ -35,6 +28,19 @@ def hkdf_expand_label(
         block = hmac.digest(secret, block + info + bytes((counter,)), hash_name)
         output += block
     return output[:length]
+
+
+@lru_cache(maxsize=32)  # a few labels, all without a context
+def _hkdf_label(label: bytes, context: bytes, length: int) -> bytes:
+    full_label = b"tls13 " + label
+    return b"".join(
+        (
+            struct.pack(">HB", length, len(full_label)),
+            full_label,
+            struct.pack(">B", len(context)),
+            context,
+        )
+    )
 
 
 def traffic_keys(suite: CipherSuite, secret: bytes, sequence: int = 0) -> DirectionKeys:

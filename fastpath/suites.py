@@ -6,9 +6,10 @@ key exchange) must be switched off at the handshake; there is no record layer fo
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -46,15 +47,19 @@ class CipherSuite:
     hash_name: str
     record_limit: int
 
-    @property
-    def implicit_iv_length(self) -> int:
-        """Bytes of IV from the key schedule: 4 for TLS 1.2 GCM (RFC 5288 §3), 12 elsewhere."""
-        return 4 if self.explicit_nonce_length else 12
+    explicit_nonce_length: int = field(init=False)
+    """Bytes of nonce in front of each ciphertext: 8 for TLS 1.2 GCM (RFC 5288 §3), or 0."""
+    implicit_iv_length: int = field(init=False)
+    """Bytes of IV from the key schedule: 4 for TLS 1.2 GCM (RFC 5288 §3), 12 elsewhere."""
+    secret_length: int = field(init=False)
+    """Bytes of a traffic secret (RFC 9846 §7.1: the hash's), or 0 in TLS 1.2."""
 
-    @property
-    def explicit_nonce_length(self) -> int:
-        """Bytes of nonce in front of each ciphertext: 8 for TLS 1.2 GCM (RFC 5288 §3), or 0."""
-        return 8 if self.aead is AESGCM and not self.tls13 else 0
+    def __post_init__(self) -> None:
+        explicit = 8 if self.aead is AESGCM and not self.tls13 else 0
+        secret = hashlib.new(self.hash_name).digest_size if self.tls13 else 0
+        object.__setattr__(self, "explicit_nonce_length", explicit)
+        object.__setattr__(self, "implicit_iv_length", 4 if explicit else 12)
+        object.__setattr__(self, "secret_length", secret)
 
 
 def _gcm(code: int, name: str, openssl_name: str, tls13: bool, bits: int) -> CipherSuite:

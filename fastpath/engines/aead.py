@@ -94,15 +94,15 @@ class AeadEngine(ChannelEngine):
     # -- the channel -----------------------------------------------------------------------
 
     def _readable(self) -> None:
-        if self._channel.backlog > MAX_UNREAD:
+        channel, layer = self._channel, self._layer
+        if channel.backlog > MAX_UNREAD:
             self._hold_reading()
             return
-        layer = self._layer
         waiting = len(layer.pending)
         if waiting:
             _RECORDS[:waiting] = layer.pending
         try:
-            received = self._channel.recv_into(_RECORDS[waiting : waiting + RECEIVE_SIZE])
+            received = channel.recv_into(_RECORDS[waiting : waiting + RECEIVE_SIZE])
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:

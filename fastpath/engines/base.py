@@ -15,6 +15,18 @@ from fastpath.engines.contract import RECEIVE_SIZE, Handover, Sink
 MAX_UNREAD = 4 * RECEIVE_SIZE
 
 
+class _Nobody:
+    """The sink of an engine that has ended."""
+
+    def plaintext_received(self, data: memoryview) -> None: ...
+    def peer_closed(self, clean: bool) -> None: ...
+    def engine_failed(self, reason: str) -> None: ...
+    def writable(self) -> None: ...
+
+
+_NOBODY = _Nobody()
+
+
 class ChannelEngine:
     """Base of `AeadEngine` and `WorkerEngine`. A subclass opens and seals."""
 
@@ -42,7 +54,7 @@ class ChannelEngine:
         self._link = handover.link
         self._identifier = handover.identifier
         self._close_notify = handover.close_notify
-        self._sink = sink
+        self._sink: Sink = sink
         self._closing = False
         self._paused = False  # by the sink
         self._held = False  # by the peer, which does not read: see MAX_UNREAD
@@ -102,8 +114,9 @@ class ChannelEngine:
     def _fail(self, reason: str) -> None:
         """The connection is lost: close at once and tell the sink."""
         self._closing = True
+        sink = self._sink
         self._finish()
-        self._sink.engine_failed(reason)
+        sink.engine_failed(reason)
 
     def _fail_with_alert(self, reason: str) -> None:
         """The records ended by an error. Its alert, if any, is on its way and gets its time."""
@@ -134,6 +147,7 @@ class ChannelEngine:
     def _finish(self) -> None:
         self._channel.close()
         self._link.end(self._identifier, resumable=self._resumable())
+        self._sink = _NOBODY  # who holds the engine: neither would go without the collector
 
     def _resumable(self) -> bool | None:
         """RFC 5246 §7.2.2, RFC 9846 §6.2: after a fatal alert the session is forgotten."""

@@ -193,5 +193,6 @@ class WorkerEngine(ChannelEngine):
         if self._when_finished is not None:
             self._abort_channel()  # what it had not sealed yet is lost; FIN would hide that
         elif not self._closing:
+            sink = self._sink
             self._abort_channel()
-            self._sink.engine_failed("crypto worker died; its connections in user mode are lost")
+            sink.engine_failed("crypto worker died; its connections in user mode are lost")

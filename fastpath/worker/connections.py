@@ -8,6 +8,7 @@ without, OpenSSL drops the session. That is the rule of EnableSslCloseNotify (se
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 from OpenSSL import SSL
 
@@ -22,6 +23,19 @@ from fastpath.worker.frames import (
 )
 from fastpath.worker.handshake import Established, Flight, ServerHandshake
 from fastpath.worker.output import Output
+
+
+@lru_cache(maxsize=256)  # nearly all connections have one of a few
+def _info(version: str, cipher: str, server_name: str, alpn: str, group: str) -> bytes:
+    """`Session` as JSON."""
+    fields = {
+        "version": version,
+        "cipher": cipher,
+        "server_name": server_name,
+        "alpn": alpn,
+        "group": group,
+    }
+    return json.dumps(fields).encode()
 
 
 class WorkerConnection:
@@ -56,19 +70,15 @@ class WorkerConnection:
             self._output.frame(FrameType.FAILED, self._id, alert + step.reason.encode())
 
     def _established(self, step: Established) -> None:
-        info = {
-            "version": step.version,
-            "cipher": step.keys.suite.name,
-            "server_name": step.server_name,
-            "alpn": step.alpn,
-            "group": step.group,
-        }
+        info = _info(
+            step.version, step.keys.suite.name, step.server_name, step.alpn, step.group
+        )
         if self._kernel_mode:
             keys = step.keys.pack()
         else:
             keys = b""
             self._layer = RecordLayer(step.keys)
-        payload = pack_established(step.flight, keys, json.dumps(info).encode(), step.leftover)
+        payload = pack_established(step.flight, keys, info, step.leftover)
         self._output.frame(FrameType.ESTABLISHED, self._id, payload)
 
     # -- user mode -------------------------------------------------------------------------

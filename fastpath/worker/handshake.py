@@ -20,12 +20,15 @@ from OpenSSL import SSL
 from fastpath.errors import Alert, PeerIncompatible, PeerMisbehaved, TlsError
 from fastpath.keys import ConnectionKeys, DirectionKeys
 from fastpath.keyschedule import tls12_keys, traffic_keys
-from fastpath.record.layer import RecordLayer
+from fastpath.record.sealer import make_sealer
+from fastpath.record.wire import ContentType
 from fastpath.suites import BY_OPENSSL_NAME, CipherSuite
 
 _RECORD_HEADER = struct.Struct("!BHH")
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA = 20, 21, 22, 23
 _NEW_SESSION_TICKET = 4
+
+_READ = 65536  # bytes taken from OpenSSL at once
 
 # A handshake record's body: 2^14 bytes of plaintext (RFC 9846 §5.1) or 2^14 + 2048 sealed in
 # TLS 1.2 (RFC 5246 §6.2.3). A longer one goes to OpenSSL as it is, which answers with the alert.
@@ -40,7 +43,7 @@ MAX_HANDSHAKE_BYTES = 256 * 1024
 MAX_HANDSHAKE_RECORDS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Established:
     """What a finished handshake hands over."""
 
@@ -53,14 +56,14 @@ class Established:
     group: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Flight:
     """Bytes to send now; the handshake wants more of the client's."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Failure:
     """The handshake is over. ``data`` is the alert, possibly none."""
 
@@ -77,24 +80,25 @@ class ServerHandshake:
 
     def __init__(self, connection: SSL.Connection) -> None:
         self.connection = connection
-        self._buffer = bytearray()
+        self._buffer = b""  # an incomplete record
         self._received = 0
         self._records = 0
-        self._explicit_nonce = 0
-        self._after_change_cipher_spec = False
+        self._sent: list[bytes] = []
 
     def receive(self, data: bytes | memoryview) -> Flight | Established | Failure:
-        self._buffer += data
         self._received += len(data)
         if self._received > MAX_HANDSHAKE_BYTES:
             return Failure(b"", f"handshake longer than {MAX_HANDSHAKE_BYTES} bytes")
+        self._buffer += data
         flight = b""
-        while (record := self._next_record()) is not None:
+        while record := self._next_record():
             self._records += 1
             if self._records > MAX_HANDSHAKE_RECORDS:
                 return Failure(b"", f"handshake of more than {MAX_HANDSHAKE_RECORDS} records")
             try:
                 self.connection.bio_write(record)
+                if record[0] == _CHANGE_CIPHER_SPEC:
+                    continue  # it never stands alone: OpenSSL reads it with the record behind it
                 self.connection.do_handshake()
             except SSL.WantReadError:
                 flight += self._drain()
@@ -109,36 +113,28 @@ class ServerHandshake:
                     return Failure(b"", str(error))
         return Flight(flight)
 
-    def _next_record(self) -> bytes | None:
-        if len(self._buffer) < _RECORD_HEADER.size:
-            return None
-        _, _, length = _RECORD_HEADER.unpack_from(self._buffer)
-        end = _RECORD_HEADER.size + length if length <= _MAX_RECORD else len(self._buffer)
-        if len(self._buffer) < end:
-            return None
-        record = bytes(self._buffer[:end])
-        del self._buffer[:end]
-        return record
+    def _next_record(self) -> bytes:
+        """A complete record, or b""."""
+        buffer = self._buffer
+        if len(buffer) < _RECORD_HEADER.size:
+            return b""
+        _, _, length = _RECORD_HEADER.unpack_from(buffer)
+        end = _RECORD_HEADER.size + length if length <= _MAX_RECORD else len(buffer)
+        if len(buffer) < end:
+            return b""
+        self._buffer = buffer[end:]
+        return buffer[:end]
 
     def _drain(self) -> bytes:
-        """What OpenSSL wants to send. Notes the explicit nonce of our TLS 1.2 Finished on the way:
-        OpenSSL starts at random (RFC 5288 §3), and the record layer must go on from there."""
-        out = bytearray()
+        """What OpenSSL wants to send."""
+        out = b""
         try:
-            while True:
-                out += self.connection.bio_read(65536)
+            while len(out) % _READ == 0:  # less than there was room for is all
+                out += self.connection.bio_read(_READ)
         except SSL.WantReadError:
             pass
-        position = 0
-        while position + _RECORD_HEADER.size <= len(out):
-            kind, _, length = _RECORD_HEADER.unpack_from(out, position)
-            body = position + _RECORD_HEADER.size
-            if kind == _CHANGE_CIPHER_SPEC:
-                self._after_change_cipher_spec = True
-            elif kind == _HANDSHAKE and self._after_change_cipher_spec and length >= 8:
-                self._explicit_nonce = int.from_bytes(out[body : body + 8], "big") + 1
-            position = body + length
-        return bytes(out)
+        self._sent.append(out)
+        return out
 
     def _finish(self, flight: bytes) -> Established:
         connection = self.connection
@@ -154,7 +150,7 @@ class ServerHandshake:
         return Established(
             keys=keys,
             flight=flight + last,
-            leftover=bytes(self._buffer),
+            leftover=self._buffer,
             version=connection.get_protocol_version_name(),
             server_name=(connection.get_servername() or b"").decode("ascii", "replace"),
             alpn=connection.get_alpn_proto_negotiated().decode("ascii", "replace"),
@@ -168,9 +164,24 @@ class ServerHandshake:
             connection.master_key() or b"",
             connection.client_random() or b"",
             connection.server_random() or b"",
-            explicit_nonce=self._explicit_nonce & ((1 << 64) - 1),
+            explicit_nonce=self._next_explicit_nonce(),
         )
         return ConnectionKeys(suite=suite, read=client, write=server)
+
+    def _next_explicit_nonce(self) -> int:
+        """The one behind that of our Finished: OpenSSL starts at random (RFC 5288 §3), and the
+        record layer must go on from there. Our Finished follows our change_cipher_spec."""
+        sent = b"".join(self._sent)
+        position, after_change_cipher_spec = 0, False
+        while position + _RECORD_HEADER.size <= len(sent):
+            kind, _, length = _RECORD_HEADER.unpack_from(sent, position)
+            body = position + _RECORD_HEADER.size
+            if kind == _CHANGE_CIPHER_SPEC:
+                after_change_cipher_spec = True
+            elif kind == _HANDSHAKE and after_change_cipher_spec and length >= 8:
+                return int.from_bytes(sent[body : body + 8], "big") + 1 & (1 << 64) - 1
+            position = body + length
+        return 0
 
     def _tls13_keys(self, suite: CipherSuite, tickets: bytes) -> tuple[ConnectionKeys, bytes]:
         secrets = self.connection.get_app_data()
@@ -179,7 +190,6 @@ class ServerHandshake:
         read = traffic_keys(suite, secrets.client)
         write = traffic_keys(suite, secrets.server)
         secrets.client = secrets.server = b""
-        keys = ConnectionKeys(suite=suite, read=read, write=write)
         last_ticket = b""
         for message in _open_handshake_records(suite, write, tickets):
             if message[0] != _NEW_SESSION_TICKET:
@@ -187,11 +197,12 @@ class ServerHandshake:
                     Alert.INTERNAL_ERROR, f"unexpected message {message[0]} from OpenSSL"
                 )
             last_ticket = message
-        if not last_ticket:
-            return keys, b""
-        layer = RecordLayer(keys)
-        layer.seal_handshake(last_ticket)
-        return layer.keys, bytes(layer.outgoing)
+        record = b""
+        if last_ticket:
+            sealer = make_sealer(suite, write)
+            record = sealer.seal_record(ContentType.HANDSHAKE, last_ticket)
+            write = sealer.keys
+        return ConnectionKeys(suite, read, write), record
 
 
 def _open_handshake_records(suite: CipherSuite, keys: DirectionKeys, records: bytes) -> list[bytes]:

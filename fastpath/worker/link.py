@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from fastpath.channel import Channel
+from fastpath.poller import Poller
 from fastpath.worker.frames import (
     DROP,
     HEADER,
@@ -49,9 +50,11 @@ class WorkerLink:
         self, loop: AbstractEventLoop, sock: socket.socket, on_lost: Callable[[WorkerLink], None]
     ) -> None:
         sock.setblocking(False)
-        self._loop = loop
+        self._poller = Poller.of(loop)
         self._on_lost = on_lost
-        self._channel = Channel(loop, sock, self._readable, lambda: None, self._broken)
+        self._channel = Channel(
+            loop, sock, self._readable, lambda: None, self._broken, local=True
+        )
         self._batch = bytearray()
         self._flushing = False
         self._buffer = memoryview(bytearray(_BUFFER_SIZE))
@@ -94,7 +97,7 @@ class WorkerLink:
             batch += part
         if not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            self._poller.at_end(self._flush)
 
     def configure(self, payload: bytes, receiver: Receiver) -> None:
         self._receivers[0] = receiver

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from config.errors import ConfigError
+from fastpath import collector
 from fastpath.hardening import close_inherited, protect_memory
 from fastpath.worker.connections import WorkerConnection
 from fastpath.worker.contexts import ContextStore
@@ -106,6 +107,7 @@ class Worker:
         except ConfigError as error:
             self._output.frame(FrameType.REFUSED, 0, str(error).encode())
             return
+        collector.tune()
         answer = {
             "ca": str(self._store.ca_path) if self._store.ca_path else None,
             "warnings": self._store.warnings,

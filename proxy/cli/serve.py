@@ -12,6 +12,7 @@ from collections.abc import Callable
 import uvloop
 
 from config.target import parse_target
+from fastpath import collector
 from proxy.cli.options import add_service_options, service_options
 from proxy.frontend.service import Service, ServiceOptions
 
@@ -41,6 +42,7 @@ async def _serve(options: ServiceOptions, started: Callable[[Service], None]) ->
         loop.add_signal_handler(number, ended.set)
     service = Service(options)
     await service.start()
+    collector.tune()
     try:
         started(service)
         await ended.wait()

@@ -83,7 +83,7 @@ class Exchange:
         front = connection.front
         connection.deadline = front.deadlines.after(front.parameters.upstream_response_timeout)
         used = 0
-        if self._reader is not None:
+        if not self.request_done:
             try:
                 body, used = self._encode_body(data)
             except HttpError as error:
@@ -92,15 +92,14 @@ class Exchange:
             first += body
         upstream = front.pool.take()
         if upstream is not None:
-            self._replay = first if self._may_replay(first) else None
-            self._use(upstream)
+            if self._head.method in _IDEMPOTENT and len(first) <= _MAX_REPLAY:
+                self._replay = first
+            self._upstream = upstream
+            upstream.user = self
             self._send(first)
         else:
             self._connect(first)
         return used
-
-    def _may_replay(self, first: bytes) -> bool:
-        return self._head.method in _IDEMPOTENT and len(first) <= _MAX_REPLAY
 
     def _connect(self, first: bytes) -> None:
         self._outbox = bytearray(first)

@@ -30,6 +30,8 @@ from proxy.upstream.connection import UpstreamConnection
 
 log = logging.getLogger("kssl")
 
+_CR = 13
+
 _USUAL = {os.strerror(code).lower() for code in (errno.ECONNRESET, errno.EPIPE)}
 
 
@@ -165,12 +167,12 @@ class HttpConnection:
             self._buffer += data
             data = memoryview(bytes(self._buffer))
             self._buffer.clear()
-        whole, raw = data, bytes(data[: limit + 8])
+        whole, raw = data, bytes(data if len(data) <= limit else data[: limit + 8])
         try:
-            start = skip_empty_lines(raw)
+            start = skip_empty_lines(raw) if raw[0] == _CR else 0
             if start:
                 data, raw = data[start:], raw[start:]
-            end = find_head_end(raw, max(0, searched - start), limit)
+            end = find_head_end(raw, searched - start if searched > start else 0, limit)
             if end < 0:
                 # With the empty lines: whoever sends nothing else must not count as idle for ever.
                 self._buffer += whole
@@ -311,4 +313,9 @@ class HttpConnection:
         if self._tunnel is not None:
             self._tunnel.cancel()
             self._tunnel = None
-        self._done()
+        done, self._done = self._done, _nothing
+        done()
+
+
+def _nothing() -> None:
+    """In place of `done`, whose owner holds the connection."""

@@ -45,6 +45,9 @@ def open_listener(listen: Listen) -> socket.socket:
     except OSError as error:
         raise ConfigError(_explain(error, listen)) from None
     sock.setblocking(False)
+    # Linux gives accepted sockets the options of their listener (tcp(7), socket(7)).
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return sock
 
 
@@ -101,8 +104,6 @@ class Listener:
                     log.warning("%s (%d) reached; %d refused so far", what, maximum, self._refused)
                 continue
             sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             ClientConnection(self._front, sock, (address[0], address[1]))
 
     def _exhausted(self, error: OSError) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import quote
 
 from proxy.http.messages import Field, Framing, RequestHead, ResponseHead
@@ -56,9 +57,7 @@ class ClientInfo:
         if address.lower().startswith("::ffff:") and "." in address:
             address = address[7:]
         node = f'"[{address}]"' if ":" in address else address  # RFC 7239 section 6
-        own = "".join(
-            f"{name}: {quote(value, safe=_PRINTABLE)}\r\n" for name, value in self.own_fields
-        )
+        own = _render(self.own_fields)
         object.__setattr__(
             self,
             "before_host",
@@ -71,6 +70,11 @@ class ClientInfo:
             "before_forwarded_host",
             f'\r\nForwarded: for={node};proto={self.scheme};host="'.encode(),
         )
+
+
+@lru_cache(maxsize=256)  # a few combinations of version, cipher and engine
+def _render(own_fields: tuple[tuple[str, str], ...]) -> str:
+    return "".join(f"{name}: {quote(value, safe=_PRINTABLE)}\r\n" for name, value in own_fields)
 
 
 def build_upstream_request(

@@ -183,7 +183,14 @@ class Connecting:
             sock.close()
             return
         self._pool.prefer(self._address)
-        channel = Channel(self._loop, sock, _unused, _unused, _unused_error)
+        channel = Channel(
+            self._loop,
+            sock,
+            _unused,
+            _unused,
+            _unused_error,
+            local=self._address[0] == socket.AF_UNIX,
+        )
         connector.upstream_connected(UpstreamConnection(channel, self._pool.forget))
 
     def _timed_out(self) -> None:

@@ -1,0 +1,130 @@
+"""Which sockets are ready: an epoll of our own, nested in the event loop.
+
+The event loop sees one descriptor, the epoll's. When that is readable, `Poller` asks for all ready
+sockets at once and calls their channels; then it sends what they have queued. That is the front
+end's turn. It is cheaper than a reader per socket in the loop (no handle, no context switch per
+call, nothing to register again after a pause), and it is edge-triggered, which the loop is not: an
+end or an error behind the data is told with it, and a pause costs no system call.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from typing import ClassVar, Protocol
+from weakref import WeakKeyDictionary, ref
+
+log = logging.getLogger("kssl")
+
+# Sockets handled before what they queued is sent. More would save calls of epoll_wait, but the
+# first of them would wait for the last.
+_EVENTS_PER_TURN = 64
+
+READABLE = select.EPOLLIN
+WRITABLE = select.EPOLLOUT
+ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+BROKEN = select.EPOLLHUP | select.EPOLLERR
+
+_READING = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+_BOTH = _READING | select.EPOLLOUT
+
+
+class Polled(Protocol):
+    """A channel, as the poller knows it."""
+
+    def happened(self, events: int) -> None:
+        """A bit mask of epoll's: `READABLE`, `WRITABLE`, `ENDED`. Edges: each is told once."""
+
+    def read_on(self) -> None:
+        """It asked for this by :meth:`Poller.again`."""
+
+
+class Poller:
+    """One for each event loop: :meth:`of`."""
+
+    # Weak on both sides: held here, this object would hold its loop, and no loop would ever go.
+    # The channels keep it, and so does the loop while it watches the epoll.
+    _of_loop: ClassVar[WeakKeyDictionary[AbstractEventLoop, ref[Poller]]] = WeakKeyDictionary()
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self._loop = loop
+        self._epoll = select.epoll()
+        self._polled: dict[int, Polled] = {}
+        self._again: list[Polled] = []
+        self._at_end: list[Callable[[], None]] = []
+        self._in_turn = False
+
+    @classmethod
+    def of(cls, loop: AbstractEventLoop) -> Poller:
+        known = cls._of_loop.get(loop)
+        found = known() if known is not None else None
+        if found is None:
+            found = cls(loop)
+            cls._of_loop[loop] = ref(found)
+        return found
+
+    # -- what is watched -------------------------------------------------------------------
+
+    def add(self, fd: int, polled: Polled, *, writing: bool) -> None:
+        """Watches a socket, until :meth:`discard`. ``writing``: also for room to write."""
+        if not self._polled:
+            self._loop.add_reader(self._epoll.fileno(), self._turn)
+        self._polled[fd] = polled
+        self._epoll.register(fd, _BOTH if writing else _READING)
+
+    def watch_writing(self, fd: int, on: bool) -> None:
+        """For a socket that was added without."""
+        self._epoll.modify(fd, _BOTH if on else _READING)
+
+    def discard(self, fd: int) -> None:
+        """Call it before the descriptor is closed: its number will be another's."""
+        self._polled.pop(fd, None)
+        self._epoll.unregister(fd)
+        if not self._polled:
+            self._loop.remove_reader(self._epoll.fileno())
+
+    # -- turns -----------------------------------------------------------------------------
+
+    def again(self, polled: Polled) -> None:
+        """Calls its `read_on` in the next turn: there is more to read, and no new edge to tell."""
+        if not self._again:
+            self._loop.call_soon(self._turn)
+        self._again.append(polled)
+
+    def at_end(self, action: Callable[[], None]) -> None:
+        """Calls ``action`` at the end of this turn, or of the loop's if none is running.
+
+        To send at once would wake the peer's process for each socket; sends that follow each
+        other find it awake. It also joins what is written to one connection in several parts.
+        """
+        if not self._at_end and not self._in_turn:
+            self._loop.call_soon(self._end_turn)
+        self._at_end.append(action)
+
+    def _turn(self) -> None:
+        self._in_turn = True
+        if self._again:
+            again, self._again = self._again, []
+            for polled in again:
+                try:
+                    polled.read_on()
+                except Exception:
+                    log.exception("internal error while reading")
+        get = self._polled.get
+        for fd, events in self._epoll.poll(0, _EVENTS_PER_TURN):
+            ready = get(fd)
+            if ready is not None:  # else closed by one that came before it in this turn
+                try:
+                    ready.happened(events)
+                except Exception:  # one connection's bug must not stop the others
+                    log.exception("internal error in a connection")
+        self._in_turn = False
+        if self._at_end:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        actions, self._at_end = self._at_end, []
+        for action in actions:
+            action()
