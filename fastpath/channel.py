@@ -182,9 +182,10 @@ class Channel:
         Small data waits for the end of this turn of the event loop. There is no limit here: the
         owner watches :attr:`backlog` and pauses whoever produces.
         """
-        if self._queued is not None:
-            self._queued += data
-            if len(self._queued) > SMALL:
+        queued = self._queued
+        if queued is not None:
+            queued += data
+            if len(queued) > SMALL:
                 self.flush()
         elif self._pending is not None:
             self._pending += data
@@ -207,9 +208,11 @@ class Channel:
 
     def flush(self) -> None:
         """Gives what waits for the end of the turn to the kernel."""
-        queued, self._queued = self._queued, None
-        if queued and not self.broken and not self.closed:
-            self._send_now(queued)
+        queued = self._queued
+        if queued is not None:
+            self._queued = None
+            if not self.broken and not self.closed:
+                self._send_now(queued)
 
     def _send_now(self, data: memoryview | bytes | bytearray) -> None:
         try:

@@ -72,8 +72,9 @@ class ChannelEngine:
             self._channel.stop_reading()
 
     def resume_reading(self) -> None:
-        self._paused = False
-        self._read_on()
+        if self._paused:
+            self._paused = False
+            self._read_on()
 
     def _read_on(self) -> None:
         """Reads, unless there is a reason not to."""

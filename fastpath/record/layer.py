@@ -39,6 +39,8 @@ from fastpath.record.wire import (
     ContentType,
 )
 
+_DATA = int(ContentType.APPLICATION_DATA)
+
 _RENEGOTIATION = (0, 1)  # HandshakeType hello_request and client_hello (RFC 5246 §7.4)
 
 
@@ -104,7 +106,7 @@ class RecordLayer:
 
     # Reading
 
-    def receive(self, data: memoryview | bytes | bytearray, out: memoryview) -> int:
+    def receive(self, data: memoryview, out: memoryview) -> int:
         """Open every complete record in `data` and write its application data to `out`.
 
         `data` starts at a record boundary: `pending`, then the new bytes. `len(out)` must be at
@@ -114,8 +116,6 @@ class RecordLayer:
         """
         if not self._reading:
             return 0
-        if not isinstance(data, memoryview):
-            data = memoryview(data)
         if len(out) < len(data):
             raise ApiMisused("receive: `out` must be as long as `data`")
         opener = self._opener
@@ -135,7 +135,7 @@ class RecordLayer:
         """`receive` with `pending` in front and a new buffer; for tests and small uses."""
         data = self.pending + data
         out = bytearray(len(data))
-        length = self.receive(data, memoryview(out))
+        length = self.receive(memoryview(data), memoryview(out))
         return bytes(out[:length])
 
     def _protocol_record(self, content_type: int, content: bytes) -> bool:
@@ -244,12 +244,14 @@ class RecordLayer:
         sealer = self._sealer
         if len(data) <= length or len(out) < sealer.sealed_size(length):
             raise ApiMisused("seal: a buffer is too short")
-        position, written = sealer.seal_data(data, 0, length, out, 0)
+        position, written = sealer.seal(_DATA, data, 0, length, out, 0, sealer.last_record)
         while position < length:
             if not sealer.can_update:
                 return _put(out, written, self._end_of_key())
             written = _put(out, written, sealer.update())
-            position, written = sealer.seal_data(data, position, length, out, written)
+            position, written = sealer.seal(
+                _DATA, data, position, length, out, written, sealer.last_record
+            )
         return written
 
     def seal_bytes(self, data: bytes) -> bytes:

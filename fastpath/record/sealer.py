@@ -45,11 +45,11 @@ class Sealer(ABC):
         "_encrypt",
         "_iv",
         "_keys",
-        "_last_record",
         "_record_bound",
         "_records_before",
         "_sequence",
         "_updates",
+        "last_record",
         "suite",
     )
 
@@ -67,11 +67,11 @@ class Sealer(ABC):
     @property
     def record_limit(self) -> int:
         """Records per key."""
-        return self._last_record + 1
+        return self.last_record + 1
 
     @record_limit.setter
     def record_limit(self, limit: int) -> None:
-        self._last_record = limit - 1
+        self.last_record = limit - 1
         # A real limit ends one key at most within a buffer; a low one might at each record.
         self._record_bound = self.overhead + (self._at_end_of_key if limit < 2**20 else 0)
 
@@ -94,7 +94,7 @@ class Sealer(ABC):
     @property
     def spent(self) -> bool:
         """Whether the key has one record left at most (RFC 9846 §5.5)."""
-        return self._sequence >= self._last_record
+        return self._sequence >= self.last_record
 
     @property
     def can_update(self) -> bool:
@@ -125,17 +125,8 @@ class Sealer(ABC):
         data = memoryview(bytearray(size + 1))
         data[:size] = content
         out = memoryview(bytearray(size + self.overhead))
-        self._seal(content_type, data, 0, size, out, 0, self._sequence + 1)
+        self.seal(content_type, data, 0, size, out, 0, self._sequence + 1)
         return bytes(out)
-
-    def seal_data(
-        self, data: memoryview, position: int, length: int, out: memoryview, written: int
-    ) -> tuple[int, int]:
-        """Seal application data from `data[position:length]` into `out` from `written` on.
-
-        Returns both, moved on. `position` short of `length` means: the key is spent.
-        """
-        return self._seal(23, data, position, length, out, written, self._last_record)
 
     def sealed_size(self, length: int) -> int:
         """Return an upper bound for `length` bytes, with what a spent key adds."""
@@ -143,7 +134,7 @@ class Sealer(ABC):
         return length + records * self._record_bound + self._at_end_of_key
 
     @abstractmethod
-    def _seal(
+    def seal(
         self,
         content_type: int,
         data: memoryview,
@@ -153,7 +144,11 @@ class Sealer(ABC):
         written: int,
         before: int,
     ) -> tuple[int, int]:
-        """Seal while the record's number is less than `before`; `seal_data` says the rest."""
+        """Seal `data[position:length]` into `out` from `written` on; return both, moved on.
+
+        Stops in front of the record number `before`: for application data that is `last_record`,
+        and `position` short of `length` then means that the key is spent.
+        """
 
 
 class Tls13Sealer(Sealer):
@@ -163,7 +158,7 @@ class Tls13Sealer(Sealer):
 
     overhead = HEADER_LENGTH + 1 + TAG_LENGTH
 
-    def _seal(
+    def seal(
         self,
         content_type: int,
         data: memoryview,
@@ -219,7 +214,7 @@ class Tls12Sealer(Sealer):
             explicit = (self._explicit_offset + self._sequence) % _U64
         return replace(self._keys, sequence=self._sequence, explicit_nonce=explicit)
 
-    def _seal(
+    def seal(
         self,
         content_type: int,
         data: memoryview,

@@ -45,7 +45,7 @@ class ClientConnection:
         self._channel = Channel(front.loop, sock, self._first_bytes, lambda: None, self._broken)
         front.connections.add(self)
         front.deadlines.add(self)
-        self.deadline = front.deadlines.after(front.parameters.header_wait_timeout)
+        self.deadline = front.header_deadline
         self._channel.start_reading()
 
     @property

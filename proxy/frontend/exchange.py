@@ -27,6 +27,7 @@ log = logging.getLogger("kssl")
 
 # Looking up a member in the class takes 50 ns.
 _NONE = Framing.NONE
+_LENGTH = Framing.LENGTH
 _CHUNKED = Framing.CHUNKED
 
 # RFC 9110 §9.2.2. Only these are sent again when a kept-alive connection turns out to be closed:
@@ -60,9 +61,9 @@ class Exchange:
     def __init__(self, connection: HttpConnection, head: RequestHead) -> None:
         self._connection = connection
         self._head = head
-        self._reader: BodyReader | None = connection.front.codec.request_body(
-            head, connection.front.limits
-        )
+        self._reader: BodyReader | None = None
+        if head.content_length or head.chunked:
+            self._reader = connection.front.codec.request_body(head, connection.front.limits)
         self.request_done = self._reader is None
         self._upstream: UpstreamConnection | None = None
         self._connecting: Connecting | None = None
@@ -81,7 +82,7 @@ class Exchange:
         """Sends ``first``, the head, and what of ``data`` is body; returns how much that is."""
         connection = self._connection
         front = connection.front
-        connection.deadline = front.deadlines.after(front.parameters.upstream_response_timeout)
+        connection.deadline = front.response_deadline
         used = 0
         if not self.request_done:
             try:
@@ -94,8 +95,7 @@ class Exchange:
         if upstream is not None:
             if self._head.method in _IDEMPOTENT and len(first) <= _MAX_REPLAY:
                 self._replay = first
-            self._upstream = upstream
-            upstream.user = self
+            self._use(upstream)
             self._send(first)
         else:
             self._connect(first)
@@ -110,9 +110,7 @@ class Exchange:
     def request_body(self, data: memoryview) -> int:
         """More plaintext while the request is not done; returns the bytes that are body."""
         connection = self._connection
-        connection.deadline = connection.front.deadlines.after(
-            connection.front.parameters.entity_body_timeout
-        )
+        connection.deadline = connection.front.body_deadline
         self._replay = None
         try:
             if type(self._reader) is LengthReader:
@@ -157,7 +155,7 @@ class Exchange:
         if self._upstream is not None:
             channel = self._upstream.channel
             channel.send(data)
-            if channel.backlog and not self.request_done:
+            if not self.request_done and channel.backlog:
                 self._connection.engine.pause_reading()
 
     def upstream_drained(self) -> None:
@@ -221,9 +219,7 @@ class Exchange:
             else:
                 self._response_body(HEADROOM, HEADROOM, end)
             if self._upstream is not None:  # there is more to come
-                connection.deadline = connection.front.deadlines.after(
-                    connection.front.parameters.upstream_response_timeout
-                )
+                connection.deadline = connection.front.response_deadline
         except UpstreamError as problem:
             if self._response is None:
                 target = connection.front.pool.target
@@ -260,17 +256,24 @@ class Exchange:
             if self._head.version == b"1.1":
                 connection.write(response.text)
         self._response = head
-        self._response_reader = front.codec.response_body(head, front.limits)
-        self._client_chunked = response.framing is _CHUNKED
         self._keep_alive = response.keep_alive
         text = response.text
         # Written in front of the body that came along, so that both are sealed as one.
-        if len(text) <= start:
-            VIEW[start - len(text) : start] = text
-            self._response_body(start - len(text), start, end)
+        first = start - len(text)
+        if first >= 0:
+            VIEW[first:start] = text
+            if head.framing is _LENGTH and head.content_length == end - start:
+                # The whole of it is here, as of most responses: nothing to keep track of.
+                self._body_sent = end - start
+                connection.engine.write(VIEW[first:], end - first)
+                self._finish_response()
+                return
         else:
             connection.write(text)
-            self._response_body(start, start, end)
+            first = start
+        self._client_chunked = response.framing is _CHUNKED
+        self._response_reader = front.codec.response_body(head, front.limits)
+        self._response_body(first, start, end)
 
     def _next_response_head(self, start: int, end: int) -> tuple[bytes | None, int]:
         """A complete head at ``start`` and where what follows it begins, or None."""

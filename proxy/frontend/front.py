@@ -45,8 +45,23 @@ class Front:
     connections: set[ClientConnection] = field(default_factory=set)
     closing: set[Channel] = field(default_factory=set)  # what is left of forgotten connections
     stopping: bool = False
+    # Deadlines for what begins to wait now, as of the last sweep: to read one costs nothing.
+    header_deadline: float = field(init=False)
+    body_deadline: float = field(init=False)
+    response_deadline: float = field(init=False)
+    idle_deadline: float = field(init=False)
     _turn: int = 0
     _empty: asyncio.Event | None = None
+
+    def __post_init__(self) -> None:
+        self._set_deadlines()
+
+    def _set_deadlines(self) -> None:
+        after, limits = self.deadlines.after, self.parameters
+        self.header_deadline = after(limits.header_wait_timeout)
+        self.body_deadline = after(limits.entity_body_timeout)
+        self.response_deadline = after(limits.upstream_response_timeout)
+        self.idle_deadline = after(limits.idle_connection_timeout)
 
     @property
     def mode(self) -> str:
@@ -70,6 +85,7 @@ class Front:
 
     def sweep(self, now: float) -> None:
         """Twice a second (`Deadlines`)."""
+        self._set_deadlines()
         self.pool.sweep(now)
         self.drop_closed()
 

@@ -87,7 +87,7 @@ class HttpConnection:
 
     def start(self, engine: Engine, leftover: bytes) -> None:
         self.engine = engine
-        self.deadline = self.front.deadlines.after(self.front.parameters.header_wait_timeout)
+        self.deadline = self.front.header_deadline
         self.front.deadlines.add(self)
         engine.start(leftover)
 
@@ -178,7 +178,7 @@ class HttpConnection:
                 self._buffer += whole
                 if not searched:
                     # The whole head must come soon after its first byte, however it trickles.
-                    self.deadline = front.deadlines.after(front.parameters.header_wait_timeout)
+                    self.deadline = front.header_deadline
                 return
             head, sent = self._memo.parse(raw if end == len(raw) else raw[:end])
         except HttpError as error:
@@ -208,7 +208,7 @@ class HttpConnection:
             self.close()
         elif self._buffer:
             self._next_waits = True
-            self.deadline = front.deadlines.after(front.parameters.entity_body_timeout)
+            self.deadline = front.body_deadline
             # Answers to a client that does not read must not pile up: then `writable` goes on.
             # Otherwise behind the caller's back, so that its own work is finished first.
             if not self.engine.congested:
@@ -216,7 +216,7 @@ class HttpConnection:
         elif self._peer_closed:
             self.close()
         else:
-            self.deadline = front.deadlines.after(front.parameters.idle_connection_timeout)
+            self.deadline = front.idle_deadline
             # The exchange may have paused it, and then the rest of its body came all the same.
             self.engine.resume_reading()
 
@@ -270,12 +270,11 @@ class HttpConnection:
     # -- ending ----------------------------------------------------------------------------
 
     def expired(self) -> None:
-        parameters = self.front.parameters
         if self._tunnel is not None:
             self._tunnel.expired()
         elif self._exchange is not None or self._next_waits:
             if self.engine.backlog and self._peer_is_reading():
-                self.deadline = self.front.deadlines.after(parameters.entity_body_timeout)
+                self.deadline = self.front.body_deadline
             elif self._exchange is not None:
                 self._exchange.expired()
             else:

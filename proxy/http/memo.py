@@ -23,14 +23,14 @@ from proxy.http.forward import (
 )
 from proxy.http.messages import Framing, Limits, RequestHead, ResponseHead
 
-# A longer block is not remembered, in bytes: it would be kept for each idle connection.
+# A longer head is not remembered, in bytes: it would be kept for each idle connection.
 MAX_REMEMBERED = 4096
 
 
 class RequestMemo:
     """Of one client connection."""
 
-    __slots__ = ("_block", "_client", "_codec", "_default_host", "_head", "_limits", "_sent")
+    __slots__ = ("_block", "_client", "_codec", "_default_host", "_last", "_limits", "_raw", "_sent")
 
     def __init__(
         self, codec: Codec, limits: Limits, client: ClientInfo, default_host: bytes
@@ -39,47 +39,61 @@ class RequestMemo:
         self._limits = limits
         self._client = client
         self._default_host = default_host
-        self._block = b""
-        self._sent = b""
-        self._head: RequestHead | None = None
+        self._raw = b""  # the last head
+        self._last: tuple[RequestHead, bytes] | None = None  # what it came to
+        self._block = b""  # its fields, from the CRLF in front of them
+        self._sent = b""  # what was sent for them
 
     def parse(self, raw: bytes) -> tuple[RequestHead, bytes]:
         """A complete head → what it says, and the head for the upstream. Raises HttpError."""
-        end = raw.find(b"\r\n")
-        last = self._head
-        if last is not None and raw[end:] == self._block:
-            match = grammar.common_request_line(raw[:end])
-            if match is not None:
-                head = RequestHead(
-                    match[1],
-                    match[2],
-                    b"1.1",
-                    last.fields,
-                    last.host,
-                    None,
-                    False,
-                    last.keep_alive,
-                    None,
-                    False,
-                    last.connection_options,
-                )
-                return head, raw[:end] + self._sent
+        last = self._last
+        if last is not None:
+            if raw == self._raw:
+                return last
+            if raw.endswith(self._block):
+                line = raw[: -len(self._block)]
+                match = grammar.common_request_line(line)
+                if match is not None:
+                    last = _below(last[0], match[1], match[2]), line + self._sent
+                    if len(raw) <= MAX_REMEMBERED:
+                        self._raw, self._last = raw, last
+                    return last
         head = self._codec.parse_request(raw, self._limits)
         sent = build_upstream_request(head, self._client, default_host=self._default_host)
-        if self._codec.remembers and len(raw) - end <= MAX_REMEMBERED and _is_common(head, raw):
-            self._block, self._sent = raw[end:], sent[sent.find(b"\r\n") :]
-            self._head = head
+        if self._codec.remembers:
+            end = raw.find(b"\r\n")
+            if len(raw) <= MAX_REMEMBERED and _is_common(head, raw[:end]):
+                self._raw, self._block = raw, raw[end:]
+                self._sent = sent[sent.find(b"\r\n") :]
+                self._last = head, sent
         return head, sent
 
 
-def _is_common(head: RequestHead, raw: bytes) -> bool:
+def _below(last: RequestHead, method: bytes, target: bytes) -> RequestHead:
+    """The fields of ``last`` below another request line."""
+    return RequestHead(
+        method,
+        target,
+        b"1.1",
+        last.fields,
+        last.host,
+        None,
+        False,
+        last.keep_alive,
+        None,
+        False,
+        last.connection_options,
+    )
+
+
+def _is_common(head: RequestHead, line: bytes) -> bool:
     return (
         head.version == b"1.1"
         and head.content_length is None
         and not head.chunked
         and head.upgrade is None
         and not head.expect_continue
-        and grammar.common_request_line(raw[: raw.find(b"\r\n")]) is not None
+        and grammar.common_request_line(line) is not None
     )
 
 
