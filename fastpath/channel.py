@@ -138,6 +138,8 @@ class Channel:
             self._ready = True
             if self._reading:
                 self._on_readable()
+                if self._ended and self._ready and self._reading:
+                    self._on_readable()  # most often the end itself
                 if self._ready and self._reading:
                     self._poller.again(self)
 

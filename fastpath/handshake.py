@@ -26,6 +26,7 @@ _BUFFER = memoryview(bytearray(65536))
 # What a client may send ahead while the worker is busy with its last message, in bytes.
 _MAX_AHEAD = 64 * 1024
 
+
 @lru_cache(maxsize=256)  # nearly all connections have one of a few
 def _session(info: bytes) -> Session:
     return Session(**json.loads(info))

@@ -79,9 +79,8 @@ class Poller:
         self._epoll.modify(fd, _BOTH if on else _READING)
 
     def discard(self, fd: int) -> None:
-        """Call it before the descriptor is closed: its number will be another's."""
+        """Call it when the descriptor is closed, which is what takes it out of the epoll."""
         self._polled.pop(fd, None)
-        self._epoll.unregister(fd)
         if not self._polled:
             self._loop.remove_reader(self._epoll.fileno())
 

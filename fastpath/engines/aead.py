@@ -133,7 +133,7 @@ class AeadEngine(ChannelEngine):
 
     def _late_records(self, records: memoryview) -> None:
         layer = self._layer
-        layer.receive(layer.pending + bytes(records), _PLAINTEXT)
+        layer.receive(memoryview(layer.pending + bytes(records)), _PLAINTEXT)
         self._clean = layer.peer_closed
 
     # -- the link --------------------------------------------------------------------------

@@ -70,9 +70,7 @@ class WorkerConnection:
             self._output.frame(FrameType.FAILED, self._id, alert + step.reason.encode())
 
     def _established(self, step: Established) -> None:
-        info = _info(
-            step.version, step.keys.suite.name, step.server_name, step.alpn, step.group
-        )
+        info = _info(step.version, step.keys.suite.name, step.server_name, step.alpn, step.group)
         if self._kernel_mode:
             keys = step.keys.pack()
         else:

@@ -28,6 +28,9 @@ _BUFFER_SIZE = 4 * MAX_PAYLOAD
 # A larger payload is not copied into the batch but sent from where it lies, in bytes.
 _COPIED = 16 * 1024
 
+# How long the news that connections have ended may wait for something else to say, in seconds.
+_END_DELAY = 0.1
+
 
 class Receiver(Protocol):
     """Whoever opened a connection on the link."""
@@ -50,13 +53,13 @@ class WorkerLink:
         self, loop: AbstractEventLoop, sock: socket.socket, on_lost: Callable[[WorkerLink], None]
     ) -> None:
         sock.setblocking(False)
+        self._loop = loop
         self._poller = Poller.of(loop)
         self._on_lost = on_lost
-        self._channel = Channel(
-            loop, sock, self._readable, lambda: None, self._broken, local=True
-        )
+        self._channel = Channel(loop, sock, self._readable, lambda: None, self._broken, local=True)
         self._batch = bytearray()
         self._flushing = False
+        self._ends_wait = False
         self._buffer = memoryview(bytearray(_BUFFER_SIZE))
         self._have = 0
         self._receivers: dict[int, Receiver] = {}
@@ -80,7 +83,12 @@ class WorkerLink:
         if the worker itself, in user mode, has opened the client's close_notify."""
         if self._receivers.pop(identifier, None) is not None and not self.lost:
             verdict = KEEP_IF_CLEAN if resumable is None else KEEP if resumable else DROP
-            self.send(FrameType.END, identifier, bytes((verdict,)))
+            self._batch += HEADER.pack(1, identifier, FrameType.END)
+            self._batch.append(verdict)
+            # Not worth waking the worker for: it goes with the next frame, or soon.
+            if not self._ends_wait:
+                self._ends_wait = True
+                self._loop.call_later(_END_DELAY, self._flush_ends)
 
     def send(self, kind: FrameType, identifier: int, *parts: bytes | memoryview) -> None:
         """Adds one frame, its payload in ``parts``, to this turn's batch."""
@@ -109,9 +117,13 @@ class WorkerLink:
             self.lost = True
             self._channel.close()
 
+    def _flush_ends(self) -> None:
+        self._ends_wait = False
+        self._flush()
+
     def _flush(self) -> None:
         self._flushing = False
-        if not self.lost:
+        if self._batch and not self.lost:
             self._channel.send_at_once(self._batch)
             self._batch.clear()
 

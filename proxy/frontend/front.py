@@ -54,9 +54,10 @@ class Front:
     _empty: asyncio.Event | None = None
 
     def __post_init__(self) -> None:
-        self._set_deadlines()
+        self.set_deadlines()
 
-    def _set_deadlines(self) -> None:
+    def set_deadlines(self) -> None:
+        """From `parameters` and the time of the last sweep."""
         after, limits = self.deadlines.after, self.parameters
         self.header_deadline = after(limits.header_wait_timeout)
         self.body_deadline = after(limits.entity_body_timeout)
@@ -85,7 +86,7 @@ class Front:
 
     def sweep(self, now: float) -> None:
         """Twice a second (`Deadlines`)."""
-        self._set_deadlines()
+        self.set_deadlines()
         self.pool.sweep(now)
         self.drop_closed()
 

@@ -30,7 +30,16 @@ MAX_REMEMBERED = 4096
 class RequestMemo:
     """Of one client connection."""
 
-    __slots__ = ("_block", "_client", "_codec", "_default_host", "_last", "_limits", "_raw", "_sent")
+    __slots__ = (
+        "_block",
+        "_client",
+        "_codec",
+        "_default_host",
+        "_last",
+        "_limits",
+        "_raw",
+        "_sent",
+    )
 
     def __init__(
         self, codec: Codec, limits: Limits, client: ClientInfo, default_host: bytes

@@ -162,7 +162,7 @@ async def test_nothing_holds_a_loop_that_is_over() -> None:
 
 
 async def test_channels_of_one_loop_share_their_turns_end(small: list[Ends]) -> None:
-    assert make(small).channel._turn_end is make(small).channel._turn_end
+    assert make(small).channel._poller is make(small).channel._poller
 
 
 async def test_a_broken_peer_is_told_once_and_not_from_within_send(small: list[Ends]) -> None:

@@ -61,17 +61,16 @@ def test_the_incomplete_record_is_pending(suite: CipherSuite) -> None:
     assert server.error is None
 
 
-def test_receive_takes_any_buffer() -> None:
-    for kind in (bytes, bytearray, memoryview):
-        server, stream = server_layer(), Forger().data(b"hello")
-        out = memoryview(bytearray(len(stream)))
-        assert server.receive(kind(stream), out) == 5
-        assert bytes(out[:5]) == b"hello"
+def test_receive_opens_into_the_callers_buffer() -> None:
+    server, stream = server_layer(), Forger().data(b"hello")
+    out = memoryview(bytearray(len(stream)))
+    assert server.receive(memoryview(stream), out) == 5
+    assert bytes(out[:5]) == b"hello"
 
 
 def test_receive_wants_room() -> None:
     with pytest.raises(ApiMisused):
-        server_layer().receive(bytes(100), memoryview(bytearray(99)))
+        server_layer().receive(memoryview(bytes(100)), memoryview(bytearray(99)))
 
 
 def test_padding_is_removed() -> None:

@@ -93,6 +93,7 @@ class Rig:
         def change() -> None:
             front = self.front
             parameters = front.parameters = replace(self._parameters, **values)
+            front.set_deadlines()
             front.limits = Limits(
                 max_field_length=parameters.max_field_length,
                 max_request_bytes=parameters.max_request_bytes,
