@@ -1,0 +1,66 @@
+"""The filter's process: whatever comes from one side goes to the other, as it came.
+
+One thread for each direction, with blocking calls and one fixed buffer. The two must not wait for
+each other: the worker stops reading while it writes, so a relay that stopped reading its answers
+because its own write blocks would stand still with it. Poll in one thread does that too, but was
+measured to cost more CPU, for it makes two calls more for each batch: 39 µs against 26 for 500
+bytes there and back, 83 against 64 for 128 KiB, one at a time. It is ahead only (0.7 µs against
+1.1 for 500 bytes) where so much waits that it need not sleep in between.
+
+Plaintext passes through here, so the process is as secretive as the worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+import threading
+
+from fastpath.hardening import become_helper
+
+# More than the kernel holds for a socketpair by default (208 KiB), in bytes: a batch that has
+# arrived is read with one call.
+_BUFFER_SIZE = 256 * 1024
+
+
+def relay(source: socket.socket, destination: socket.socket) -> None:
+    """Passes on what ``source`` says until either of the two has ended; then both have.
+
+    If ``destination`` is gone, what it has said before is still passed on by the other direction.
+    """
+    buffer = memoryview(bytearray(_BUFFER_SIZE))
+    while received := _receive(source, buffer):
+        try:
+            destination.sendall(buffer[:received])
+        except OSError:
+            _shut_down(destination, socket.SHUT_RD)  # the other direction ends behind its last data
+            return
+    _shut_down(source, socket.SHUT_RDWR)
+    _shut_down(destination, socket.SHUT_RDWR)
+
+
+def _receive(source: socket.socket, buffer: memoryview) -> int:
+    """The number of bytes in ``buffer``; 0 at the end, however it came about."""
+    try:
+        return source.recv_into(buffer)
+    except OSError:  # a reset: the process died with something unread
+        return 0
+
+
+def _shut_down(sock: socket.socket, how: int) -> None:
+    """Also wakes the other direction, if it waits for ``sock``."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(how)
+
+
+def main() -> int:
+    """``python -m fastpath.filter FRONT_FD WORKER_FD``: one end of each of two socketpairs."""
+    front_fd, worker_fd = int(sys.argv[1]), int(sys.argv[2])
+    become_helper(front_fd, worker_fd)
+    with socket.socket(fileno=front_fd) as front, socket.socket(fileno=worker_fd) as worker:
+        answers = threading.Thread(target=relay, args=(worker, front))
+        answers.start()
+        relay(front, worker)
+        answers.join()
+    return 0
