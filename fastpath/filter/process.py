@@ -25,33 +25,14 @@ _BUFFER_SIZE = 256 * 1024
 
 
 def relay(source: socket.socket, destination: socket.socket) -> None:
-    """Passes on what ``source`` says until either of the two has ended; then both have.
-
-    If ``destination`` is gone, what it has said before is still passed on by the other direction.
-    """
+    """Passes on what ``source`` says until either of the two has ended; then both have."""
     buffer = memoryview(bytearray(_BUFFER_SIZE))
-    while received := _receive(source, buffer):
-        try:
+    with contextlib.suppress(OSError):  # one that died with something unread, or is gone
+        while received := source.recv_into(buffer):
             destination.sendall(buffer[:received])
-        except OSError:
-            _shut_down(destination, socket.SHUT_RD)  # the other direction ends behind its last data
-            return
-    _shut_down(source, socket.SHUT_RDWR)
-    _shut_down(destination, socket.SHUT_RDWR)
-
-
-def _receive(source: socket.socket, buffer: memoryview) -> int:
-    """The number of bytes in ``buffer``; 0 at the end, however it came about."""
-    try:
-        return source.recv_into(buffer)
-    except OSError:  # a reset: the process died with something unread
-        return 0
-
-
-def _shut_down(sock: socket.socket, how: int) -> None:
-    """Also wakes the other direction, if it waits for ``sock``."""
-    with contextlib.suppress(OSError):
-        sock.shutdown(how)
+    for sock in (source, destination):
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)  # wakes the other direction, wherever that waits
 
 
 def main() -> int:
