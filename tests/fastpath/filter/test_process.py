@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 SECONDS = 20.0
-STUCK = 0.3  # seconds without progress after which a sender counts as blocked
+STUCK = 0.2  # seconds without progress after which a sender counts as blocked
 
 # Two socketpairs of 208 KiB, as the kernel makes them by default, and the filter's buffer: what a
 # side that does not read can make the others hold in one direction, with a reserve.

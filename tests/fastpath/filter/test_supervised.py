@@ -25,7 +25,11 @@ either = pytest.mark.parametrize("victim", ["filter", "worker"])
 
 
 @pytest_asyncio.fixture
-async def place(certificates: Certificates, tmp_path: Path) -> AsyncIterator[Place]:
+async def place(
+    certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Place]:
+    """A filter and a worker of the test's own; without the pause after a short life."""
+    monkeypatch.setattr(module, "_SHORT_LIFE", 0.0)
     place = Place(tmp_path, certificates.ecdsa, hops=2)
     await place.start()
     yield place
@@ -112,7 +116,7 @@ async def test_stop_kills_one_that_does_not_end(
     pids = [place.pid, place.filter_pid]
     stuck = pid_of(place, victim)
     os.kill(stuck, signal.SIGSTOP)
-    monkeypatch.setattr(module, "_END_LIMIT", 0.5)
+    monkeypatch.setattr(module, "_END_LIMIT", 1.0)
     async with asyncio.timeout(10):
         await place.supervisor.stop()
     assert not any(map(process_exists, pids))
