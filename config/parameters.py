@@ -2,7 +2,8 @@
 
 Names, ranges and Windows defaults are those of
 ``HKLM\\System\\CurrentControlSet\\Services\\HTTP\\Parameters`` where Windows has the value; the
-time limits carry the names of http.sys's timers, and the two ``Upstream…`` ones are ours.
+time limits carry the names of http.sys's timers; UserModeHops (after the stations of seeds 002 and
+004) and the two ``Upstream…`` ones are ours.
 
 A row stands here only if it changes what this version does. To add one: a row in `PARAMETERS`
 and a field in `Parameters`; a test refuses one without the other.
@@ -70,6 +71,13 @@ PARAMETERS: tuple[Parameter, ...] = (
         "1: the front end encrypts records itself (kernel mode); "
         "0: each record goes to the crypto worker and back (user mode)",
         windows_default=0,
+    ),
+    Parameter(
+        "UserModeHops", 1, 1, 2, "processes",
+        "user mode, the processes behind the front end: 1: the crypto worker; "
+        "2: a filter that only relays, then the worker (HTTPFilter and LSASS). "
+        "2 is there to be measured: more CPU time, and one process more whose death ends "
+        "connections. No effect in kernel mode",
     ),
     Parameter(
         "EnableSslCloseNotify", 1, 0, 1, "",
@@ -154,6 +162,7 @@ class Parameters:
     """
 
     enable_kernel_ssl: int = _default("EnableKernelSSL")
+    user_mode_hops: int = _default("UserModeHops")
     enable_ssl_close_notify: int = _default("EnableSslCloseNotify")
     max_field_length: int = _default("MaxFieldLength")
     max_request_bytes: int = _default("MaxRequestBytes")

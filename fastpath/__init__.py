@@ -14,13 +14,15 @@ The vocabulary:
     kernel mode    the front end has the traffic keys (as ksecdd.sys beside http.sys)
     user mode      the worker keeps them, and every record makes the round trip (as with LSASS)
     worker         the process that alone has private keys
-    link           the front end's end of the socketpair to a worker
+    filter         a process that relays between front end and worker (UserModeHops=2)
+    link           the front end's end of the socketpair to a worker, or to its filter
     frame          one message on the link
     clean close    the peer sent close_notify before FIN
 
     record/        sealing and opening, sans-I/O
     engines/       the contract and the engines
     worker/        the worker's process, the link and the supervisor
+    filter/        the filter's process
     handshake.py   carries a handshake's bytes between client and worker
     channel.py     one non-blocking socket
     closing.py     how a connection is closed without losing what was sent

@@ -1,4 +1,5 @@
-"""Keeps key material out of core files and away from other processes of the same user.
+"""Keeps key material out of core files and away from other processes of the same user; and what
+else the processes behind the front end do first.
 
 Pages may still be swapped out: mlockall(2) needs a privilege or a limit that a user's processes
 do not have by default (64 KiB or 8 MiB). Encrypted swap is the machine's business.
@@ -10,6 +11,7 @@ import contextlib
 import ctypes
 import os
 import resource
+import signal
 
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 
@@ -21,13 +23,23 @@ def protect_memory() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def close_inherited(keep: int) -> None:
+def become_helper(*links: int) -> None:
+    """What a process behind the front end does first; it keeps the descriptors ``links``."""
+    # Ctrl-C in a terminal and a service manager's stop reach the whole group, but requests in
+    # progress still need this process: the front end decides when it ends.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    protect_memory()
+    close_inherited(*links)
+
+
+def close_inherited(*keep: int) -> None:
     """Closes every descriptor but the standard streams and ``keep``.
 
     Python opens nothing inheritable, but others may: uvloop's children get a second copy of the
     standard streams, and a parent's parent may have forgotten something.
     """
     for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) != keep:
+        if int(name) > 2 and int(name) not in keep:
             with contextlib.suppress(OSError):  # the listing's own
                 os.close(int(name))

@@ -29,11 +29,12 @@ class ProxyProcess:
     ca: str | None
     pid: int
     worker_pids: list[int]
+    filter_pids: list[int]  # none with one hop
 
     @property
     def pids(self) -> list[int]:
         """All processes of the proxy, as started; a restarted worker has a new one."""
-        return [self.pid, *self.worker_pids]
+        return [self.pid, *self.worker_pids, *self.filter_pids]
 
 
 class ProxyStartError(RuntimeError):
@@ -81,6 +82,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], ready: Path) -> ProxyPro
         ca=told["ca"],
         pid=told["pid"],
         worker_pids=told["worker_pids"],
+        filter_pids=told["filter_pids"],
     )
 
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import signal
 import socket
 import sys
 from pathlib import Path
 
 from config.errors import ConfigError
 from fastpath import collector
-from fastpath.hardening import close_inherited, protect_memory
+from fastpath.hardening import become_helper
 from fastpath.worker.connections import WorkerConnection
 from fastpath.worker.contexts import ContextStore
 from fastpath.worker.frames import MAX_PAYLOAD, FrameType, parse
@@ -121,13 +120,8 @@ def _path(text: str | None) -> Path | None:
 
 def main() -> int:
     """``python -m fastpath.worker FD``: FD is the worker's end of the socketpair."""
-    # Ctrl-C in a terminal and a service manager's stop reach the whole group, but requests in
-    # progress still need this process: the front end decides when it ends.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    protect_memory()
     link = int(sys.argv[1])
-    close_inherited(keep=link)
+    become_helper(link)
     logging.basicConfig(format="kssl worker: %(message)s", level=logging.WARNING)
     with socket.socket(fileno=link) as sock, contextlib.suppress(ConnectionError):
         Worker(sock).run()

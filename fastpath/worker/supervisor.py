@@ -1,7 +1,10 @@
-"""Starts the worker's process, and starts it again when it dies.
+"""Starts the worker's process, and starts it again when it dies; with two hops the filter too.
 
 Fresh processes only (never a fork of the running event loop): a worker inherits nothing but its
 end of the socketpair and the paths of its files.
+
+    one hop    front end ── worker
+    two hops   front end ── filter ── worker: each ends when its neighbour does
 """
 
 from __future__ import annotations
@@ -92,12 +95,34 @@ class _Configuration:
             self.answer.set_exception(WorkerRefusedError("the crypto worker died while starting"))
 
 
-class Supervisor:
-    """One worker process and the link to it. ``link`` is None while there is no worker."""
+@dataclass(frozen=True, slots=True)
+class _Processes:
+    """What is behind one link: a worker, and the filter in front of it if there are two hops."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    worker: asyncio.subprocess.Process
+    filter: asyncio.subprocess.Process | None
+
+    def __str__(self) -> str:
+        filtered = f" or its filter {self.filter.pid}" if self.filter is not None else ""
+        return f"crypto worker {self.worker.pid}{filtered}"
+
+    async def end(self) -> None:
+        """Waits until they are gone, after their link was closed."""
+        if self.filter is not None:  # first: the worker hears of the end by it
+            await _end(self.filter, "filter")
+        await _end(self.worker, "crypto worker")
+
+
+class Supervisor:
+    """One worker process and the link to it. ``link`` is None while there is no worker.
+
+    ``hops``: 1, or 2 for a filter between the front end and the worker (UserModeHops).
+    """
+
+    def __init__(self, settings: WorkerSettings, *, hops: int = 1) -> None:
         self._settings = settings
-        self._process: asyncio.subprocess.Process | None = None
+        self._hops = hops
+        self._processes: _Processes | None = None
         self._ready_at = 0.0  # on the loop's clock
         self._waiting: dict[Callable[[], None], None] = {}  # in order
         self._restart: asyncio.Task[None] | None = None
@@ -108,7 +133,15 @@ class Supervisor:
 
     @property
     def pid(self) -> int | None:
-        return self._process.pid if self._process is not None else None
+        """The worker's."""
+        return self._processes.worker.pid if self._processes is not None else None
+
+    @property
+    def filter_pid(self) -> int | None:
+        """None with one hop."""
+        if self._processes is None or self._processes.filter is None:
+            return None
+        return self._processes.filter.pid
 
     async def start(self) -> dict[str, Any]:
         """Starts the worker and returns what it loaded: ``{"ca": path or None, "warnings": []}``.
@@ -117,10 +150,10 @@ class Supervisor:
         """
         loop = asyncio.get_running_loop()
         try:
-            ours, process = await _spawn()
+            ours, processes = await _spawn(self._hops)
         except OSError as error:
             raise WorkerRefusedError(f"the crypto worker cannot be started: {error}") from None
-        self._process = process
+        self._processes = processes
         link = WorkerLink(loop, ours, self._lost)
         configuration = _Configuration(loop)
         link.configure(self._settings.to_json(), configuration)
@@ -131,13 +164,13 @@ class Supervisor:
                 raise WorkerRefusedError("the crypto worker died as soon as it was ready")
         except TimeoutError:
             link.close()
-            await _end(process)
+            await processes.end()
             raise WorkerRefusedError(
                 f"the crypto worker was not ready after {_START_LIMIT:.0f} s"
             ) from None
         except BaseException:
             link.close()
-            await _end(process)
+            await processes.end()
             raise
         self.link = link
         self._ready_at = loop.time()
@@ -164,8 +197,8 @@ class Supervisor:
             self.link.close()
             self.link = None
         self._waiting.clear()
-        if self._process is not None:
-            await _end(self._process)
+        if self._processes is not None:
+            await self._processes.end()
         await asyncio.gather(*self._ending)
 
     def _lost(self, link: WorkerLink) -> None:
@@ -174,9 +207,9 @@ class Supervisor:
             return
         self.link = None
         loop = asyncio.get_running_loop()
-        assert self._process is not None
-        log.error("crypto worker %d died; starting another", self._process.pid)
-        ending = loop.create_task(_end(self._process))
+        assert self._processes is not None
+        log.error("%s died; starting another", self._processes)
+        ending = loop.create_task(self._processes.end())
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
         self._restart = loop.create_task(
@@ -202,28 +235,48 @@ class Supervisor:
             return
 
 
-async def _spawn() -> tuple[socket.socket, asyncio.subprocess.Process]:
-    """A worker's process, and our end of its link."""
+async def _spawn(hops: int) -> tuple[socket.socket, _Processes]:
+    """The processes behind a link, and our end of it."""
     ours, theirs = socket.socketpair()
     try:
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "fastpath.worker",
-                str(theirs.fileno()),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                env=environment(),
-            )
+            if hops == 1:
+                return ours, _Processes(await _python("fastpath.worker", theirs), None)
+            return ours, await _spawn_filtered(theirs)
     except BaseException:
         ours.close()
         raise
-    return ours, process
+
+
+async def _spawn_filtered(link: socket.socket) -> _Processes:
+    filters, workers = socket.socketpair()
+    with filters:
+        with workers:
+            worker = await _python("fastpath.worker", workers)
+        try:
+            return _Processes(worker, await _python("fastpath.filter", link, filters))
+        except BaseException:
+            filters.close()
+            await _end(worker, "crypto worker")
+            raise
+
+
+async def _python(module: str, *ends: socket.socket) -> asyncio.subprocess.Process:
+    """A process that runs ``module`` with these ends of socketpairs."""
+    descriptors = [end.fileno() for end in ends]
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        *map(str, descriptors),
+        pass_fds=descriptors,
+        stdin=asyncio.subprocess.DEVNULL,
+        env=environment(),
+    )
 
 
 def environment() -> dict[str, str]:
-    """The worker's: what an interpreter needs to start and to find its modules, and no more.
+    """The processes': what an interpreter needs to start and to find its modules, and no more.
 
     Above all nothing that adds code to the process or makes it write secrets: LD_PRELOAD,
     OPENSSL_CONF, SSLKEYLOGFILE.
@@ -231,13 +284,13 @@ def environment() -> dict[str, str]:
     return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, name: str) -> None:
     """Waits for a process whose link is closed; one that does not care is killed."""
     try:
         async with asyncio.timeout(_END_LIMIT):
             await process.wait()
     except TimeoutError:
-        log.error("crypto worker %d does not end; killing it", process.pid)
+        log.error("%s %d does not end; killing it", name, process.pid)
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()

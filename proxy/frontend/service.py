@@ -37,6 +37,10 @@ STOP_GRACE = 10.0
 # And, if that is over, how long the last bytes may still take, in seconds.
 SEND_GRACE = 1.0
 
+_UNUSED_HOPS = (
+    "UserModeHops=2 has no effect in kernel mode; add --mode user (EnableKernelSSL=0) or drop it"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceOptions:
@@ -124,6 +128,11 @@ class Service:
             "ca": self.ca,
             "pid": os.getpid(),
             "worker_pids": [supervisor.pid for supervisor in self._supervisors],
+            "filter_pids": [
+                supervisor.filter_pid
+                for supervisor in self._supervisors
+                if supervisor.filter_pid is not None
+            ],
             "admin": None,
             "mode": self.front.mode,
             "engine": self.front.engine.name,
@@ -153,23 +162,27 @@ class Service:
         await self._stop_workers()
 
     async def _start_workers(self) -> None:
-        options = self.options
+        options, parameters = self.options, self.options.parameters
+        kernel_mode = bool(parameters.enable_kernel_ssl)
         settings = WorkerSettings(
             state_dir=str(options.state_dir),
             certificate=_absolute(options.certificate),
             key=_absolute(options.key),
             names=options.names,
-            kernel_mode=bool(options.parameters.enable_kernel_ssl),
+            kernel_mode=kernel_mode,
         )
+        # In kernel mode nothing crosses after the handshake: no filter.
+        hops = 1 if kernel_mode else parameters.user_mode_hops
+        unused = [_UNUSED_HOPS] if hops != parameters.user_mode_hops else []
         for _ in range(options.workers):
-            supervisor = Supervisor(settings)
+            supervisor = Supervisor(settings, hops=hops)
             try:
                 answer = await supervisor.start()
             except WorkerRefusedError as error:
                 raise ConfigError(str(error)) from None
             self._supervisors.append(supervisor)
             self.ca = answer["ca"]
-            self.warnings = answer["warnings"]
+            self.warnings = [*unused, *answer["warnings"]]
 
     async def _stop_workers(self) -> None:
         await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))

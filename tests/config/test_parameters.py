@@ -21,6 +21,7 @@ each_row = pytest.mark.parametrize("row", PARAMETERS, ids=lambda row: row.name)
 # The contract with users and with Windows: default, minimum, maximum.
 EXPECTED = {
     "EnableKernelSSL": (1, 0, 1),
+    "UserModeHops": (1, 1, 2),
     "EnableSslCloseNotify": (1, 0, 1),
     "MaxFieldLength": (16384, 64, 65534),
     "MaxRequestBytes": (16384, 256, 16777216),

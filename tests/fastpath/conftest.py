@@ -21,12 +21,18 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
+@pytest.fixture(scope="module")
+def hops() -> int:
+    """Of the places below: 1, no filter."""
+    return 1
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ecdsa_place(
-    certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+    certificates: Certificates, tmp_path_factory: pytest.TempPathFactory, hops: int
 ) -> AsyncIterator[Place]:
     """One worker for all tests of a module that do it no harm."""
-    place = Place(tmp_path_factory.mktemp("state"), certificates.ecdsa)
+    place = Place(tmp_path_factory.mktemp("state"), certificates.ecdsa, hops=hops)
     await place.start()
     yield place
     await place.stop()
@@ -34,9 +40,9 @@ async def ecdsa_place(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def rsa_place(
-    certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+    certificates: Certificates, tmp_path_factory: pytest.TempPathFactory, hops: int
 ) -> AsyncIterator[Place]:
-    place = Place(tmp_path_factory.mktemp("state"), certificates.rsa)
+    place = Place(tmp_path_factory.mktemp("state"), certificates.rsa, hops=hops)
     await place.start()
     yield place
     await place.stop()

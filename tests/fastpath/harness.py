@@ -265,17 +265,25 @@ class Accepted:
 
 
 class Place:
-    """One worker process with its certificate, and the connections that a test makes."""
+    """One worker process with its certificate, and the connections that a test makes.
+
+    ``hops`` 2: with a filter in front of the worker.
+    """
 
     def __init__(
-        self, state_dir: Path, pair: tuple[Path, Path] | None, *, names: tuple[str, ...] = ()
+        self,
+        state_dir: Path,
+        pair: tuple[Path, Path] | None,
+        *,
+        names: tuple[str, ...] = (),
+        hops: int = 1,
     ) -> None:
         settings: dict[str, Any] = {"state_dir": str(state_dir)}
         if pair is not None:
             settings["certificate"], settings["key"] = str(pair[0]), str(pair[1])
         if names:
             settings["names"] = names
-        self.supervisor = Supervisor(WorkerSettings(**settings))
+        self.supervisor = Supervisor(WorkerSettings(**settings), hops=hops)
         self.answer: dict[str, Any] = {}
         self.loop_errors: list[dict[str, Any]] = []
         self._accepted: list[Accepted] = []
@@ -290,6 +298,11 @@ class Place:
     def pid(self) -> int:
         assert self.supervisor.pid is not None
         return self.supervisor.pid
+
+    @property
+    def filter_pid(self) -> int:
+        assert self.supervisor.filter_pid is not None
+        return self.supervisor.filter_pid
 
     @property
     def link(self) -> WorkerLink:

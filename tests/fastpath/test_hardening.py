@@ -16,25 +16,33 @@ from proxy.spawn import ProxyProcess, spawn_proxy
 SECRETIVE = ("SSLKEYLOGFILE", "OPENSSL_CONF", "PASSWORD")
 
 
-@pytest.fixture(scope="module", params=["kernel", "user"])
+WAYS = {
+    "kernel": ("--mode", "kernel"),
+    "user": ("--mode", "user"),
+    "user, 2 hops": ("--mode", "user", "--set", "UserModeHops=2"),
+}
+
+
+@pytest.fixture(scope="module", params=WAYS)
 def proxy(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ProxyProcess]:
-    """With an environment that a worker should not see."""
+    """With an environment that no process behind the front end should see."""
     folder = tmp_path_factory.mktemp("hardening")
     patch = pytest.MonkeyPatch()
     for name in SECRETIVE:
         patch.setenv(name, str(folder / name))
     try:
-        with spawn_proxy("9", "--mode", request.param, state_dir=folder / "state") as proxy:
+        with spawn_proxy("9", *WAYS[request.param], state_dir=folder / "state") as proxy:
             patch.undo()  # this process must not write the file that it looks for
+            assert len(proxy.pids) == (3 if "2 hops" in request.param else 2)
             yield proxy
     finally:
         patch.undo()
 
 
 def of(proxy: ProxyProcess, name: str) -> list[str]:
-    """The content of /proc/PID/``name`` for the front end and the worker."""
+    """The content of /proc/PID/``name`` of each process."""
     return [Path(f"/proc/{pid}/{name}").read_text() for pid in proxy.pids]
 
 
@@ -45,7 +53,6 @@ def needs_root(path: Path) -> None:
 
 
 def test_no_core_files(proxy: ProxyProcess) -> None:
-    assert len(proxy.pids) == 2
     for limits in of(proxy, "limits"):
         [line] = [line for line in limits.splitlines() if line.startswith("Max core file size")]
         assert line.split()[4:6] == ["0", "0"]
@@ -58,24 +65,24 @@ def test_nobody_of_the_same_user_can_attach(proxy: ProxyProcess) -> None:
         assert Path(f"/proc/{pid}/mem").stat().st_uid == 0
 
 
-def test_the_workers_environment(proxy: ProxyProcess) -> None:
-    [pid] = proxy.worker_pids
-    path = Path(f"/proc/{pid}/environ")
-    needs_root(path)
-    names = {entry.partition("=")[0] for entry in path.read_text().split("\0")}
-    assert not names & {*SECRETIVE, "LD_PRELOAD", "PATH", "PYTEST_CURRENT_TEST"}
+def test_the_helpers_environment(proxy: ProxyProcess) -> None:
+    for pid in (*proxy.worker_pids, *proxy.filter_pids):
+        path = Path(f"/proc/{pid}/environ")
+        needs_root(path)
+        names = {entry.partition("=")[0] for entry in path.read_text().split("\0")}
+        assert not names & {*SECRETIVE, "LD_PRELOAD", "PATH", "PYTEST_CURRENT_TEST"}
 
 
-def test_the_workers_descriptors(proxy: ProxyProcess) -> None:
-    """Standard streams and the link; none of the front end's sockets, files or event polls."""
-    [pid] = proxy.worker_pids
-    folder = Path(f"/proc/{pid}/fd")
-    needs_root(folder)
-    others = {int(link.name): link for link in folder.iterdir() if int(link.name) > 2}
-    assert len(others) == 1
-    [link] = others.values()
-    assert stat.S_ISSOCK(link.stat().st_mode)
-    assert os.readlink(folder / "0") == os.devnull
+def test_the_helpers_descriptors(proxy: ProxyProcess) -> None:
+    """Standard streams and the links; none of the front end's sockets, files or event polls."""
+    [worker] = proxy.worker_pids
+    for pid, links in ((worker, 1), *((pid, 2) for pid in proxy.filter_pids)):
+        folder = Path(f"/proc/{pid}/fd")
+        needs_root(folder)
+        others = [link for link in folder.iterdir() if int(link.name) > 2]
+        assert len(others) == links
+        assert all(stat.S_ISSOCK(link.stat().st_mode) for link in others)
+        assert os.readlink(folder / "0") == os.devnull
 
 
 def test_sslkeylogfile_writes_nothing(proxy: ProxyProcess) -> None:

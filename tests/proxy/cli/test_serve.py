@@ -219,6 +219,7 @@ def test_ready_file(app: Upstream, tmp_path: Path) -> None:
         "ca": str(tmp_path / "state" / "ca.pem"),
         "pid": process.pid,
         "worker_pids": told["worker_pids"],
+        "filter_pids": [],
         "admin": None,
         "mode": "user",
         "engine": "worker",
