@@ -5,6 +5,9 @@ from __future__ import annotations
 NONE = "–"  # noqa: RUF001 - an en dash, where nothing was measured
 
 
+_UNITS = {1e9: "G", 1e6: "M", 1e3: "k"}
+
+
 def number(value: float | None) -> str:
     """Three significant digits or more, thousands apart."""
     if value is None:
@@ -21,10 +24,10 @@ def number(value: float | None) -> str:
 
 def short(value: float) -> str:
     """For ticks: no digits that say nothing."""
-    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
-        if abs(value) >= limit:
-            return f"{value / (1e3 if limit == 1e4 else limit):g}{unit}"
-    return f"{value:g}"
+    for limit, unit in ((1e9, 1e9), (1e6, 1e6), (1e4, 1e3)):
+        if value >= limit:
+            return f"{value / unit:g} {_UNITS[unit]}"
+    return f"{value:,g}"
 
 
 def micros(value: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.html.figures import interval, number, times
+from bench.html.figures import interval, micros, times
 from bench.html.model import Ratio, Report, Subject
 
 _MAIN = "tiny"
@@ -14,10 +14,12 @@ _REFERENCE = "nginx"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A large figure and its sentence. ``shown``: the interval excludes 1."""
+    """A large figure, and the sentence that goes on from it. ``shown``: the interval excludes 1."""
 
     figure: str
+    scenario: str
     sentence: str
+    interval: str
     shown: bool
 
 
@@ -61,14 +63,17 @@ def _telling(ratios: Sequence[Ratio]) -> list[Ratio]:
 def _claim(report: Report, ratio: Ratio) -> Claim:
     scenario = report.scenario(ratio.scenario)
     above, below = _in_words(report, ratio.above), _in_words(report, ratio.below)
-    bounds = f"95 % interval {interval(ratio.low, ratio.high)}"
     if ratio.differs:
-        says = f"{above} needs {times(ratio.median)} × the CPU time of {below}"  # noqa: RUF001
+        says = f"as much CPU time for {above} as for {below}"
     else:
         says = f"no difference shown between {above} and {below}"
-    costs = _costs(report, ratio, scenario.unit)
-    sentence = f"{scenario.label}: {says}{costs} ({bounds})."
-    return Claim(f"{times(ratio.median)} ×", sentence, ratio.differs)  # noqa: RUF001
+    return Claim(
+        figure=f"{times(ratio.median)} \N{MULTIPLICATION SIGN}",
+        scenario=scenario.label,
+        sentence=f"{says}{_costs(report, ratio, scenario.unit)}.",
+        interval=f"95 % interval {interval(ratio.low, ratio.high)}",
+        shown=ratio.differs,
+    )
 
 
 def _costs(report: Report, ratio: Ratio, unit: str) -> str:
@@ -76,7 +81,7 @@ def _costs(report: Report, ratio: Ratio, unit: str) -> str:
     spreads = [one.cpu for one in found if one is not None and one.cpu is not None]
     if len(spreads) < 2:
         return ""
-    return f", {number(spreads[0].median)} against {number(spreads[1].median)} µs per {unit}"
+    return f": {micros(spreads[0].median)} against {micros(spreads[1].median)} per {unit}"
 
 
 def _in_words(report: Report, name: str) -> str:
@@ -91,13 +96,13 @@ def _plain_mode(subject: Subject) -> bool:
 def _total(report: Report, above: str, below: str, ratios: Sequence[Ratio]) -> str:
     more = sum(one.differs and one.median > 1 for one in ratios)
     less = sum(one.differs and one.median < 1 for one in ratios)
-    least, most = (
-        pick(ratios, key=lambda one: one.median) for pick in (min, max)
-    )  # fmt: skip
+    least = min(ratios, key=lambda one: one.median)
+    most = max(ratios, key=lambda one: one.median)
+    counts = {"more": more, "less": less, "no difference shown": len(ratios) - more - less}
+    said = ", ".join(f"{verdict} in {count}" for verdict, count in counts.items() if count)
     return (
-        f"In {len(ratios)} scenarios {_in_words(report, above)} costs more than "
-        f"{_in_words(report, below)} in {more}, less in {less}, and no difference is shown in "
-        f"{len(ratios) - more - less}. The ratios lie between {times(least.median)} "
+        f"Over {len(ratios)} scenarios {_in_words(report, above)} costs, against "
+        f"{_in_words(report, below)}, {said}. The ratios lie between {times(least.median)} "
         f"({report.scenario(least.scenario).label}) and {times(most.median)} "
         f"({report.scenario(most.scenario).label})."
     )

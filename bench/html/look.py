@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from bench.html.markup import Markup, element, escape
 from bench.html.model import Subject
-from bench.html.svg import mark, rect
+from bench.html.svg import BOLD, TEXT, fit, mark, rect, text
 
 # Shape as well as colour, for those who do not see the difference and for grey print.
 _SHAPES = {"c-kernel": "circle", "c-user": "square", "c-hops": "diamond", "c-nginx": "triangle"}
@@ -28,9 +28,11 @@ def shape_of(subject: Subject) -> str:
     return _SHAPES.get(css_of(subject), "circle")
 
 
-def name_css(subject: Subject) -> str:
-    """The class of its name beside a row: ours stand out."""
-    return "label ours" if subject.ours else "label"
+def row_name(subject: Subject, y: float, width: float, x: float = 0, size: float = TEXT) -> Markup:
+    """Its name before the row around ``y``, at most ``width`` wide: ours stand out."""
+    said = fit(subject.name, width, size * BOLD / TEXT if subject.ours else size)
+    css = "label ours" if subject.ours else "label"
+    return text(x, y + 4, said, css, size=size, full=subject.name)
 
 
 def legend(entries: Iterable[tuple[Markup, str]]) -> Markup:

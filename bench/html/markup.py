@@ -57,4 +57,4 @@ def element(tag: str, *children: Markup, **attributes: str | float | None) -> Ma
 def _value(value: str | float) -> str:
     if isinstance(value, str):
         return escape(value)
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+    return f"{value:.1f}".rstrip("0").rstrip(".")

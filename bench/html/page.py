@@ -14,9 +14,12 @@ from bench.html.look import legend, subject_key
 from bench.html.markup import NOTHING, Markup, element, escape, join
 from bench.html.model import Report, dict_of, figure, parse, string
 from bench.html.plots import bodies, connections, cpu, idle, latency, ratios
-from bench.html.plots.panel import panels
+from bench.html.plots.panel import Panel, panels
 
 _HERE = Path(__file__).parent
+# Of the panels with ratios, which is a row of them on a large screen.
+_SHOWN = 3
+
 _STYLES = ("palette.css", "plot.css", "style.css")
 
 _CPU_TIME = (
@@ -32,9 +35,9 @@ _VERDICTS = (
 )
 _SPREAD = (
     "Figures are medians over the rounds; the thin line over the end of a bar reaches from the "
-    "lowest to the highest round. A bar with a gap is cut: it would be longer than the panel."
+    "lowest to the highest round, the dotted line is nginx. A bar with a gap is cut: it would be "
+    "longer than the panel. Point at a mark for its figures; the tables hold the same."
 )
-_POINT = "Point at a mark for its exact figures; the tables hold the same."
 _NOT_ENOUGH = (
     "This run has no ratio of kssl’s modes to each other or to nginx, so it "  # noqa: RUF001
     "has no headline."
@@ -110,7 +113,9 @@ def _headline(report: Report) -> Markup:
         element(
             "li",
             element("b", escape(claim.figure), class_=None if claim.shown else "unshown"),
+            element("strong", escape(claim.scenario)),
             element("p", escape(claim.sentence)),
+            element("small", escape(claim.interval)),
         )
         for claim in claims
     ]
@@ -121,9 +126,9 @@ def _headline(report: Report) -> Markup:
 
 
 def _how_to_read() -> Markup:
-    said = (_CPU_TIME, _VERDICTS, _SPREAD, _POINT)
+    said = [element("p", escape(one)) for one in (_CPU_TIME, _VERDICTS, _SPREAD)]
     heading = element("h2", escape("How to read this"))
-    return element("section", heading, *(element("p", escape(one)) for one in said), class_="how")
+    return element("section", heading, element("div", *said, class_="how"))
 
 
 def _contents(sections: Sequence[_Section]) -> Markup:
@@ -146,7 +151,7 @@ def _sections(report: Report) -> list[_Section]:
             "Against the others",
             "How many times the CPU time of another proxy kssl takes, with the 95 % interval. The "
             "scale is logarithmic: twice as much is as far from 1 as half as much.",
-            _with_legend(_ours_key(report), panels(ratios.panels(report))),
+            _with_legend(_ours_key(report), _folded(ratios.panels(report))),
         ),
         _Section(
             "cpu",
@@ -179,11 +184,12 @@ def _sections(report: Report) -> list[_Section]:
             "Connections that are open and say nothing.",
             _with_legend(legend(idle.keys()), panels(idle.panels(report))),
         ),
-        _Section("tables", "Tables", "", _tables(report)),
         _Section("crossings", "Crossings and copies", _CROSSINGS, tables.crossings(report)),
         _Section("subjects", "What was measured", "", setup.subjects(report)),
         _Section("machine", "Machine and run", "", _setup(report)),
         _Section("notes", "Notes", "", setup.notes(report)),
+        # Last: the longest by far.
+        _Section("tables", "Tables", "", _tables(report)),
     ]
 
 
@@ -197,6 +203,14 @@ def _with_legend(keys: Markup, drawn: Markup) -> Markup:
     return join(keys, drawn) if drawn else NOTHING
 
 
+def _folded(drawn: Sequence[Panel]) -> Markup:
+    """The first panels, and the others below something to click on: they would fill screens."""
+    shown, more = drawn[:_SHOWN], drawn[_SHOWN:]
+    if not more:
+        return panels(shown)
+    return join(panels(shown), tables.folded(f"The same against {len(more)} more", panels(more)))
+
+
 def _ours_key(report: Report) -> Markup:
     above = {ratio.above for ratio in report.ratios}
     return legend(subject_key(one) for one in report.subjects if one.name in above)
@@ -204,11 +218,11 @@ def _ours_key(report: Report) -> Markup:
 
 def _tables(report: Report) -> Markup:
     return join(
-        tables.results(report),
-        tables.ratios(report),
-        tables.latencies(report),
-        tables.processes(report),
-        tables.idle(report),
+        tables.folded("Results", tables.results(report), shown=True),
+        tables.folded("Ratios", tables.ratios(report)),
+        tables.folded("Latency", tables.latencies(report)),
+        tables.folded("Processes", tables.processes(report)),
+        tables.folded("Idle connections", tables.idle(report)),
     )
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from bench.html import svg
 from bench.html.figures import number
-from bench.html.look import css_of, name_css
+from bench.html.look import row_name
 from bench.html.markup import Markup, element, join
 from bench.html.model import Report, Scenario, Subject, dict_of, figure, parse, string
-from bench.html.plots.bars import Row, bar, longest
+from bench.html.plots.bars import bar, longest, plain_row
 from bench.html.scale import linear
 
 _WIDTH = 800.0
@@ -56,6 +56,7 @@ def picture(report: dict[str, Any]) -> str:
         width=_WIDTH,
         height=height,
         role="img",
+        font_size=svg.TEXT,
     )
     return f"{drawn}\n"
 
@@ -82,10 +83,7 @@ def _below_title(report: Report) -> Markup:
 
 def _names(subjects: Sequence[Subject]) -> list[Markup]:
     return [
-        svg.text(
-            _MARGIN, _y(index) + 4, svg.fit(one.name, _NAME, _TEXT), name_css(one),
-            size=_TEXT, full=one.name,
-        )
+        row_name(one, _y(index), _NAME, x=_MARGIN, size=_TEXT)
         for index, one in enumerate(subjects)
     ]  # fmt: skip
 
@@ -119,7 +117,7 @@ def _column(
             drawn.append(svg.text(left + 4, _y(index) + 4, "not measured", "tick", size=_TEXT - 1))
             continue
         cpu = result.cpu
-        row = Row(subject.name, "", [(cpu.median, css_of(subject))], cpu, "")
+        row = plain_row(subject, cpu, "")
         at = min(scale(max(cpu.median, min(cpu.high, scale.high))), scale.end) + 5
         drawn += [
             bar(row, scale, _y(index)),

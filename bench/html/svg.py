@@ -19,14 +19,17 @@ from bench.html.scale import Scale
 
 WIDTH = 340.0
 TEXT = 11.0
+BOLD = TEXT * 1.12  # as wide as text of this size that is not bold
 
 # In parts of the size of the text; all others are at most `_OTHER_WIDTH`.
 _WIDTHS = {
-    0.4: " !'*,./:;I[]fijlt|-·()",
-    0.5: "r\N{EN DASH}",
-    0.72: "ABCDEGHNOPQRUVXKYZ&",
-    0.85: "<>=+~#w\N{MULTIPLICATION SIGN}",
-    1.0: "%@MWm…",
+    0.34: " 'ijl|",
+    0.42: '!"()*,-./:;I[]frt\N{MIDDLE DOT}',
+    0.55: "cszJL\N{EN DASH}",
+    0.62: "aekovxyFT",
+    0.72: "ABCDEGHKNOPRSUVXYZ&",
+    0.85: "<>=+~#wQ\N{MULTIPLICATION SIGN}",
+    1.0: "%@MWm\N{HORIZONTAL ELLIPSIS}",
 }
 _WIDTH_OF = {one: width for width, all_of in _WIDTHS.items() for one in all_of}
 _OTHER_WIDTH, _WIDE = 0.65, 1.05
@@ -72,8 +75,13 @@ def text(
     children = [escape(said)]
     if full is not None and full != said:
         children.append(title(full))
-    # Size and anchor are attributes, not style, so that a test can compute boxes.
-    return element("text", *children, x=x, y=y, class_=css, font_size=size, text_anchor=anchor)
+    # Size and anchor are attributes, not style, so that a test can compute boxes. What the
+    # drawing has already, or SVG by itself, is left out: there are thousands of these.
+    return element(
+        "text", *children, x=x, y=y, class_=css,
+        font_size=None if size == TEXT else size,
+        text_anchor=None if anchor == "start" else anchor,
+    )  # fmt: skip
 
 
 def title(said: str) -> Markup:
@@ -134,7 +142,7 @@ def drawing(width: float, height: float, said: str, *parts: Markup) -> Markup:
     """The SVG. ``said`` describes it to those who do not see it."""
     return element(
         "svg", *parts, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=said,
-        class_="plot",
+        class_="plot", font_size=TEXT,
     )  # fmt: skip
 
 

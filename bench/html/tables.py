@@ -16,7 +16,7 @@ def results(report: Report) -> Markup:
     """Everything that was timed, a group of rows for each scenario."""
     head = (
         "proxy", "per s", "MB/s", "p50 µs", "p99 µs",
-        "CPU µs", f"lowest{NONE}highest", "user", "system", "peak MiB",
+        "CPU µs", f"lowest{NONE}highest", "user µs", "system µs", "peak MiB",
     )  # fmt: skip
     groups = [
         (
@@ -155,6 +155,14 @@ def idle(report: Report) -> Markup:
         for scenario in report.scenarios
     ]
     return table("Idle connections", head, groups)
+
+
+def folded(caption: str, content: Markup, *, shown: bool = False) -> Markup:
+    """``content`` below its caption, which opens and closes it. Nothing for nothing."""
+    if not content:
+        return NOTHING
+    summary = element("summary", escape(caption))
+    return element("details", summary, content, class_="more", open="" if shown else None)
 
 
 def table(

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from bench.html import svg
 from bench.html.figures import number, short
+from bench.html.look import css_of, row_name
 from bench.html.markup import NOTHING, Markup, join
-from bench.html.model import Spread
+from bench.html.model import Spread, Subject
 from bench.html.scale import Scale, linear
 
 _NAME = 106.0  # width of the names' column
@@ -20,16 +21,22 @@ _ROW, _BAR = 20.0, 11.0
 # quartile it is cut, with a gap in its bar, and its figure still tells all.
 _FAR = 4.0
 
+_REFERENCE = "nginx"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """``parts`` are widths with their classes, from left to right; they end at the median."""
 
-    name: str
-    name_css: str
+    subject: Subject
     parts: Sequence[tuple[float, str]]
     spread: Spread
     tip: str
+
+
+def plain_row(subject: Subject, spread: Spread, tip: str) -> Row:
+    """A bar in the subject's own colour."""
+    return Row(subject, [(spread.median, css_of(subject))], spread, tip)
 
 
 def longest(values: Sequence[float]) -> float:
@@ -41,29 +48,44 @@ def longest(values: Sequence[float]) -> float:
 
 
 def bars(
-    rows: Sequence[Row], said: str, *, write: Callable[[float], str] = number,
-    tick: Callable[[float], str] = short,
+    subjects: Sequence[Subject], rows: Sequence[Row], said: str, *,
+    write: Callable[[float], str] = number, tick: Callable[[float], str] = short,
 ) -> Markup:  # fmt: skip
-    """The whole drawing. ``write`` is for the figures, ``tick`` for the axis."""
-    medians = [row.spread.median for row in rows]
-    reach = longest(medians)
-    top = max((row.spread.high for row in rows if row.spread.median <= reach), default=reach)
-    top = min(top, reach * 1.5)  # one slow round shall not shorten all bars
-    scale = linear(top, _NAME + 6, svg.WIDTH - _FIGURE)
-    bottom = len(rows) * _ROW + 4
-    drawn = [_row(row, scale, index * _ROW + _ROW / 2 + 2, write) for index, row in enumerate(rows)]
+    """The whole drawing. ``write`` is for the figures, ``tick`` for the axis.
+
+    All ``subjects`` have a line, so that each is at the same place in every panel.
+    """
+    by_name = {row.subject.name: row for row in rows}
+    scale = _scale(rows)
+    bottom = len(subjects) * _ROW + 4
+    drawn = [
+        _line(one, by_name.get(one.name), scale, index * _ROW + _ROW / 2 + 2, write)
+        for index, one in enumerate(subjects)
+    ]
+    reference = NOTHING
+    if (row := by_name.get(_REFERENCE)) is not None and row.spread.median <= scale.high:
+        x = scale(row.spread.median)
+        reference = svg.line(x, 0, x, bottom, f"reference {css_of(row.subject)}")
     zero = svg.line(scale.start, 0, scale.start, bottom, "axis")
-    axis = svg.x_axis(scale, 0, bottom, tick, right=svg.WIDTH)
-    return svg.drawing(svg.WIDTH, bottom + 20, said, axis, *drawn, zero)
+    axis = svg.x_axis(scale, 0, bottom, tick)
+    return svg.drawing(svg.WIDTH, bottom + 20, said, axis, reference, *drawn, zero)
 
 
-def _row(row: Row, scale: Scale, y: float, write: Callable[[float], str]) -> Markup:
-    return svg.group(
-        svg.text(0, y + 4, svg.fit(row.name, _NAME), row.name_css, full=row.name),
-        bar(row, scale, y),
-        svg.text(svg.WIDTH, y + 4, write(row.spread.median), "figure", anchor="end"),
-        tip=row.tip,
-    )
+def _scale(rows: Sequence[Row]) -> Scale:
+    reach = longest([row.spread.median for row in rows])
+    top = max((row.spread.high for row in rows if row.spread.median <= reach), default=reach)
+    # One slow round shall not shorten all bars.
+    return linear(min(top, reach * 1.5), _NAME + 6, svg.WIDTH - _FIGURE)
+
+
+def _line(
+    subject: Subject, row: Row | None, scale: Scale, y: float, write: Callable[[float], str]
+) -> Markup:
+    label = row_name(subject, y, _NAME)
+    if row is None:
+        return join(label, svg.text(scale.start + 6, y + 4, "not measured", "tick missing"))
+    figure = svg.text(svg.WIDTH, y + 4, write(row.spread.median), "figure", anchor="end")
+    return svg.group(label, bar(row, scale, y), figure, tip=row.tip)
 
 
 def bar(row: Row, scale: Scale, y: float) -> Markup:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from bench.html.figures import interval, number
-from bench.html.look import css_of, name_css
 from bench.html.model import Report, Scenario
-from bench.html.plots.bars import Row, bars
+from bench.html.plots.bars import bars, plain_row
 from bench.html.plots.panel import Panel
 
 # Below this, MB/s say nothing that requests per second do not.
@@ -21,10 +20,8 @@ def _panel(report: Report, scenario: Scenario) -> Panel | None:
     if scenario.size is None or scenario.size < _LARGE:
         return None
     rows = [
-        Row(
-            subject.name,
-            name_css(subject),
-            [(speed.median, css_of(subject))],
+        plain_row(
+            subject,
             speed,
             f"{subject.name}: {number(speed.median)} MB/s "
             f"({interval(speed.low, speed.high, 'number')})",
@@ -34,5 +31,5 @@ def _panel(report: Report, scenario: Scenario) -> Panel | None:
     ]
     if not rows:
         return None
-    drawing = bars(rows, f"MB per second by proxy, {scenario.label}")
+    drawing = bars(report.subjects, rows, f"MB per second by proxy, {scenario.label}")
     return Panel(scenario.label, "MB/s; longer is better", drawing)

@@ -13,7 +13,7 @@ from bench.html.model import Report, Result, Scenario, Spread, Subject
 from bench.html.plots.panel import Panel
 from bench.html.scale import Scale, apart, linear, logarithmic
 
-_LEFT, _RIGHT = 42.0, 104.0  # the axis' labels, the names at the ends of the lines
+_LEFT, _RIGHT = 48.0, 122.0  # the axis' labels, the names at the ends of the lines
 _TOP, _HEIGHT, _LINE = 8.0, 270.0, 12.5
 
 # The scenario that asks for the same over the usual number of connections.
@@ -119,6 +119,7 @@ def _line(line: _Line, x: Scale, y: Scale, end: float) -> Markup:
     css, name = css_of(line.subject), line.subject.name
     places = [(x(count), y(spread.median)) for count, spread in line.points]
     last_x, last_y = places[-1]
+    shown = svg.fit(name, _RIGHT - 15, svg.BOLD)
     return svg.group(
         svg.polyline(places, f"line {css}") if len(places) > 1 else NOTHING,
         *(
@@ -133,6 +134,6 @@ def _line(line: _Line, x: Scale, y: Scale, end: float) -> Markup:
         svg.polyline(
             [(last_x + 5, last_y), (x.end + 6, end), (x.end + 12, end)], f"leader {css}"
         ),
-        svg.text(x.end + 15, end + 4, svg.fit(name, _RIGHT - 15), f"name {css}", full=name),
+        svg.text(x.end + 15, end + 4, shown, f"name {css}", full=name),
         tip=name,
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.html.figures import micros, number
-from bench.html.look import name_css, swatch
+from bench.html.look import swatch
 from bench.html.markup import Markup
 from bench.html.model import Report, Result, Scenario, Split, Subject
 from bench.html.plots.bars import Row, bars, longest
@@ -49,7 +49,7 @@ def keys(report: Report) -> list[tuple[Markup, str]]:
 
 def _panel(report: Report, scenario: Scenario) -> Panel | None:
     rows = [
-        Row(subject.name, name_css(subject), parts(subject, result), result.cpu, _tip(result))
+        Row(subject, parts(subject, result), result.cpu, _tip(result))
         for subject, result in report.of(scenario)
         if result.cpu is not None
     ]
@@ -58,10 +58,11 @@ def _panel(report: Report, scenario: Scenario) -> Panel | None:
     many = longest([row.spread.median for row in rows]) >= _MANY_MICROS
     scale, unit = (1e3, "ms") if many else (1.0, "µs")
     drawing = bars(
+        report.subjects,
         rows,
         f"CPU time per {scenario.unit} by proxy, {scenario.label}",
         write=lambda value: number(value / scale),
-        tick=lambda value: f"{value / scale:g}",
+        tick=lambda value: f"{value / scale:,g}",
     )
     return Panel(scenario.label, f"{unit} of CPU per {scenario.unit}; shorter is better", drawing)
 

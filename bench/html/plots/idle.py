@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bench.html import svg
 from bench.html.figures import micros, number, tick_micros
-from bench.html.look import css_of, name_css
+from bench.html.look import css_of, row_name
 from bench.html.markup import Markup
 from bench.html.model import Idle, Report, Scenario, Spread, Subject
-from bench.html.plots.bars import Row, bars
+from bench.html.plots.bars import bars, plain_row
 from bench.html.plots.panel import Panel
 from bench.html.scale import Scale, logarithmic
 
@@ -36,10 +36,8 @@ def keys() -> list[tuple[Markup, str]]:
 
 def _memory(scenario: Scenario, measured: Measured) -> Panel | None:
     rows = [
-        Row(
-            subject.name,
-            name_css(subject),
-            [(kib, css_of(subject))],
+        plain_row(
+            subject,
             Spread(kib, kib, kib),
             f"{subject.name}: {number(kib)} KiB for each of {number(idle.connections)}",
         )
@@ -48,7 +46,11 @@ def _memory(scenario: Scenario, measured: Measured) -> Panel | None:
     ]
     if not rows:
         return None
-    drawing = bars(rows, f"KiB of memory per idle connection by proxy, {scenario.label}")
+    drawing = bars(
+        [one for one, _ in measured],
+        rows,
+        f"KiB of memory per idle connection by proxy, {scenario.label}",
+    )
     return Panel(f"Memory: {scenario.label}", "KiB per connection; shorter is better", drawing)
 
 
@@ -70,14 +72,14 @@ def _latency(scenario: Scenario, measured: Measured) -> Panel | None:
     said = f"p99 of requests without and with idle connections, {scenario.label}"
     axis = svg.x_axis(scale, 0, bottom, tick_micros, most=4)
     drawing = svg.drawing(svg.WIDTH, bottom + 20, said, axis, *drawn)
-    note = "p99 of requests on other connections, log scale; figure: with idle ones"
+    note = "p99 of working connections, log scale"
     return Panel(f"Latency: {scenario.label}", note, drawing)
 
 
 def _row(subject: Subject, before: float, beside: float, scale: Scale, y: float) -> Markup:
     css = css_of(subject)
     return svg.group(
-        svg.text(0, y + 4, svg.fit(subject.name, _NAME), name_css(subject), full=subject.name),
+        row_name(subject, y, _NAME),
         svg.line(scale(before), y, scale(beside), y, f"span {css}"),
         svg.mark("circle", scale(beside), y, f"mark {css}", 4),
         svg.mark("circle", scale(before), y, f"hollow {css}", 4),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.html import svg
 from bench.html.figures import micros, percentile, tick_micros
-from bench.html.look import css_of, name_css
-from bench.html.markup import Markup
+from bench.html.look import css_of, row_name
+from bench.html.markup import Markup, join
 from bench.html.model import Report, Result, Scenario, Subject
 from bench.html.plots.panel import Panel
 from bench.html.scale import Scale, logarithmic
@@ -25,26 +25,22 @@ def panels(report: Report) -> list[Panel]:
 def keys() -> list[tuple[Markup, str]]:
     """For the legend."""
     return [
-        (svg.mark(shape, 7, 7, "mark c-plain", _radius(which)), percentile(which))
+        (svg.mark(shape, 7, 7, "mark c-plain", _radius(which) * 1.3), percentile(which))
         for which, shape in _MARKS.items()
     ]
 
 
 def _panel(report: Report, scenario: Scenario) -> Panel | None:
-    rows = [
-        (subject, result)
-        for subject, result in report.of(scenario)
-        if any(which in _MARKS for which in result.percentiles)
-    ]
-    if not rows:
+    shown = {subject.name: _shown(result) for subject, result in report.of(scenario)}
+    values = [value for percentiles in shown.values() for value in percentiles.values()]
+    if not values:
         return None
-    values = [value for _, one in rows for which, value in one.percentiles.items()
-              if which in _MARKS]  # fmt: skip
     scale = logarithmic(values, _NAME + 12, svg.WIDTH - _FIGURE - 6, air=1.02)
-    bottom = len(rows) * _ROW + 4
+    # All subjects have a line, so that each is at the same place in every panel.
+    bottom = len(report.subjects) * _ROW + 4
     drawn = [
-        _row(subject, result, scale, index * _ROW + _ROW / 2 + 2)
-        for index, (subject, result) in enumerate(rows)
+        _row(subject, shown.get(subject.name, {}), scale, index * _ROW + _ROW / 2 + 2)
+        for index, subject in enumerate(report.subjects)
     ]
     said = f"Latency percentiles by proxy, {scenario.label}"
     axis = svg.x_axis(scale, 0, bottom, tick_micros, most=4)
@@ -52,8 +48,14 @@ def _panel(report: Report, scenario: Scenario) -> Panel | None:
     return Panel(scenario.label, f"time per {scenario.unit}, log scale; figure: p99", drawing)
 
 
-def _row(subject: Subject, result: Result, scale: Scale, y: float) -> Markup:
-    shown = {which: value for which, value in result.percentiles.items() if which in _MARKS}
+def _shown(result: Result) -> dict[float, float]:
+    return {which: value for which, value in result.percentiles.items() if which in _MARKS}
+
+
+def _row(subject: Subject, shown: dict[float, float], scale: Scale, y: float) -> Markup:
+    name = row_name(subject, y, _NAME)
+    if not shown:
+        return join(name, svg.text(scale.start + 6, y + 4, "not measured", "tick missing"))
     places = [scale(value) for value in shown.values()]
     marks = [
         svg.mark(_MARKS[which], scale(value), y, f"mark {css_of(subject)}", _radius(which))
@@ -61,7 +63,7 @@ def _row(subject: Subject, result: Result, scale: Scale, y: float) -> Markup:
     ]
     tip = ", ".join(f"{percentile(which)} {micros(value)}" for which, value in shown.items())
     return svg.group(
-        svg.text(0, y + 4, svg.fit(subject.name, _NAME), name_css(subject), full=subject.name),
+        name,
         svg.line(min(places), y, max(places), y, f"span {css_of(subject)}"),
         *marks,
         svg.text(svg.WIDTH, y + 4, micros(shown.get(99.0)), "figure", anchor="end"),

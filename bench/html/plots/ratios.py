@@ -33,8 +33,11 @@ def compared_with(report: Report) -> list[str]:
 
 def _panel(report: Report, below: str) -> Panel:
     ratios = [ratio for ratio in report.ratios if ratio.below == below]
-    note = f"CPU time as a multiple of {below}’s; left of the line is less"  # noqa: RUF001
-    return Panel(f"kssl / {below}", note, _drawing(report, ratios, below))
+    ours = report.subject(below).ours
+    heading = "user mode / kernel mode" if ours else f"kssl / {below}"
+    return Panel(
+        heading, "CPU time as a multiple; left of 1 is less", _drawing(report, ratios, below)
+    )
 
 
 def _drawing(report: Report, ratios: Sequence[Ratio], below: str) -> Markup:
@@ -79,13 +82,13 @@ def _ratio(report: Report, ratio: Ratio, scale: Scale, y: float) -> Markup:
     css = css_of(subject)
     line = NOTHING
     if ratio.low is not None and ratio.high is not None:
-        line = svg.whisker(scale(ratio.low), scale(ratio.high), y, f"interval {css}")
+        line = svg.line(scale(ratio.low), y, scale(ratio.high), y, f"interval {css}")
     # Hollow where the interval includes 1: nothing was shown.
     look = "mark" if ratio.differs else "hollow"
     return svg.group(
         line,
         svg.mark(shape_of(subject), scale(ratio.median), y, f"{look} {css}", radius=4),
-        svg.text(svg.WIDTH, y + 4, times(ratio.median), "figure", anchor="end"),
+        svg.text(svg.WIDTH, y + 4, times(ratio.median), f"name {css}", anchor="end"),
         css="ratio",
         tip=f"{ratio.above} / {ratio.below}: {times(ratio.median)} "
         f"({interval(ratio.low, ratio.high)}), {ratio.verdict}",
