@@ -98,11 +98,13 @@ def _total(report: Report, above: str, below: str, ratios: Sequence[Ratio]) -> s
     less = sum(one.differs and one.median < 1 for one in ratios)
     least = min(ratios, key=lambda one: one.median)
     most = max(ratios, key=lambda one: one.median)
-    counts = {"more": more, "less": less, "no difference shown": len(ratios) - more - less}
-    said = ", ".join(f"{verdict} in {count}" for verdict, count in counts.items() if count)
+    none = len(ratios) - more - less
+    first, second = _in_words(report, above), _in_words(report, below)
+    counts = (("more", more), ("less", less), ("no difference shown", none))
+    verdicts = "; ".join(f"{said} in {count}" for said, count in counts if count)
     return (
-        f"Over {len(ratios)} scenarios {_in_words(report, above)} costs, against "
-        f"{_in_words(report, below)}, {said}. The ratios lie between {times(least.median)} "
+        f"The CPU time of {first} compared with {second}, over all {len(ratios)} scenarios: "
+        f"{verdicts}. The ratios lie between {times(least.median)} "
         f"({report.scenario(least.scenario).label}) and {times(most.median)} "
         f"({report.scenario(most.scenario).label})."
     )

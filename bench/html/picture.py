@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.html import svg
-from bench.html.figures import number
+from bench.html.figures import micros
 from bench.html.look import row_name
 from bench.html.markup import Markup, element, join
 from bench.html.model import Report, Scenario, Subject, dict_of, figure, parse, string
@@ -19,8 +19,8 @@ from bench.html.plots.bars import bar, longest, plain_row
 from bench.html.scale import linear
 
 _WIDTH = 800.0
-_MARGIN, _NAME, _COLUMN_GAP, _FIGURE = 24.0, 128.0, 18.0, 46.0
-_TOP, _ROW, _TEXT = 104.0, 24.0, 12.5
+_MARGIN, _NAME, _COLUMN_GAP, _FIGURE = 24.0, 128.0, 18.0, 58.0
+_TOP, _ROW, _TEXT = 122.0, 24.0, 12.5
 
 _HERE = Path(__file__).parent
 _STYLES = ("palette.css", "plot.css", "picture.css")
@@ -43,10 +43,10 @@ def picture(report: dict[str, Any]) -> str:
     style = "".join((_HERE / name).read_text(encoding="utf-8") for name in _STYLES)
     drawn = element(
         "svg",
-        element("style", Markup(style)),
         svg.title(f"CPU time per request of {len(subjects)} proxies"),
+        element("style", Markup(style)),
         svg.rect(0.5, 0.5, _WIDTH - 1, height - 1, "back", round_=10),
-        svg.text(_MARGIN, 36, "CPU time per request", "title", size=18),
+        svg.text(_MARGIN, 36, "CPU time", "title", size=18),
         _below_title(told),
         *_names(subjects),
         *_columns(told, scenarios, subjects),
@@ -77,7 +77,7 @@ def _median(report: Report, scenario: Scenario, subject: Subject) -> float | Non
 
 
 def _below_title(report: Report) -> Markup:
-    said = "µs of all of a proxy’s processes, one worker process each; shorter is better"  # noqa: RUF001
+    said = "all processes of each proxy together; shorter is better"
     return svg.text(_MARGIN, 56, said if report.results else "nothing was measured", size=_TEXT)
 
 
@@ -121,7 +121,7 @@ def _column(
         at = min(scale(max(cpu.median, min(cpu.high, scale.high))), scale.end) + 5
         drawn += [
             bar(row, scale, _y(index)),
-            svg.text(at, _y(index) + 4, number(cpu.median), "figure", size=_TEXT),
+            svg.text(at, _y(index) + 4, micros(cpu.median), "figure", size=_TEXT),
         ]
     return join(
         *_heading(scenario, left, width),
@@ -131,11 +131,13 @@ def _column(
 
 
 def _heading(scenario: Scenario, left: float, width: float) -> list[Markup]:
-    lines = svg.wrap(scenario.label, width, lines=2, size=_TEXT)
-    return [
-        svg.text(left, _TOP - 8 - (len(lines) - 1 - index) * 15, said, "heading", size=_TEXT)
-        for index, said in enumerate(lines)
+    lines = svg.wrap(scenario.label, width - 6, lines=2, size=_TEXT * svg.BOLD / svg.TEXT)
+    heading = [
+        svg.text(left, _TOP - 39 + index * 15, said, "heading", size=_TEXT)
+        for index, said in enumerate(lines, 2 - len(lines))
     ]
+    unit = svg.fit(f"per {scenario.unit}", width, svg.TEXT)
+    return [*heading, svg.text(left, _TOP - 8, unit, "tick")]
 
 
 def _foot(report: Report, y: float) -> Markup:
