@@ -59,9 +59,13 @@ def ticks(scale: Scale, most: int = 5) -> list[float]:
 
 def _round(high: float, most: int) -> list[float]:
     power = 10.0 ** math.floor(math.log10(high / most))
-    step = next(power * times for times in (1, 2, 5, 10) if high / (power * times) < most)
+    for step in (power, 2 * power, 5 * power, 10 * power, 20 * power):
+        # A little more, so that 0.3 is three times 0.1.
+        steps = math.floor(high / step * (1 + 1e-9))
+        if steps < most:
+            break
     # Multiplied, not added up: no 0.30000000000000004.
-    return [float(f"{index * step:.6g}") for index in range(math.floor(high / step * 1.000001) + 1)]
+    return [float(f"{index * step:.6g}") for index in range(steps + 1)]
 
 
 def _log_ticks(low: float, high: float, most: int) -> list[float]:

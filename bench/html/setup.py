@@ -20,6 +20,10 @@ _WORDS = {
 }
 
 
+# Longer settings are folded, and so are those of several lines.
+_FOLD = 400
+
+
 def subjects(report: Report) -> Markup:
     """Each with its version and what it was told."""
     items = [_subject(one) for one in report.subjects if one.told]
@@ -33,7 +37,7 @@ def _subject(subject: Subject) -> Markup:
         string(told.get("version")),
         f"engine {told['engine']}" if string(told.get("engine")) else None,
         f"processes: {', '.join(processes)}" if processes else None,
-        string(told.get("tls")) or "no TLS",
+        string(told.get("tls")) or ("no TLS" if subject.kind == "floor" else None),
         string(told.get("cipher")),
     ]
     said = " · ".join(fact for fact in facts if fact)
@@ -47,9 +51,10 @@ def _subject(subject: Subject) -> Markup:
 
 def _setting(name: str, value: object) -> Markup:
     said = str(value)
-    if "\n" not in said and len(said) < 400:
-        return element("span", element("em", escape(name)), escape(" "), code(said))
-    return details(name, said)
+    if "\n" in said or len(said) > _FOLD:
+        return details(name, said)
+    shown = element("code", escape(said)) if name == "arguments" else escape(said)
+    return element("span", escape(f"{name}: "), shown)
 
 
 def details(summary: str, said: str) -> Markup:
@@ -59,10 +64,6 @@ def details(summary: str, said: str) -> Markup:
         element("summary", escape(summary)),
         element("pre", element("code", escape(said))),
     )
-
-
-def code(said: str) -> Markup:
-    return element("code", escape(said))
 
 
 def machine(report: Report) -> Markup:
@@ -88,7 +89,8 @@ def run(report: Report) -> Markup:
     for who, cores in dict_of(told.get("pinning")).items():
         rows.append((f"{who} on cores", ", ".join(str(core) for core in list_of(cores)) or None))
     for load in dicts(told.get("loads")):
-        rows.append((f"load: {load.get('name')} {load.get('version') or ''}", load.get("command")))
+        facts = [load.get("name"), load.get("version"), load.get("command")]
+        rows.append(("load", " · ".join(str(fact) for fact in facts if fact)))
     backend = dict_of(told.get("backend"))
     rows.append(("backend", " ".join(str(backend[key]) for key in ("kind", "version")
                                      if backend.get(key)) or None))  # fmt: skip

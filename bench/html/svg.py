@@ -172,13 +172,17 @@ def x_axis(
     return join(*grid, *labels)
 
 
-def y_axis(
-    scale: Scale, left: float, right: float, write: Callable[[float], str], *, most: int = 6
-) -> Markup:
-    """Grid lines from ``left`` to ``right``, and their labels to the left."""
-    values = scales.spaced(
+def y_ticks(scale: Scale, most: int = 6) -> list[float]:
+    """Round values, as many as there is room for."""
+    return scales.spaced(
         scales.ticks(scale, most), lambda value: (scale(value) - TEXT / 2, scale(value) + TEXT / 2)
     )
+
+
+def y_axis(
+    scale: Scale, values: Sequence[float], left: float, right: float, write: Callable[[float], str]
+) -> Markup:
+    """Grid lines at ``values`` from ``left`` to ``right``, and their labels to the left."""
     grid = [line(left, scale(value), right, scale(value), "grid") for value in values]
     labels = [
         text(left - 5, scale(value) + TEXT * 0.36, write(value), "tick", anchor="end")

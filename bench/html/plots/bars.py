@@ -14,7 +14,7 @@ from bench.html.model import Spread, Subject
 from bench.html.scale import Scale, linear
 
 _NAME = 106.0  # width of the names' column
-_FIGURE = 48.0  # width of the figures' column
+_FIGURE = 48.0  # least width of the figures' column
 _ROW, _BAR = 20.0, 11.0
 
 # A row far beyond the others would leave these without length. Beyond so many times the third
@@ -56,7 +56,8 @@ def bars(
     All ``subjects`` have a line, so that each is at the same place in every panel.
     """
     by_name = {row.subject.name: row for row in rows}
-    scale = _scale(rows)
+    figures = max((svg.text_width(write(row.spread.median)) for row in rows), default=0.0)
+    scale = _scale(rows, svg.WIDTH - max(_FIGURE, figures + 8))
     bottom = len(subjects) * _ROW + 4
     drawn = [
         _line(one, by_name.get(one.name), scale, index * _ROW + _ROW / 2 + 2, write)
@@ -71,11 +72,11 @@ def bars(
     return svg.drawing(svg.WIDTH, bottom + 20, said, axis, reference, *drawn, zero)
 
 
-def _scale(rows: Sequence[Row]) -> Scale:
+def _scale(rows: Sequence[Row], end: float) -> Scale:
     reach = longest([row.spread.median for row in rows])
     top = max((row.spread.high for row in rows if row.spread.median <= reach), default=reach)
     # One slow round shall not shorten all bars.
-    return linear(min(top, reach * 1.5), _NAME + 6, svg.WIDTH - _FIGURE)
+    return linear(min(top, reach * 1.5), _NAME + 6, end)
 
 
 def _line(

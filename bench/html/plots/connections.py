@@ -11,9 +11,9 @@ from bench.html.look import css_of, shape_of
 from bench.html.markup import NOTHING, Markup
 from bench.html.model import Report, Result, Scenario, Spread, Subject
 from bench.html.plots.panel import Panel
-from bench.html.scale import Scale, apart, linear, logarithmic
+from bench.html.scale import Scale, apart, linear, logarithmic, spaced
 
-_LEFT, _RIGHT = 48.0, 122.0  # the axis' labels, the names at the ends of the lines
+_LEFT, _RIGHT = 40.0, 122.0  # least width of the axis' labels; the names after the lines
 _TOP, _HEIGHT, _LINE = 8.0, 270.0, 12.5
 
 # The scenario that asks for the same over the usual number of connections.
@@ -87,20 +87,23 @@ def _points(
 def _drawing(
     heading: str, lines: Sequence[_Line], counts: Sequence[float], *, log: bool, micros: bool
 ) -> Markup:
-    bottom = _TOP + _HEIGHT
+    bottom = _TOP + max(_HEIGHT, len(lines) * _LINE)
     values = [value for line in lines for _, spread in line.points
               for value in (spread.low, spread.median, spread.high)]  # fmt: skip
     y = logarithmic(values, bottom, _TOP) if log else linear(max(values), bottom, _TOP)
-    x = logarithmic(counts, _LEFT + 4, svg.WIDTH - _RIGHT, air=1.15)
+    write = tick_micros if micros else short
+    marks = svg.y_ticks(y)
+    left = max(_LEFT, *(svg.text_width(write(value)) + 6 for value in marks))
+    x = logarithmic(counts, left + 4, svg.WIDTH - _RIGHT, air=1.15)
     ends = apart([y(line.points[-1][1].median) for line in lines], _LINE, _TOP + 4, bottom - 2)
     return svg.drawing(
         svg.WIDTH,
         bottom + 34,
         f"{heading} over the number of connections, {len(lines)} proxies",
-        svg.y_axis(y, _LEFT, x.end, tick_micros if micros else short),
-        svg.line(_LEFT, bottom, x.end, bottom, "axis"),
-        *(_count(count, x(count), bottom) for count in counts),
-        svg.text((_LEFT + x.end) / 2, bottom + 30, "connections", "tick", anchor="middle"),
+        svg.y_axis(y, marks, left, x.end, write),
+        svg.line(left, bottom, x.end, bottom, "axis"),
+        *_counts(counts, x, bottom),
+        svg.text((left + x.end) / 2, bottom + 30, "connections", "tick", anchor="middle"),
         # Ours last, so that they lie above the others.
         *(
             _line(line, x, y, end)
@@ -111,8 +114,15 @@ def _drawing(
     )
 
 
-def _count(count: float, x: float, bottom: float) -> Markup:
-    return svg.text(x, bottom + 15, f"{count:g}", "tick", anchor="middle")
+def _counts(counts: Sequence[float], x: Scale, bottom: float) -> list[Markup]:
+    def ends(count: float) -> tuple[float, float]:
+        half = svg.text_width(f"{count:g}") / 2
+        return x(count) - half, x(count) + half
+
+    return [
+        svg.text(x(count), bottom + 15, f"{count:g}", "tick", anchor="middle")
+        for count in spaced(counts, ends, gap=3)
+    ]
 
 
 def _line(line: _Line, x: Scale, y: Scale, end: float) -> Markup:

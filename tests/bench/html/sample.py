@@ -94,6 +94,22 @@ def report(seed: int = 1) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def small(*scenarios: str) -> dict[str, Any]:
+    """Four subjects, and four scenarios or those of these names."""
+    told = report()
+    subjects = {"kssl user", "kssl user 2 hops", "kssl kernel", "nginx"}
+    chosen = scenarios or ("tiny", "10m", "c1", "idle")
+    for part, key in (("subjects", "name"), ("results", "subject"), ("ratios", "below")):
+        told[part] = [one for one in told[part] if one[key] in subjects]
+    for part, key in (("scenarios", "name"), ("results", "scenario"), ("ratios", "scenario")):
+        told[part] = [one for one in told[part] if one[key] in chosen]
+    for result in told["results"]:
+        for name in ("per_s", "mb_per_s", "cpu_us"):
+            del result[name]["rounds"]
+        del result["latency_us"]["p50"]["rounds"], result["latency_us"]["p99"]["rounds"]
+    return told
+
+
 def _subject(name: str, kind: str, mode: str | None, hops: int | None) -> dict[str, Any]:
     ours = kind == "kssl"
     settings = {"arguments": f"--mode {mode}"} if ours else {"config": f"# {name}\nworkers 1;\n"}
