@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.html.figures import micros, number, percentile, short, size, tick_micros, times
@@ -23,6 +23,7 @@ def test_round_ticks(high: float, expected: list[float]) -> None:
     assert ticks(linear(high, 0, 100)) == expected
 
 
+@settings(deadline=None)
 @given(_SIZES, st.integers(3, 7))
 def test_linear_ticks_are_few_and_within(high: float, most: int) -> None:
     found = ticks(linear(high, 0, 100), most)
@@ -31,6 +32,7 @@ def test_linear_ticks_are_few_and_within(high: float, most: int) -> None:
     assert found[-1] <= high * (1 + 1e-6)
 
 
+@settings(deadline=None)
 @given(st.lists(_SIZES, min_size=1), st.integers(3, 7))
 def test_log_ticks_are_few_and_within(values: list[float], most: int) -> None:
     scale = logarithmic(values, 0, 100)
@@ -46,6 +48,7 @@ def test_log_scale_is_even() -> None:
     assert scale(0.0) == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 100), max_size=20), st.floats(1, 12))
 def test_apart(wanted: list[float], gap: float) -> None:
     places = apart(wanted, gap, 0, 100)
