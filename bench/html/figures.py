@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 NONE = "–"  # noqa: RUF001 - an en dash, where nothing was measured
 
 
@@ -60,11 +62,10 @@ def times(value: float | None) -> str:
     return f"{value:.2f}" if value >= 0.0995 else f"{value:.3f}"
 
 
-def interval(low: float | None, high: float | None, show: str = "times") -> str:
+def interval(low: float | None, high: float | None, write: Callable[[float], str] = times) -> str:
     """``1.28-1.35``, with a real dash."""
     if low is None or high is None:
         return NONE
-    write = times if show == "times" else number
     return f"{write(low)}\N{EN DASH}{write(high)}"
 
 

@@ -35,7 +35,7 @@ _VERDICTS = (
 )
 _SPREAD = (
     "Figures are medians over the rounds; the thin line over the end of a bar reaches from the "
-    "lowest to the highest round, the dotted line is nginx. A bar with a gap is cut: it would be "
+    "lowest to the highest round, a dotted line is nginx. A bar with a gap is cut: it would be "
     "longer than the panel. Point at a mark for its figures; the tables hold the same."
 )
 _NOT_ENOUGH = (
@@ -157,7 +157,7 @@ def _sections(report: Report) -> list[_Section]:
             "cpu",
             "CPU time per request",
             "Blue is the front end, orange the crypto worker, grey another proxy with all its "
-            "processes; dark is user time, light is system time.",
+            "processes; the stronger shade is user time, the fainter one system time.",
             _with_legend(legend(cpu.keys(report)), panels(cpu.panels(report))),
         ),
         _Section(
@@ -175,7 +175,7 @@ def _sections(report: Report) -> list[_Section]:
         _Section(
             "bodies",
             "Large bodies",
-            "Bytes of bodies per second, in millions, of one process.",
+            "Bytes of bodies per second, in millions.",
             panels(bodies.panels(report)),
         ),
         _Section(

@@ -37,7 +37,7 @@ def _result(name: str, told: Result) -> list[str]:
         number(told.percentiles.get(50.0)),
         number(told.percentiles.get(99.0)),
         _median(cpu),
-        interval(cpu.low, cpu.high, "number") if cpu else NONE,
+        interval(cpu.low, cpu.high, number) if cpu else NONE,
         number(split.user if split else None),
         number(split.system if split else None),
         number(None if peak is None else peak / 1024),

@@ -24,7 +24,7 @@ def _panel(report: Report, scenario: Scenario) -> Panel | None:
             subject,
             speed,
             f"{subject.name}: {number(speed.median)} MB/s "
-            f"({interval(speed.low, speed.high, 'number')})",
+            f"({interval(speed.low, speed.high, number)})",
         )
         for subject, result in report.of(scenario)
         if (speed := result.mb_per_s) is not None
