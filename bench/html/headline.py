@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.html.figures import interval, micros, times
-from bench.html.model import Ratio, Report, Subject
+from bench.html.model import NO_DIFFERENCE, Ratio, Report, Subject
 
 _MAIN = "tiny"
 _REFERENCE = "nginx"
@@ -14,7 +14,7 @@ _REFERENCE = "nginx"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A large figure, and the sentence that goes on from it. ``shown``: the interval excludes 1."""
+    """A large figure, and the sentence that goes on from it. ``shown``: it is a difference."""
 
     figure: str
     scenario: str
@@ -65,8 +65,10 @@ def _claim(report: Report, ratio: Ratio) -> Claim:
     above, below = _in_words(report, ratio.above), _in_words(report, ratio.below)
     if ratio.differs:
         says = f"as much CPU time for {above} as for {below}"
+    elif ratio.excludes_1:
+        says = f"no verdict on {above} and {below}, from too few rounds"
     else:
-        says = f"no difference shown between {above} and {below}"
+        says = f"{NO_DIFFERENCE} between {above} and {below}"
     return Claim(
         figure=f"{times(ratio.median)} \N{MULTIPLICATION SIGN}",
         scenario=scenario.label,
@@ -98,9 +100,12 @@ def _total(report: Report, above: str, below: str, ratios: Sequence[Ratio]) -> s
     less = sum(one.differs and one.median < 1 for one in ratios)
     least = min(ratios, key=lambda one: one.median)
     most = max(ratios, key=lambda one: one.median)
-    none = len(ratios) - more - less
+    undecided = sum(one.excludes_1 and not one.differs for one in ratios)
+    none = len(ratios) - more - less - undecided
     first, second = _in_words(report, above), _in_words(report, below)
-    counts = (("more", more), ("less", less), ("no difference shown", none))
+    counts = (
+        ("more", more), ("less", less), (NO_DIFFERENCE, none), ("no verdict", undecided),
+    )  # fmt: skip
     verdicts = "; ".join(f"{said} in {count}" for said, count in counts if count)
     return (
         f"The CPU time of {first} compared with {second}, over all {len(ratios)} scenarios: "

@@ -11,6 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+# The report's verdict where it gives none.
+NO_DIFFERENCE = "no difference shown"
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:
@@ -102,9 +105,17 @@ class Ratio:
     said: str | None
 
     @property
-    def differs(self) -> bool:
-        """The interval excludes 1. False also where there is none."""
+    def excludes_1(self) -> bool:
+        """Said of the interval. False also where there is none."""
         return self.low is not None and self.high is not None and (self.low > 1 or self.high < 1)
+
+    @property
+    def differs(self) -> bool:
+        """A difference is shown: the interval excludes 1, and the report does not object.
+
+        It does where there were too few rounds for intervals that can be trusted.
+        """
+        return self.excludes_1 and self.said != NO_DIFFERENCE
 
     @property
     def verdict(self) -> str:
@@ -112,7 +123,7 @@ class Ratio:
         if self.said:
             return self.said
         if not self.differs:
-            return "no difference shown"
+            return NO_DIFFERENCE
         return f"{self.above} costs {'more' if self.median > 1 else 'less'}"
 
 

@@ -31,7 +31,8 @@ _CPU_TIME = (
 _VERDICTS = (
     "The proxies took turns, so that a slow minute of the machine hit all of them. A ratio is "
     "taken within each round and comes with a 95\N{NO-BREAK SPACE}% interval. A difference is "
-    "called one only where this interval excludes 1; elsewhere its mark is hollow."
+    "called one only where this interval excludes 1 and there were rounds enough to trust it; "
+    "elsewhere its mark is hollow."
 )
 _SPREAD = (
     "Figures are medians over the rounds; the thin line over the end of a bar reaches from the "

@@ -20,7 +20,9 @@ from bench.html.scale import linear
 
 _WIDTH = 800.0
 _MARGIN, _NAME, _COLUMN_GAP, _FIGURE = 24.0, 128.0, 18.0, 58.0
-_TOP, _ROW, _TEXT = 122.0, 24.0, 12.5
+_TOP, _ROW, _TEXT = 137.0, 24.0, 12.5
+
+_LINES = 3  # of a heading
 
 _HERE = Path(__file__).parent
 _STYLES = ("palette.css", "plot.css", "picture.css")
@@ -131,10 +133,10 @@ def _column(
 
 
 def _heading(scenario: Scenario, left: float, width: float) -> list[Markup]:
-    lines = svg.wrap(scenario.label, width - 6, lines=2, size=_TEXT * svg.BOLD / svg.TEXT)
+    lines = svg.wrap(scenario.label, width - 6, lines=_LINES, size=_TEXT * svg.BOLD / svg.TEXT)
     heading = [
-        svg.text(left, _TOP - 39 + index * 15, said, "heading", size=_TEXT)
-        for index, said in enumerate(lines, 2 - len(lines))
+        svg.text(left, _TOP - 9 - 15 * _LINES + index * 15, said, "heading", size=_TEXT)
+        for index, said in enumerate(lines, _LINES - len(lines))
     ]
     unit = svg.fit(f"per {scenario.unit}", width, svg.TEXT)
     return [*heading, svg.text(left, _TOP - 8, unit, "tick")]

@@ -45,16 +45,21 @@ def _subject(subject: Subject) -> Markup:
         "li",
         element("strong", escape(subject.name)),
         element("span", escape(said)),
-        *(_setting(name, value) for name, value in dict_of(told.get("settings")).items() if value),
+        *_settings(dict_of(told.get("settings"))),
     )
 
 
-def _setting(name: str, value: object) -> Markup:
-    said = str(value)
-    if "\n" in said or len(said) > _FOLD:
-        return details(name, said)
-    shown = element("code", escape(said)) if name == "arguments" else escape(said)
-    return element("span", escape(f"{name}: "), shown)
+def _settings(settings: Mapping[str, object]) -> list[Markup]:
+    """Short ones first, the others folded."""
+    short, long = list[Markup](), list[Markup]()
+    for name, value in settings.items():
+        said = str(value or "")
+        if "\n" in said or len(said) > _FOLD:
+            long.append(details(name, said))
+        elif said:
+            shown = element("code", escape(said)) if name == "arguments" else escape(said)
+            short.append(element("span", escape(f"{name}: "), shown))
+    return short + long
 
 
 def details(summary: str, said: str) -> Markup:
@@ -88,15 +93,30 @@ def run(report: Report) -> Markup:
     ]
     for who, cores in dict_of(told.get("pinning")).items():
         rows.append((f"{who} on cores", ", ".join(str(core) for core in list_of(cores)) or None))
-    for load in dicts(told.get("loads")):
-        facts = [load.get("name"), load.get("version"), load.get("command")]
-        rows.append(("load", " · ".join(str(fact) for fact in facts if fact)))
+    rows.append(("load", ", ".join(_loads(report))))
     backend = dict_of(told.get("backend"))
     rows.append(("backend", " ".join(str(backend[key]) for key in ("kind", "version")
                                      if backend.get(key)) or None))  # fmt: skip
     config = string(backend.get("config"))
-    folded = details("configuration of the backend", config) if config else NOTHING
-    return join(_facts("Run", rows), folded)
+    commands = "\n".join(
+        f"{string(load.get('scenario')) or load.get('name')}: {load['command']}"
+        for load in dicts(told.get("loads"))
+        if load.get("command")
+    )
+    return join(
+        _facts("Run", rows),
+        details("commands of the load", commands) if commands else NOTHING,
+        details("configuration of the backend", config) if config else NOTHING,
+    )
+
+
+def _loads(report: Report) -> list[str]:
+    """Each program once, with its version."""
+    said = [
+        " ".join(str(load[key]) for key in ("name", "version") if load.get(key))
+        for load in dicts(report.told.get("loads"))
+    ]
+    return list(dict.fromkeys(said))
 
 
 def notes(report: Report) -> Markup:

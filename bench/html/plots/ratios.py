@@ -50,7 +50,7 @@ def _drawing(report: Report, ratios: Sequence[Ratio], below: str) -> Markup:
         here = [ratio for ratio in ratios if ratio.scenario == scenario.name]
         if not here:
             continue
-        name = svg.wrap(scenario.label, _NAME, lines=2)
+        name = svg.wrap(scenario.label, _NAME, lines=3)
         height = max(len(here), len(name)) * _LINE + _AIR
         if drawn:
             drawn.append(svg.line(0, top, svg.WIDTH, top, "rule"))
@@ -83,7 +83,7 @@ def _ratio(report: Report, ratio: Ratio, scale: Scale, y: float) -> Markup:
     line = NOTHING
     if ratio.low is not None and ratio.high is not None:
         line = svg.line(scale(ratio.low), y, scale(ratio.high), y, f"interval {css}")
-    # Hollow where the interval includes 1: nothing was shown.
+    # Hollow where nothing was shown.
     look = "mark" if ratio.differs else "hollow"
     return svg.group(
         line,

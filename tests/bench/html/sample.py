@@ -82,7 +82,7 @@ def report(seed: int = 1) -> dict[str, Any]:
         "rounds": 5, "seconds": 3, "clock": "schedstat", "taken_seconds": 2512.3,
         "pinning": {"proxy": [0], "load": [1], "backend": [3]},
         "loads": [
-            {"name": "wrk", "version": "4.1.0", "command": "wrk -t1 -c32 -d3s https://localhost/"},
+            {"scenario": "tiny", "name": "wrk", "version": "4.1.0", "command": "wrk -t1 -c32 -d3s https://localhost/"},
             {"name": "h2load", "version": None, "command": None},
         ],
         "backend": {"kind": "nginx", "version": "1.22.1", "config": "events { }\nhttp {\n}\n"},

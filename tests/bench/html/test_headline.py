@@ -36,6 +36,16 @@ def test_no_claim_where_the_interval_includes_1() -> None:
     assert claim.sentence.startswith("no difference shown between kernel mode and nginx")
 
 
+def test_no_claim_where_the_report_gives_no_verdict() -> None:
+    told = _with(("tiny", "kssl kernel", "nginx", 1.5, 1.4, 1.6))
+    told["ratios"] = [told["ratios"][0] | {"scenario": one} for one in ("tiny", "c1")]
+    told["ratios"][0]["verdict"] = "no difference shown"
+    whole = parse(told)
+    assert not claims(whole)[0].shown
+    assert "no verdict on kernel mode and nginx, from too few rounds" in claims(whole)[0].sentence
+    assert "more in 1; no verdict in 1." in totals(whole)[0]
+
+
 def test_no_claim_without_an_interval() -> None:
     told = _with(("tiny", "kssl kernel", "nginx", 1.5, 0, 0))
     told["ratios"][0]["low"] = told["ratios"][0]["high"] = None
