@@ -6,7 +6,7 @@ or empty, and the page leaves it out.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -296,7 +296,8 @@ def figure(value: object) -> float | None:
     """A number that is one: not null, not NaN, not infinite, not negative."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and value >= 0 else None
+    # False for NaN too, and for an integer that no float holds.
+    return float(value) if 0 <= value <= sys.float_info.max else None
 
 
 def string(value: object) -> str | None:
