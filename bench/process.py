@@ -18,7 +18,7 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.proc import children
 
-_START_SECONDS = 20.0
+_START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
 _PROBE_SECONDS = 2.0
 

@@ -17,13 +17,25 @@ from pathlib import Path
 from bench.contract import Peer, Surroundings
 from bench.errors import BenchError
 from bench.peers.base import Place, Program
+from bench.peers.caddy import CADDY
+from bench.peers.haproxy import HAPROXY
+from bench.peers.hitch import HITCH
+from bench.peers.mitmproxy import MITMPROXY
 from bench.peers.nginx import NGINX, NGINX_LARGE, NGINX_PLAIN
+from bench.peers.proxy_py import PROXY_PY
+from bench.peers.stunnel import STUNNEL
 
 _PROGRAMS: dict[str, Program] = {
     program.name: program
     for program in (
         NGINX,
         NGINX_LARGE,
+        HAPROXY,
+        HITCH,
+        STUNNEL,
+        CADDY,
+        MITMPROXY,
+        PROXY_PY,
         NGINX_PLAIN,
     )
 }
