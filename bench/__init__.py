@@ -2,8 +2,10 @@
 
 run.py        prepares everything once, then rounds: A B C A B C …
 scenarios.py  what is asked for
-subjects.py   what is measured: a proxy that runs, and its processes by kind
-nginx.py      nginx as a peer, and as the backend behind everything
+contract.py   what a subject is: a proxy that runs, and its processes by kind
+kssl.py       ours as a subject; peers/ has other people's; subjects.py gathers them
+process.py    starts and ends programs of others
+nginx.py      nginx as the backend behind everything, and what its peers share with that
 backend.py    the app behind all of them
 load.py       wrk, or client.py where there is none
 proc.py       CPU time of processes, from /proc
