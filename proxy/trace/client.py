@@ -33,7 +33,7 @@ class ClientError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back, and when it was on its way (ns): from the first byte sent to the last read."""
+    """What came back; from when (ns) the request was written until all was read."""
 
     status: int
     size: int  # of the body
@@ -79,12 +79,13 @@ class TracedClient:
     def ask(self, request: Request) -> Reply:
         """Sends ``request`` and reads the whole reply. Raises ClientError."""
         pieces = self._wire(request)
-        status, size = 0, 0
+        status, size, more = 0, 0, True
         begin = now()
         while True:
-            if not self._unsent:
-                self._encrypt(pieces)
-            for event in self._step():
+            if more and not self._unsent:
+                more = self._encrypt(pieces)
+            # A reply may come before all is sent, so each piece is followed by a look.
+            for event in self._step(wait=bool(self._unsent) or not more):
                 if isinstance(event, h11.Response):
                     status = event.status_code
                 elif isinstance(event, h11.Data):
@@ -104,16 +105,19 @@ class TracedClient:
         # With the last piece, because a reply may follow it at once.
         yield data + (self._http.send(h11.EndOfMessage()) or b"")
 
-    def _encrypt(self, pieces: Iterator[bytes]) -> None:
+    def _encrypt(self, pieces: Iterator[bytes]) -> bool:
+        """Sends one more piece; False if there was none left."""
         begin = Moment()
         piece = next(pieces, None)
-        if piece is not None:
-            self._tls.write(piece)
-            self._send(begin)
+        if piece is None:
+            return False
+        self._tls.write(piece)
+        self._send(begin)
+        return True
 
-    def _step(self) -> list[h11.Event]:
-        """Waits until the socket does something; returns what came of the reply."""
-        readable, writable = self._wait()
+    def _step(self, *, wait: bool) -> list[h11.Event]:
+        """Waits, or only looks, until the socket does something; returns what came of the reply."""
+        readable, writable = self._wait(wait)
         if writable:
             self._send(Moment())
         if not readable:
@@ -179,10 +183,11 @@ class TracedClient:
         size = self._receive()
         self._events.append(Event(begin, now(), "recv", "front", size=size))
 
-    def _wait(self) -> tuple[bool, bool]:
+    def _wait(self, wait: bool = True) -> tuple[bool, bool]:
         writing = [self._socket] if self._unsent else []
-        readable, writable, _ = select.select([self._socket], writing, [], _PATIENCE)
-        if not readable and not writable:
+        seconds = _PATIENCE if wait else 0.0
+        readable, writable, _ = select.select([self._socket], writing, [], seconds)
+        if wait and not readable and not writable:
             raise ClientError(f"nothing came within {_PATIENCE:.0f} s")
         return bool(readable), bool(writable)
 

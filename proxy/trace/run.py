@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from config.parameters import parse_assignments
 from config.target import Target
 from fastpath.engines.registry import choose_engine
-from proxy.spawn import ProxyProcess, spawn_proxy
+from proxy.spawn import ProxyProcess, ProxyStartError, spawn_proxy
 from proxy.trace import recorder
-from proxy.trace.client import Reply, TracedClient
+from proxy.trace.client import ClientError, Reply, TracedClient
 from proxy.trace.recorder import Recording
 from proxy.trace.request import Request
 from proxy.trace.steps import Walk, handshake_walk, request_walk
@@ -94,14 +96,20 @@ def _trace(plan: Plan, mode: str) -> Trace:
         arguments += ["--set", f"UserModeHops={hops}"]
     if mode == "kernel":
         arguments += ["--engine", plan.engine]
-    engine = choose_engine(plan.engine if mode == "kernel" else "auto", kernel_mode=mode == "kernel")
+    wanted = plan.engine if mode == "kernel" else "auto"
+    engine = choose_engine(wanted, kernel_mode=mode == "kernel")
     with tempfile.TemporaryDirectory(prefix="kssl-trace-") as folder:
         events = Path(folder) / "events"
         events.mkdir(0o700)
         program = ("proxy.trace.process", str(events), "proxy")
-        with spawn_proxy(
-            str(plan.target), *arguments, state_dir=Path(folder) / "state", program=program
-        ) as proxy:
+        with (
+            tempfile.TemporaryFile() as said,
+            _told(said),
+            spawn_proxy(
+                str(plan.target), *arguments,
+                state_dir=Path(folder) / "state", stderr=said, program=program,
+            ) as proxy,
+        ):  # fmt: skip
             client, reply = _ask(plan, proxy)
         recordings = [client.recording, *recorder.read(events)]
     _complete(recordings, hops)
@@ -117,6 +125,18 @@ def _trace(plan: Plan, mode: str) -> Trace:
         handshake=handshake_walk(recordings, client.shook_from, client.shook_until),
         walk=request_walk(recordings, reply.begin, reply.end),
     )
+
+
+@contextlib.contextmanager
+def _told(said: IO[bytes]) -> Iterator[None]:
+    """What the proxy says is of interest only if it does not start, or loses the connection."""
+    try:
+        yield
+    except (ProxyStartError, ClientError) as error:
+        said.seek(0)
+        last = said.read().decode(errors="replace").strip().rpartition("\n")[2]
+        more = f"; the proxy's last words: {last}" if last else ""
+        raise TraceError(f"{error}{more}") from None
 
 
 def _ask(plan: Plan, proxy: ProxyProcess) -> tuple[TracedClient, Reply]:

@@ -129,9 +129,7 @@ def _number_phases(placed: Iterable[Placed]) -> dict[Phase, int]:
     return numbers
 
 
-def _shares_of_request(
-    found: Sequence[Visit], actors: dict[int, str]
-) -> tuple[list[Stretch], int]:
+def _shares_of_request(found: Sequence[Visit], actors: dict[int, str]) -> tuple[list[Stretch], int]:
     """Every moment's step, and the front end's whole time.
 
     While the front end has the request, the client's own work (on the rest of a large body) is
@@ -221,10 +219,13 @@ def _bytes(those: Iterable[Placed]) -> tuple[int, int]:
         event = one.event
         if one.actor == "app":
             taken, given = taken + event.size, given + event.made
-        elif event.what == "frame-in" or (event.what == "recv" and event.peer != "link"):
+        elif event.what == "frame-in":
             taken += event.size
-        elif event.what == "frame-out" or (event.what in ("send", "drain") and event.peer != "link"):
+        elif event.what == "frame-out":
             given += event.size
+        elif event.peer != "link":
+            taken += event.size if event.what == "recv" else 0
+            given += event.size if event.what in ("send", "drain") else 0
     return taken, given
 
 

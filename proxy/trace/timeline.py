@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from proxy.trace.phases import Placed
 
@@ -71,7 +72,7 @@ def partition(found: Sequence[Visit], begin: int, end: int) -> list[Stretch]:
     active: list[Visit] = []
     last: Visit | None = None  # of those that have ended
     stretches: list[Stretch] = []
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         while waiting and waiting[-1].begin <= start:
             active.append(waiting.pop())
         ended = [visit for visit in active if visit.end <= start]

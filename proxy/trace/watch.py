@@ -72,7 +72,7 @@ class Watch:
         def wrapper(channel: Any, buffer: Any) -> int:
             begin, received = now(), 0
             try:
-                received = original(channel, buffer)
+                received = int(original(channel, buffer))
             finally:
                 peer = self._peers.get(channel.sock.fileno(), _UNKNOWN)
                 self._observe(Event(begin, now(), "recv", *_named(peer), size=received))
