@@ -13,6 +13,7 @@ crypto worker. Frames are counted as they are handed to the link or to their con
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -56,8 +57,6 @@ class Counters:
             totals["link_frames_out"] += 1
 
     def take(self) -> dict[str, int]:
-        # Never set back to zero: a signal may come in the middle of `count`, and then that event's
-        # other half belongs to the next totals.
         now, before = dict(self._totals), self._taken
         self._taken = now
         return {name: now[name] - before[name] for name in NAMES}
@@ -77,7 +76,19 @@ def main(argv: Sequence[str]) -> int:
     path, arguments = Path(argv[0]), argv[1:]
     counters = Counters()
     install(Watch(counters.count), COUNTED)
-    signal.signal(signal.SIGUSR1, lambda *_: write(path, counters.take()))
+
+    def asked(*_: object) -> None:
+        # At the end of this turn of the loop, because Python may run this in the middle of a call
+        # that has moved its bytes and is not counted yet.
+        try:
+            asyncio.get_running_loop().call_soon_threadsafe(tell)
+        except RuntimeError:  # there is no loop yet
+            tell()
+
+    def tell() -> None:
+        write(path, counters.take())
+
+    signal.signal(signal.SIGUSR1, asked)
     return kssl(arguments)
 
 

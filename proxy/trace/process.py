@@ -13,10 +13,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fastpath.worker import supervisor
 from proxy.trace import recorder
 from proxy.trace.points import TRACED, install
 from proxy.trace.recorder import Event
 from proxy.trace.watch import Watch
+
+# Seconds: for the events of some gigabytes on a busy machine.
+_WRITING = 15.0
 
 _ACTORS = {"proxy": "front", "fastpath.worker": "worker", "fastpath.filter": "filter"}
 
@@ -39,7 +43,9 @@ def main() -> None:
 
 
 def _trace_children(folder: Path) -> None:
-    """The supervisor starts its processes with ``python -m MODULE …``: they are traced too."""
+    """The supervisor starts its processes with ``python -m MODULE …``: they are traced too, and
+    have the time to write down what they saw before it kills them."""
+    supervisor._END_LIMIT = _WRITING
     start = asyncio.create_subprocess_exec
 
     async def start_traced(program: str, *arguments: str, **options: Any) -> Any:

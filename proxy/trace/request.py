@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from config.target import Target, parse_target
 
 # What RFC 3986 allows in a path and a query; anything else is percent-encoded.
 _ALLOWED = "/?:@!$&'()*+,;=-._~%[]"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PIECE = b"kssl" * (64 * 1024)  # 256 KiB of a body of which only the size was told
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 _MAX_SIZE = 2**40  # bytes; a slip of the finger, not a limit of the proxy
@@ -82,9 +84,10 @@ def parse_url(text: str) -> tuple[Target, str]:
         )
     if text.lower().startswith("unix:"):
         return parse_target(text), "/"
-    scheme, separator, rest = text.rpartition("://")
-    cut = min((rest.find(mark) for mark in "/?" if mark in rest), default=len(rest))
-    return parse_target(scheme + separator + rest[:cut]), clean_path(rest[cut:])
+    scheme = _SCHEME.match(text)
+    start = scheme.end() if scheme else 0
+    end = min((at for mark in "/?" if (at := text.find(mark, start)) >= 0), default=len(text))
+    return parse_target(text[:end]), clean_path(text[end:])
 
 
 def clean_path(text: str) -> str:
