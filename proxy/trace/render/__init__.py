@@ -32,7 +32,7 @@ def asked(trace: Trace) -> str:
 
 def micros(ns: int) -> str:
     """A time for people, in µs."""
-    return f"{ns / 1000:,.0f} µs" if ns >= 9_950 else f"{ns / 1000:.1f} µs"
+    return f"{ns / 1000:,.0f} µs" if ns >= 9_950 or not ns else f"{ns / 1000:.1f} µs"
 
 
 def pid_of(trace: Trace, step: Step) -> int | None:

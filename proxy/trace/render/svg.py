@@ -14,7 +14,7 @@ from proxy.trace.run import Trace
 from proxy.trace.steps import Step, Walk
 
 _LANE, _MARGIN, _EDGE = 215, 90, 60  # px: between lifelines, left of the first, right of the text
-_HEAD, _ROW, _GAP, _BAR = 92, 30, 30, 14  # px: heights of head, step, way between; width of a step
+_HEAD, _ROW, _GAP, _BAR = 92, 30, 30, 20  # px: heights of head, step, way between; width of a step
 _STRIP, _FOOT = 26, 48
 _ORDER = ("client", "front", "filter", "worker", "app")
 _MIN_NUMBERED = 16  # px of the strip that a step needs to show its number
@@ -123,8 +123,8 @@ class _Diagram:
             f'<rect class="{step.actor}" x="{x - _BAR // 2}" y="{top}" width="{_BAR}" '
             f'height="{_ROW}" rx="3"/>',
             f'<text class="number" x="{x}" y="{top + 19}">{step.number}</text>',
-            f'<text class="halo" x="{x + 14}" y="{top + 12}">{name}</text>',
-            f'<text class="soft halo" x="{x + 14}" y="{top + 26}">'
+            f'<text class="halo" x="{x + 16}" y="{top + 12}">{name}</text>',
+            f'<text class="soft halo" x="{x + 16}" y="{top + 26}">'
             f"{_text(' · '.join(part for part in told if part))}</text>",
         ]
 

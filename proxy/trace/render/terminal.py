@@ -11,6 +11,7 @@ from proxy.trace.steps import Step, Walk
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _WAITING = "·"
 _MIN_BAR = 16
+_WORTH_SAYING = 0.1  # of the whole time: work that was done while another step had the time
 _COLOURS = {"client": "", "front": "36", "filter": "33", "worker": "35", "app": "32"}
 _BOLD, _DIM = "1", "2"
 _ARROWS = {"request": "→", "response": "←", "handshake": "↔"}
@@ -104,9 +105,15 @@ def _sum(walk: Walk) -> str:
     span = f"step {ours[0].number}" if len(ours) == 1 else f"{ours[0].number} to {ours[-1].number}"
     work, wait = sum(step.work for step in ours), sum(step.wait for step in ours)
     crypto = sum(step.crypto for step in ours)
+    beside = sum(step.busy - step.work for step in walk.steps)
+    more = (
+        f"; {micros(beside)} more were worked beside these"
+        if beside > walk.client * _WORTH_SAYING
+        else ""
+    )
     return (
         f"front end {micros(walk.front)} (steps {span}: {micros(work)} worked, {micros(wait)} "
-        f"waited; {micros(crypto)} of it in the record layer), client {micros(walk.client)}"
+        f"waited; {micros(crypto)} of it in the record layer{more}), client {micros(walk.client)}"
     )
 
 

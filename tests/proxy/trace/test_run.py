@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from config.target import Target
 from proxy.demo.process import start_demo_app
 from proxy.trace.request import make_request
 from proxy.trace.run import Plan, Trace, TraceError, run
-from tests.proxy.frontend.upstreams import Upstream, answer_all, response
+from tests.proxy.frontend.upstreams import Upstream, UpstreamSide, answer_all, response
 from tests.proxy.trace.test_steps import FIVE, NINE, adds_up, handed_on, names
 
 ANSWER = response(b"Hello, kssl\n")
@@ -112,3 +113,28 @@ def test_an_app_that_does_not_answer() -> None:
         (trace,) = run(plan(app.port, "/", None, "kernel"))
     assert trace.reply.status == 502
     assert not trace.reached_the_app
+
+
+def test_an_app_that_answers_before_it_has_the_body() -> None:
+    def script(side: UpstreamSide) -> None:
+        side.read_request()  # the warm-up
+        side.send(ANSWER)
+        side.read_head()
+        side.send(ANSWER)
+
+    with Upstream(script) as app:
+        (trace,) = run(plan(app.port, "/", "64M", "kernel"))
+    assert (trace.reply.status, trace.reply.size) == (200, 12)
+    assert trace.reached_the_app
+
+
+def test_two_hops() -> None:
+    pytest.importorskip("fastpath.filter")
+    with Upstream(answer_all(ANSWER)) as app:
+        (trace,) = run(replace(plan(app.port, "/", None, "user"), hops=2))
+    assert [step.actor for step in trace.walk.steps] == [
+        "client", "front", "filter", "worker", "filter", "front", "app",
+        "front", "filter", "worker", "filter", "front", "client",
+    ]  # fmt: skip
+    assert handed_on(trace.walk)
+    assert adds_up(trace.walk)
