@@ -42,7 +42,8 @@ class Reply:
 
 
 class TracedClient:
-    """One TLS connection to 127.0.0.1, made and shaken hands when created."""
+    """One TLS connection to 127.0.0.1; the handshake is done when it is created. Raises
+    ClientError."""
 
     def __init__(self, port: int, context: ssl.SSLContext) -> None:
         self._events: list[Event] = []
@@ -50,7 +51,10 @@ class TracedClient:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
         self._http = h11.Connection(h11.CLIENT)
         self._unsent = b""
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE)
+        try:
+            self._socket = socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE)
+        except OSError as error:
+            raise ClientError(f"no connection to the proxy: {error.strerror}") from None
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.setblocking(False)
@@ -111,7 +115,10 @@ class TracedClient:
         piece = next(pieces, None)
         if piece is None:
             return False
-        self._tls.write(piece)
+        try:
+            self._tls.write(piece)
+        except ssl.SSLError as error:
+            raise ClientError(f"TLS: {error.reason or error}") from None
         self._send(begin)
         return True
 

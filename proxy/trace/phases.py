@@ -120,7 +120,8 @@ def of_request(recordings: Sequence[Recording], begin: int, end: int) -> list[Pl
     events = _in_order(recordings, begin, end)
     coming = _coming(events)
     placed = []
-    out = worker = Phase.TAKES  # of the last frame that left, of the last one the worker had
+    out: Phase | None = None  # of the last frame that left
+    worker: Phase | None = None  # of the last one that the worker had
     for number, one in enumerate(events):
         event, phase = one.event, None
         if one.actor == "client":
@@ -142,7 +143,8 @@ def of_request(recordings: Sequence[Recording], begin: int, end: int) -> list[Pl
             phase = worker
         elif one.actor == "filter":
             inwards = (event.what, event.peer) in (("recv", "front"), ("send", "worker"))
-            phase = _RELAYED.get(out if inwards else worker)
+            carried = out if inwards else worker
+            phase = _RELAYED.get(carried) if carried is not None else None
         if phase is not None:
             placed.append(Placed(event, one.actor, one.pid, phase))
     return placed

@@ -35,7 +35,8 @@ class Event(NamedTuple):
     ===========  ==================================================================================
     what         and what the other fields say
     ===========  ==================================================================================
-    recv, send   `peer`: "client", "link" or "upstream"; `size`: bytes that were moved, 0 if none
+    recv, send   `peer`: "client", "link" or "upstream" (in the front end), "front" or "worker" (in
+                 the others); `size`: bytes that were moved, 0 if none
     drain        a `send` of what the kernel had refused before
     connected    `peer` "upstream": a new connection is open
     frame-out    `frame`: its type; `size`: bytes on the link, the frame's header included

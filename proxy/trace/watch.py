@@ -28,6 +28,8 @@ class Watch:
         self._observe = observe
         self._peers: dict[int, tuple[str, int]] = {}  # by descriptor: who, and its number
         self._numbers: Counter[str] = Counter()
+        self._draining: Any = None  # the channel whose backlog is being sent
+        self._drained = False  # all of it, for more was sent behind it
 
     def _name(self, descriptor: int, peer: str) -> None:
         self._numbers[peer] += 1
@@ -82,6 +84,7 @@ class Watch:
 
     def channel_send(self, original: Method) -> Method:
         def wrapper(channel: Any, data: Any) -> None:
+            self._drained = self._drained or channel is self._draining
             begin, size = Moment(), len(data)
             original(channel, data)
             self._sent(channel, begin, size)
@@ -94,6 +97,7 @@ class Watch:
             if channel.backlog or channel.broken or channel.closed:
                 original(channel, *parts)  # makes no system call
                 return
+            self._drained = self._drained or channel is self._draining
             begin, size = Moment(), sum(map(len, parts))
             original(channel, *parts)
             self._sent(channel, begin, size)
@@ -103,11 +107,13 @@ class Watch:
     def channel_drain(self, original: Method) -> Method:
         def wrapper(channel: Any) -> None:
             begin, waiting = now(), channel.backlog
-            descriptor = channel.sock.fileno()
+            peer = self._peers.get(channel.sock.fileno(), _UNKNOWN)
+            self._draining, self._drained = channel, False
             original(channel)
-            # What `on_drained` sends now, it sends by the methods above.
-            peer = self._peers.get(descriptor, _UNKNOWN)
-            sent = 0 if channel.broken else max(0, waiting - channel.backlog)
+            self._draining = None
+            # `on_drained` may have sent more, by the methods above; what waits now is then of that.
+            left = 0 if self._drained else channel.backlog
+            sent = 0 if channel.broken else waiting - left
             self._observe(Event(begin, now(), "drain", *_named(peer), size=sent))
 
         return wrapper

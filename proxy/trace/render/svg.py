@@ -135,7 +135,9 @@ class _Diagram:
         middle = begin + side * _LANE // 2  # in the first lane, where no lifeline crosses it
         line = y + _GAP - 8
         told = f"{step.bytes_out:,} B" if step.bytes_out else ""
-        waited = f"waited {micros(step.wait)}" if step.wait else ""
+        # On its way to the client it is nobody's but the last step's.
+        wait = step.wait or (following.wait if following is self._walk.steps[-1] else 0)
+        waited = f"waited {micros(wait)}" if wait else ""
         label = " · ".join(part for part in (told, waited) if part)
         return [
             f'<path class="arrow" marker-end="url(#head)" d="M{begin} {line}H{end - side * 2}"/>',

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from proxy.spawn import ProxyProcess, spawn_proxy
+from proxy.trace.client import TracedClient
 from proxy.trace.counting import NAMES, Counters
 from proxy.trace.recorder import Event
+from proxy.trace.request import make_request
 from tests.proxy.frontend.clients import Client
 from tests.proxy.frontend.rig import wait_for
 from tests.proxy.frontend.upstreams import Upstream, answer_all, response
@@ -74,6 +76,28 @@ def test_totals(tmp_path: Path, mode: str) -> None:
         frames = REQUESTS * FRAME * 2
         assert links["link_bytes_out"] == told["client_bytes_in"] + plaintext_out + frames
         assert links["link_bytes_in"] == plaintext_in + told["client_bytes_out"] + frames
+
+
+def test_bytes_to_a_slow_client(tmp_path: Path) -> None:
+    """What the kernel refuses is counted when it goes, and once."""
+    out = tmp_path / "out.json"
+    answer = response(bytes(8_000_000))
+    with (
+        Upstream(answer_all(answer)) as app,
+        spawn_proxy(
+            str(app.port), state_dir=tmp_path / "state", program=("proxy.trace.counting", str(out))
+        ) as proxy,
+        TracedClient(proxy.port, ssl.create_default_context(cafile=proxy.ca)) as client,
+    ):
+        totals(proxy, out)
+        before = len(client.recording.events)
+        reply = client.ask(make_request(None, "/", method=None))
+        told = totals(proxy, out)
+        events = client.recording.events[before:]
+    assert reply.size == 8_000_000
+    assert told["client_bytes_out"] == sum(one.size for one in events if one.what == "recv")
+    assert told["client_bytes_in"] == sum(one.size for one in events if one.what == "send")
+    assert told["upstream_bytes_in"] == len(answer)
 
 
 def test_nothing_is_lost_between_two_looks() -> None:

@@ -76,6 +76,34 @@ async def test_what_the_kernel_took_is_what_is_counted() -> None:
 
 
 @pytest.mark.asyncio
+async def test_what_is_sent_behind_a_backlog_is_not_taken_for_it() -> None:
+    """`on_drained` writes on at once, and the kernel refuses some of that too."""
+    events: list[Event] = []
+    watch = Watch(events.append)
+    send = watch.channel_send(Channel._send_now)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        channel = Channel(
+            asyncio.get_running_loop(),
+            ours,
+            lambda: None,
+            lambda: send(channel, bytes(4_000_000)),
+            lambda error: None,
+        )
+        send(channel, bytes(1_000_000))
+        while len([event for event in events if event.what == "send"]) < 2:
+            theirs.recv(1 << 20)
+            watch.channel_drain(Channel._on_writable)(channel)
+        assert events[-1].what == "drain"
+        second = events[-2]
+        assert second.what == "send"
+        assert second.size == 4_000_000 - channel.backlog < 4_000_000
+        assert sum(event.size for event in events if event is not second) == 1_000_000
+        channel.close()
+
+
+@pytest.mark.asyncio
 async def test_parts_are_one_send() -> None:
     events: list[Event] = []
     watch = Watch(events.append)
