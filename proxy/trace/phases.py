@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from proxy.trace.recorder import Event, Recording
 
 
+@enum.unique
 class Phase(enum.Enum):
     """Who, towards the app or back, and doing what. The order here means nothing."""
 
