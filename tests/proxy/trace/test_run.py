@@ -27,7 +27,7 @@ def plan(port: int, path: str = "/", size: str | None = None, *modes: str) -> Pl
 
 @pytest.fixture(scope="module")
 def traced() -> Iterator[tuple[dict[str, Trace], Upstream]]:
-    """One small request in each mode, behind two warm-ups like it."""
+    """One small request in each mode, behind a warm-up like it."""
     with Upstream(answer_all(ANSWER)) as app:
         found = {trace.mode: trace for trace in run(plan(app.port, "/a?b", None, "user", "kernel"))}
         yield found, app
