@@ -23,4 +23,5 @@ The vocabulary:
     upstream/     connections to the app
     http/         HTTP/1.1 without I/O: grammar, rules, framing, forwarding
     demo/         the built-in app and the demonstrations
+    trace/        one request's way, watched from outside
 """
