@@ -151,6 +151,10 @@ class Sealer(ABC):
         """
 
 
+# Most records of a large body are of this size.
+_FULL_HEADER = HEADER.pack(23, VERSION, MAX_FRAGMENT + 17)
+
+
 class Tls13Sealer(Sealer):
     """RFC 9846 §5.2."""
 
@@ -169,14 +173,16 @@ class Tls13Sealer(Sealer):
         before: int,
     ) -> tuple[int, int]:
         encrypt, iv, sequence = self._encrypt, self._iv, self._sequence
-        pack_header = HEADER.pack_into
         while position < length and sequence < before:
             end = position + MAX_FRAGMENT
-            if end > length:
+            if end <= length:
+                header = _FULL_HEADER
+            else:
                 end = length
+                header = HEADER.pack(23, VERSION, end - position + 17)
             body = written + HEADER_LENGTH
-            size = end - position + 17
-            pack_header(out, written, 23, VERSION, size)
+            following = body + end - position + 17
+            out[written:body] = header
             replaced = data[end]
             data[end] = content_type
             try:
@@ -185,14 +191,14 @@ class Tls13Sealer(Sealer):
                 encrypt(
                     (iv ^ sequence).to_bytes(12, "big"),
                     data[position : end + 1],
-                    out[written:body],
-                    out[body : body + size],
+                    header,
+                    out[body:following],
                 )
             finally:
                 data[end] = replaced
             sequence += 1
             position = end
-            written = body + size
+            written = following
         return position, written
 
 
