@@ -6,6 +6,7 @@ Service.start → Supervisor (crypto worker) → Listener → ClientConnection �
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -33,6 +34,9 @@ log = logging.getLogger("kssl")
 
 # How long a stopping service lets requests in progress finish, in seconds.
 STOP_GRACE = 10.0
+
+# Open files to ask for where root may: some 30,000 connections, each with one to the upstream.
+_FILES = 65536
 
 # And, if that is over, how long the last bytes may still take, in seconds.
 SEND_GRACE = 1.0
@@ -196,6 +200,10 @@ def _absolute(path: Path | None) -> str | None:
 def _raise_file_limit() -> None:
     """Each connection needs two descriptors, and the usual soft limit is 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= hard < _FILES:
+        with contextlib.suppress(ValueError):  # only root may raise it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES))
+            return
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
