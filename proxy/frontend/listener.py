@@ -29,6 +29,8 @@ _PAUSE = 0.2
 # It is said again after so many pauses: one line in ten seconds.
 _SAY_EVERY = 50
 
+# Descriptors that are for neither clients nor upstreams. Of the others clients may have 5/8: one
+# that waits for an answer needs a second, for its upstream, but never all of them do.
 _FILES_FOR_US = 64
 
 
@@ -70,9 +72,8 @@ class Listener:
         self._front = front
         self._sock = sock
         self._refused = 0
-        # A connection needs a descriptor and its upstream another; some are for everything else.
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._by_files = max(1, (limit - _FILES_FOR_US) // 2)
+        self._by_files = max(1, (limit - _FILES_FOR_US) * 5 // 8)
         self._exhaustions = 0
         loop.add_reader(sock.fileno(), self._accept)
 
