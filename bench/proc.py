@@ -1,4 +1,4 @@
-"""CPU time of processes, read from /proc.
+"""CPU time and memory of processes, read from /proc.
 
 ``schedstat`` has nanoseconds and is preferred; it tells neither user from system nor anything
 about a machine without CONFIG_SCHED_INFO, so ``stat`` (ticks of 1/100 s) gives the split and
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
+
+_PRIVATE = ("RssAnon:", "RssShmem:")
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
@@ -85,3 +87,24 @@ def peak_rss(pid: int, proc: Path = PROC) -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     raise ValueError(f"process {pid} has no VmHWM: it is a zombie or a kernel thread")
+
+
+def reset_peak(pid: int, proc: Path = PROC) -> bool:
+    """Lets `peak_rss` begin anew; False where only root may: kssl's memory is closed to others."""
+    try:
+        (proc / str(pid) / "clear_refs").write_text("5")
+    except PermissionError:
+        return False
+    return True
+
+
+def private_rss(pid: int, proc: Path = PROC) -> int:
+    """What a process has resident that is in no file: its own and shared memory, in bytes.
+
+    From ``status``, which everybody may read, unlike ``smaps_rollup``.
+    """
+    text = (proc / str(pid) / "status").read_text()
+    found = [int(line.split()[1]) for line in text.splitlines() if line.startswith(_PRIVATE)]
+    if len(found) != len(_PRIVATE):
+        raise ValueError(f"process {pid} has no RssAnon: it is a zombie or a kernel thread")
+    return sum(found) * 1024

@@ -26,6 +26,7 @@ class Surroundings:
     upstream: int
     certificate: Path
     key: Path
+    venv: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ class Subject:
     pids: Mapping[str, Sequence[int]]
     version: str
     settings: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "peer"
+    scheme: str = "https"
+    mode: str | None = None
+    engine: str | None = None
+    hops: int | None = None
 
     def cpu(self) -> dict[str, CpuTime]:
         """CPU time so far, by kind of process."""
@@ -51,7 +57,7 @@ class Peer:
     """A proxy of somebody else. ``missing`` says in words why it cannot run, or is None."""
 
     start: Starter
-    missing: Callable[[], str | None]
+    missing: Callable[[Path | None], str | None]
 
 
 def kssl(mode: str, version: str, arguments: Sequence[str] = ()) -> Starter:
@@ -72,7 +78,10 @@ def kssl(mode: str, version: str, arguments: Sequence[str] = ()) -> Starter:
         ):
             pids = {"front": [process.pid], "worker": process.worker_pids}
             settings = {"arguments": " ".join(arguments)}
-            yield Subject(f"kssl {mode}", process.port, pids, version, settings)
+            yield Subject(
+                f"kssl {mode}", process.port, pids, version, settings,
+                kind="kssl", mode=mode, hops=1 if mode == "user" else None,
+            )  # fmt: skip
 
     return start
 
@@ -107,7 +116,7 @@ def _nginx(name: str, more: str) -> Starter:
     return start
 
 
-def _nginx_missing() -> str | None:
+def _nginx_missing(_venv: Path | None = None) -> str | None:
     return None if nginx.find() else "nginx is not installed (Debian: apt install nginx-light)"
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -48,12 +48,16 @@ def spawn_proxy(
     listen: str = "127.0.0.1:0",
     stderr: int | IO[bytes] | None = None,
     access_log: bool = False,
+    program: Sequence[str] = ("proxy",),
 ) -> Iterator[ProxyProcess]:
-    """``kssl serve TARGET …`` until the block ends. Raises ProxyStartError."""
+    """``kssl serve TARGET …`` until the block ends. Raises ProxyStartError.
+
+    ``program`` is a module that is run as kssl, and what it takes before ``serve``.
+    """
     with tempfile.TemporaryDirectory(prefix="kssl-") as folder:
         ready = Path(folder) / "ready.json"
         command = [
-            sys.executable, "-m", "proxy", "serve", target, "--listen", listen,
+            sys.executable, "-m", *program, "serve", target, "--listen", listen,
             "--state-dir", str(state_dir), "--ready-file", str(ready), *arguments,
         ]  # fmt: skip
         if not access_log:
