@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import nginx
+from bench import echo, nginx
 from bench.scenarios import VARIED, Scenario
 from proxy.demo.process import start_demo_app
 
@@ -26,8 +26,6 @@ class Backend:
 
     def path(self, scenario: Scenario) -> str:
         """Where it answers to the scenario's requests."""
-        if scenario.kind == "websocket":
-            return "/ws"
         if self.kind != "nginx":
             return "/upload" if scenario.uploads else f"/bytes/{scenario.size}"
         if scenario.uploads:
@@ -55,6 +53,6 @@ def running(folder: Path, scenarios: Sequence[Scenario]) -> Iterator[Backend]:
 
 @contextlib.contextmanager
 def echoing() -> Iterator[Backend]:
-    """Sends WebSocket messages back."""
-    with start_demo_app() as app:
-        yield Backend(app.port, "demo app", "")
+    """Sends WebSocket messages back, on any path."""
+    with echo.running() as port:
+        yield Backend(port, "echo", "")

@@ -1,28 +1,16 @@
-"""nginx: as a peer that is measured, and as the backend behind all that are measured."""
+"""nginx: what the peers and the backend have in common, and the backend itself."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import pwd
-import shutil
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from bench.errors import BenchError
-from bench.proc import children
-
-_START_SECONDS = 10.0
-_STOP_SECONDS = 5.0
-
-# Debian has it in /usr/sbin, which is not on everybody's PATH.
-_PLACES = ("/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx")
+from bench.process import find_program, free_port, open_files, output_of, running
 
 _COMMON = Template("""\
 # Written by `kssl bench`. Everything that is not named here has nginx's default.
@@ -30,10 +18,10 @@ $user
 daemon off;
 worker_processes 1;
 pid $folder/nginx.pid;
-error_log $folder/error.log crit;
-worker_rlimit_nofile 16384;
+error_log stderr crit;
+worker_rlimit_nofile $open_files;
 
-events { worker_connections 4096; }
+events { worker_connections $connections; }
 
 http {
     access_log off;                    # none in kssl either
@@ -44,6 +32,8 @@ http {
     scgi_temp_path $folder/scgi;
     keepalive_requests 1000000000;     # the default (1,000) would add handshakes
     keepalive_timeout 600s;
+    client_header_timeout 600s;        # connections that wait for their first request may wait
+    client_max_body_size 0;            # no limit
     server_tokens off;
 
 $servers
@@ -54,46 +44,37 @@ _BACKEND = Template("""\
     sendfile on;
     tcp_nopush on;
     open_file_cache max=100;
+    upstream itself {
+        server 127.0.0.1:$port;
+        keepalive 256;
+        keepalive_requests 1000000000;
+    }
     server {
         listen 127.0.0.1:$port backlog=4096;
         location / { root $root; default_type application/octet-stream; }
         location /varied/ { alias $root/; add_header X-Request-Id $$request_id; }
-    }
-""")
 
-_PROXY = Template("""\
-    upstream backend {
-        server 127.0.0.1:$upstream;
-        keepalive 64;                  # idle connections kept, more than the load's
-        keepalive_requests 1000000000;
-    }
-    server {
-        listen 127.0.0.1:$port ssl backlog=4096;
-        server_name localhost;
-        ssl_certificate $certificate;
-        ssl_certificate_key $key;
-        ssl_protocols TLSv1.2 TLSv1.3;
-        location / {
-            proxy_pass http://backend;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $$host;
-            proxy_set_header X-Forwarded-For $$proxy_add_x_forwarded_for;
-            proxy_set_header X-Forwarded-Proto https;
-$more
+        # Both take any body and answer when all of it has been read. A mere `return` would answer
+        # at once and read afterwards, which confuses loads that still send: nginx reads a whole
+        # body before it passes a request on, here to itself and without the body.
+        location = /upload {
+$take
         }
+        location = /form {
+$take
+        }
+        location = /taken { default_type text/plain; return 200 "taken\\n"; }
     }
 """)
 
 
-# proxy_buffering is on in both.
-DEFAULT_BUFFERS = """\
-            # proxy_buffers has its default, 8 of 4k, and proxy_max_temp_file_size too, 1024m"""
-LARGE_BUFFERS = """\
-            proxy_buffer_size 64k;
-            proxy_buffers 16 64k;          # the default, 8 of 4k, costs many system calls
-            proxy_busy_buffers_size 256k;
-            proxy_max_temp_file_size 0;    # never spill to a file when the client is slower"""
+_TAKE = """\
+            client_body_buffer_size 16m;   # in memory; only as much as the request announces
+            proxy_pass http://itself/taken;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+            proxy_set_header Connection "";
+            proxy_http_version 1.1;"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,98 +89,41 @@ class NginxProcess:
 
 def find() -> str | None:
     """The program, or None where there is none."""
-    if (found := shutil.which("nginx")) is not None:
-        return found
-    return next((place for place in _PLACES if os.access(place, os.X_OK)), None)
+    return find_program("nginx")
 
 
 def version(program: str) -> str:
     """Such as ``1.22.1``."""
-    told = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
-    return told.strip().rpartition("/")[2]
+    return output_of(program, "-v").strip().rpartition("/")[2]
 
 
-def backend(
-    program: str, folder: Path, root: Path
-) -> contextlib.AbstractContextManager[NginxProcess]:
-    """Static files over plain HTTP."""
-    return _run(program, folder, _BACKEND, {"root": str(root)})
+def configuration(folder: Path, servers: str) -> str:
+    """A whole file. ``servers`` is the content of its http block."""
+    return _COMMON.substitute(
+        user=f"user {pwd.getpwuid(os.geteuid()).pw_name};" if os.geteuid() == 0 else "",
+        folder=folder,
+        open_files=open_files(),
+        connections=min(30000, open_files()),
+        servers=servers,
+    )
 
 
-def proxy(
-    program: str, folder: Path, *, upstream: int, certificate: Path, key: Path, more: str
-) -> contextlib.AbstractContextManager[NginxProcess]:
-    """TLS in front of an app. ``more`` is a part of the configuration."""
-    values = {
-        "upstream": str(upstream),
-        "certificate": str(certificate),
-        "key": str(key),
-        "more": more,
-    }
-    return _run(program, folder, _PROXY, values)
+def command(program: str, folder: Path) -> list[str]:
+    """How to start it with the configuration in ``folder``."""
+    return [program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
 
 
 @contextlib.contextmanager
-def _run(
-    program: str, folder: Path, servers: Template, values: dict[str, str]
-) -> Iterator[NginxProcess]:
+def backend(program: str, folder: Path, root: Path) -> Iterator[NginxProcess]:
+    """The files in ``root`` over plain HTTP; takes any body at /upload and /form.
+
+    Its own files are in ``folder``. Raises BenchError.
+    """
     folder.mkdir(parents=True)
-    port = _free_port()
-    text = _COMMON.substitute(
-        user=f"user {pwd.getpwuid(os.geteuid()).pw_name};" if os.geteuid() == 0 else "",
-        folder=folder,
-        servers=servers.substitute(values, port=port),
-    )
-    config = folder / "nginx.conf"
-    config.write_text(text)
-    command = [program, "-p", str(folder), "-c", str(config), "-e", str(folder / "error.log")]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    try:
-        _wait_until_it_accepts(process, port, folder)
-        yield NginxProcess(port, process.pid, children(process.pid), text)
-    finally:
-        _stop(process)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_until_it_accepts(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    # The master listens first and starts its worker then.
-    while not children(process.pid) or not _accepts(port):
-        if process.poll() is not None:
-            log = folder / "error.log"
-            said = log.read_text().strip() if log.exists() else ""
-            raise BenchError(f"nginx ended with exit code {process.returncode}: {said}")
-        if time.monotonic() > deadline:
-            raise BenchError(f"nginx does not accept after {_START_SECONDS:.0f} s")
-        time.sleep(0.01)
-
-
-def _accepts(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is not None:
-        return
-    workers = children(process.pid)
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        # A killed master leaves its workers; it was theirs to the end, so these are its pids.
-        for pid in workers:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    port = free_port()
+    text = configuration(folder, _BACKEND.substitute(root=root, port=port, take=_TAKE))
+    (folder / "nginx.conf").write_text(text)
+    with running(
+        "nginx (the backend)", command(program, folder), folder, port, tls=False, processes=2
+    ) as (master, *workers):
+        yield NginxProcess(port, master, workers, text)

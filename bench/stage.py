@@ -17,7 +17,7 @@ from bench.outcome import Plan
 from bench.pinning import Cores, pinned
 from bench.probe import Probed, probe
 from bench.scenarios import Scenario, by_name
-from bench.subjects import PEERS, Starter, Subject, Surroundings, kssl
+from bench.subjects import PEERS, Starter, Subject, Surroundings, can_hop_twice, kssl
 from config.devca import DevelopmentCA
 
 FLOOR = "nginx-plain"
@@ -27,9 +27,11 @@ def starters(plan: Plan) -> tuple[list[Starter], list[str]]:
     """What to start, and notes on what is missing. Raises BenchError."""
     version = package_version("kssl") or "?"
     starting = [kssl(mode, version, plan.arguments) for mode in plan.modes]
-    if plan.hops:
-        starting.insert(1, kssl("user", version, [*plan.arguments, "--set", "UserModeHops=2"]))
     notes = []
+    if plan.hops and can_hop_twice():
+        starting.insert(1, kssl("user", version, plan.arguments, hops=2))
+    elif plan.hops:
+        notes.append("without kssl user 2 hops: this kssl has no UserModeHops")
     for name in [*plan.peers, *([FLOOR] if plan.floor else [])]:
         if name not in PEERS:
             raise BenchError(f"no peer {name!r}; there are {', '.join(PEERS)}")
@@ -74,15 +76,10 @@ class Stage:
                 web = stack.enter_context(backend.running(folder, [*scenarios, by_name()["tiny"]]))
             around = Surroundings(folder / "web", web.port, certificate, key, venv)
             subjects = _start(stack, starting, around, cores)
-            names = [subject.name for subject in subjects]
-            stage = cls(
-                web,
-                subjects,
-                around,
-                cores,
-                str(ca.ca_path),
-                dict(zip(names, starting, strict=True)),
-            )
+            starter_of = {
+                subject.name: start for subject, start in zip(subjects, starting, strict=True)
+            }
+            stage = cls(web, subjects, around, cores, str(ca.ca_path), starter_of)
             if any(scenario.kind == "websocket" for scenario in scenarios):
                 with pinned(cores.backend):
                     stage._echo = stack.enter_context(backend.echoing())

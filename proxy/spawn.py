@@ -27,6 +27,7 @@ class ProxyProcess:
     url: str
     port: int
     ca: str | None
+    engine: str
     pid: int
     worker_pids: list[int]
 
@@ -83,6 +84,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], ready: Path) -> ProxyPro
         url=told["url"],
         port=int(told["url"].rpartition(":")[2]),
         ca=told["ca"],
+        engine=told["engine"],
         pid=told["pid"],
         worker_pids=told["worker_pids"],
     )

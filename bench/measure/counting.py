@@ -87,16 +87,15 @@ def per_unit(totals: dict[str, int], units: int, hops: int) -> Counts:
     """
     link_bytes = totals["link_bytes_in"] + totals["link_bytes_out"]
     link_calls = totals["link_sends"] + totals["link_recvs"]
-    sides = [
-        f"{side}_{what}" for side in ("client", "upstream") for what in ("bytes_in", "bytes_out")
-    ]
-    calls = [f"{side}_{what}" for side in ("client", "upstream") for what in ("sends", "recvs")]
+    sides = ("client", "upstream")
+    copied = sum(totals[f"{side}_bytes_in"] + totals[f"{side}_bytes_out"] for side in sides)
+    calls = sum(totals[f"{side}_sends"] + totals[f"{side}_recvs"] for side in sides)
     return Counts(
         frames=(totals["link_frames_in"] + totals["link_frames_out"]) / units,
         sends=link_calls / units,
         bytes=link_bytes / units,
-        copied_bytes=(sum(totals[name] for name in sides) + 2 * hops * link_bytes) / units,
-        system_calls=(sum(totals[name] for name in calls) + link_calls) / units,
+        copied_bytes=(copied + 2 * hops * link_bytes) / units,
+        system_calls=(calls + link_calls) / units,
     )
 
 

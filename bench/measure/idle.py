@@ -43,8 +43,8 @@ def possible(wanted: int) -> int:
 
 
 def measure_idle(
-    bench: Bench, subject: Subject, scenario: Scenario, backend: Backend, load: Load, own: OwnClient,
-    connections: int,
+    bench: Bench, subject: Subject, scenario: Scenario, backend: Backend,
+    load: Load, own: OwnClient, connections: int,
 ) -> Idle:  # fmt: skip
     """On a subject that has just been started: memory that was used before would be used again,
     and the connections would seem to need none. Raises BenchError."""

@@ -182,7 +182,9 @@ def _ratio(
             for subject in (above, below)
         )
     )
-    return found and {
+    if found is None:
+        return None
+    return {
         "scenario": scenario.name,
         "above": above.name,
         "below": below.name,

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+from bench.report.stats import ENOUGH_ROUNDS
 from bench.report.table import number, render
 
 _WIDTH = 120
@@ -82,7 +83,7 @@ def _ratios(report: dict[str, Any]) -> str:
                 f"{one['above']} / {one['below']}",
                 f"{one['median']:.2f}",
                 f"{one['low']:.2f}-{one['high']:.2f}",
-                one["verdict"],
+                one["verdict"] if report["rounds"] >= ENOUGH_ROUNDS else "too few rounds",
             )
         )
     return render(("scenario", "ratio", "median", "95 %", "verdict"), rows, left=2, last_left=True)

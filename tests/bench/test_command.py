@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from bench import nginx
-from bench.nginx import DEFAULT_BUFFERS
 from bench.subjects import PEERS
 from proxy.cli import main
 from tests.needs import need
@@ -54,4 +53,3 @@ def test_nginx_is_ended(tmp_path: Path) -> None:
         assert all(Path(f"/proc/{pid}").exists() for pid in pids)
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     assert "access_log off" in process.config
-    assert "8 of 4k" in DEFAULT_BUFFERS
