@@ -49,7 +49,7 @@ class H2load:
         assert scenario.rate is not None
         return [
             self.program, "--h1", "-t1", f"-c{scenario.connections}",
-            f"-D{job.seconds:g}", f"--warm-up-time={job.warm_seconds * 1000:.0f}ms",
+            f"-D{job.seconds * 1000:.0f}ms", f"--warm-up-time={job.warm_seconds * 1000:.0f}ms",
             f"--rps={scenario.rate / scenario.connections:g}",
             f"--tls13-ciphers={_CIPHERS}", f"--log-file={_log(job)}", job.url,
         ]  # fmt: skip

@@ -21,6 +21,14 @@ end
 local warm, seconds, connections
 local asked, replies, limit, state = 0, 0, nil, "warm"
 
+-- wrk counts 400 and more as errors. What else is not 2xx is none of the replies that were measured.
+bad = 0
+local threads = {}
+
+function setup(thread)
+  table.insert(threads, thread)
+end
+
 local function tell(what, at)
   io.stdout:write(string.format("%s %d %.6f\n", what, replies, at))
   io.stdout:flush()
@@ -51,7 +59,8 @@ function init(args)
   end
 end
 
-function response()
+function response(status)
+  if status < 200 or status > 299 then bad = bad + 1 end
   local at, all_up = now(), asked - replies >= connections
   replies = replies + 1
   if state == "warm" and at >= limit and all_up then
@@ -64,10 +73,11 @@ function response()
 end
 
 function done(summary, latency)
-  local errors = summary.errors
+  local errors, bad = summary.errors, 0
+  for _, thread in ipairs(threads) do bad = bad + thread:get("bad") end
   io.stdout:write(string.format(
     "done connect=%d read=%d write=%d status=%d timeout=%d latency=",
-    errors.connect, errors.read, errors.write, errors.status, errors.timeout))
+    errors.connect, errors.read, errors.write, bad, errors.timeout))
   for _, percentile in ipairs({ 50, 75, 90, 99, 99.9 }) do
     io.stdout:write(string.format("%g:%d,", percentile, latency:percentile(percentile)))
   end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import ssl
 import sys
 import time
@@ -154,7 +155,8 @@ def _idle(
                 loop.start(until_released())
 
     def until_released() -> Steps:
-        yield sys.stdin.fileno(), 1  # EPOLLIN
+        yield sys.stdin.fileno(), select.EPOLLIN
+        yield time.perf_counter()  # one more turn: to hear of those that have been closed
         loop.stop()
 
     return (opener() for _ in range(_AT_ONCE))
