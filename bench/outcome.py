@@ -35,7 +35,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class LoadUsed:
-    """A load, and its first command in a scenario as an example."""
+    """A load, and its first command as an example."""
 
     name: str
     version: str
@@ -48,7 +48,7 @@ Key = tuple[str, str]
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What came out so far. ``loads`` is by scenario."""
+    """What came out so far."""
 
     plan: Plan
     when: datetime
@@ -62,7 +62,7 @@ class Outcome:
     idle: dict[Key, Idle] = field(default_factory=dict)
     counts: dict[Key, Counts] = field(default_factory=dict)
     without_latency: set[Key] = field(default_factory=set)
-    loads: dict[str, LoadUsed] = field(default_factory=dict)
+    loads: list[LoadUsed] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     taken_seconds: float = 0.0
 

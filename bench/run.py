@@ -18,7 +18,7 @@ from bench.load import choose
 from bench.load.choose import Loads
 from bench.load.job import Load
 from bench.measure import counting
-from bench.measure.idle import measure_idle, possible
+from bench.measure.idle import files_allowed, measure_idle, possible
 from bench.measure.pace import choose_rate, held
 from bench.measure.rounds import Bench, Meter, Round, run_rounds
 from bench.outcome import LoadUsed, Outcome, Plan
@@ -127,13 +127,12 @@ class _Run:
 
     def _load(self, scenario: Scenario) -> Load:
         load = self._loads.for_scenario(scenario)
-        if scenario.name not in self._outcome.loads:
+        if load.name not in [used.name for used in self._outcome.loads]:
             job = self._bench.job(
                 self._outcome.subjects[0], scenario, self._stage.backend(scenario)
             )
-            self._outcome.loads[scenario.name] = LoadUsed(
-                load.name, load.version, shlex.join(load.command(job))
-            )
+            command = shlex.join(load.command(job))
+            self._outcome.loads.append(LoadUsed(load.name, load.version, command))
         return load
 
     def _keep(self, one: Round, meter: Meter) -> None:
@@ -204,7 +203,7 @@ class _Run:
             )
         for subject in self._stage.for_scenario(scenario):
             try:
-                with self._stage.afresh(subject) as fresh:
+                with files_allowed(), self._stage.afresh(subject) as fresh:
                     found = measure_idle(
                         self._bench, fresh, scenario, self._stage.web, self._load(scenario),
                         self._loads.own, connections,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bench.backend import Backend
@@ -12,6 +14,7 @@ from bench.load.own import OwnClient
 from bench.measure.rounds import Bench, Meter, Round
 from bench.pinning import pinned
 from bench.proc import private_rss
+from bench.process import open_files
 from bench.scenarios import Scenario
 from bench.subjects import Subject
 
@@ -36,10 +39,20 @@ def possible(wanted: int) -> int:
 
     A proxy keeps half of it for connections to its upstream.
     """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY:
-        return wanted
-    return min(wanted, (hard - 2 * _OTHER_FILES) // 2)
+    return min(wanted, (open_files() - 2 * _OTHER_FILES) // 2)
+
+
+@contextlib.contextmanager
+def files_allowed() -> Iterator[None]:
+    """What is started within may have so many files open, if we are allowed to give it that."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = open_files()
+    if before[1] != resource.RLIM_INFINITY and wanted > before[1]:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def measure_idle(

@@ -38,9 +38,7 @@ def to_report(outcome: Outcome, command: str) -> dict[str, Any]:
         "pinning": {
             side: [] if core is None else [core] for side, core in asdict(outcome.cores).items()
         },
-        "loads": [
-            {"scenario": scenario, **asdict(load)} for scenario, load in outcome.loads.items()
-        ],
+        "loads": [asdict(load) for load in outcome.loads],
         "backend": {
             "kind": outcome.backend.kind,
             "version": outcome.backend.version,

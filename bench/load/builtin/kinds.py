@@ -18,6 +18,8 @@ from bench.load.builtin.window import Window, tell
 # How many idle connections come up at the same time.
 _AT_ONCE = 64
 
+_LOOK_SECONDS = 0.005
+
 
 def start(task: Task, loop: Loop, context: ssl.SSLContext | None, window: Window) -> None:
     """Starts all connections. Raises ValueError for a kind that there is not."""
@@ -121,6 +123,8 @@ def _paced(
     def one(number: int) -> Steps:
         stream = yield from open_stream(loop, task.address, context)
         window.one_is_up()
+        while not window.all_up:
+            yield time.perf_counter() + _LOOK_SECONDS
         due = time.perf_counter() + number / task.connections * every
         while True:
             if due > time.perf_counter():

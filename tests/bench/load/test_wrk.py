@@ -82,5 +82,5 @@ def test_with_wrk_and_bad_replies(
     wrk: Wrk, server: Server, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.load.wrk._UP_SECONDS", 1.0)
-    with pytest.raises(BenchError, match="saw failures|did not come to"):
+    with pytest.raises(BenchError, match=r"saw failures|did not come to"):
         wrk.run(_job("tiny", path, server, tmp_path), lambda: None, lambda: None)
