@@ -18,7 +18,7 @@ from bench.load import choose
 from bench.load.choose import Loads
 from bench.load.job import Load
 from bench.measure import counting
-from bench.measure.idle import files_allowed, measure_idle, possible
+from bench.measure.idle import measure_idle, possible
 from bench.measure.pace import choose_rate, held
 from bench.measure.rounds import Bench, Meter, Round, run_rounds
 from bench.outcome import LoadUsed, Outcome, Plan
@@ -203,7 +203,7 @@ class _Run:
             )
         for subject in self._stage.for_scenario(scenario):
             try:
-                with files_allowed(), self._stage.afresh(subject) as fresh:
+                with self._stage.afresh(subject) as fresh:
                     found = measure_idle(
                         self._bench, fresh, scenario, self._stage.web, self._load(scenario),
                         self._loads.own, connections,

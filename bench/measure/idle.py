@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import resource
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from bench.backend import Backend
@@ -40,19 +37,6 @@ def possible(wanted: int) -> int:
     A proxy keeps half of it for connections to its upstream.
     """
     return min(wanted, (open_files() - 2 * _OTHER_FILES) // 2)
-
-
-@contextlib.contextmanager
-def files_allowed() -> Iterator[None]:
-    """What is started within may have so many files open, if we are allowed to give it that."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = open_files()
-    if before[1] != resource.RLIM_INFINITY and wanted > before[1]:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def measure_idle(
