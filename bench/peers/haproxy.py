@@ -12,6 +12,9 @@ _CONFIG = Template("""\
 global
     nbthread 1
     maxconn $clients
+    # By default it wants room for an upstream connection for each client and else does not start.
+    ulimit-n $open_files
+    no strict-limits
     ssl-default-bind-options ssl-min-ver TLSv1.2 ssl-max-ver TLSv1.3
     # What kssl and nginx agree on with clients of OpenSSL's defaults.
     ssl-default-bind-ciphersuites TLS_AES_256_GCM_SHA384
@@ -56,8 +59,9 @@ def _version(program: str) -> str:
 
 def _setup(program: str, place: Place) -> Setup:
     text = _CONFIG.substitute(
-        # A client takes up to two files, and some are its own.
-        clients=min(_MOST_CLIENTS, (open_files() - 200) // 2),
+        # Idle clients have one file each; the rest is for upstream connections and itself.
+        clients=min(_MOST_CLIENTS, open_files() * 3 // 4),
+        open_files=open_files(),
         port=place.port,
         both=place.both,
         upstream=place.upstream,
