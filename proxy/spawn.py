@@ -53,7 +53,7 @@ def spawn_proxy(
 ) -> Iterator[ProxyProcess]:
     """``kssl serve TARGET …`` until the block ends. Raises ProxyStartError.
 
-    ``program`` is a module that is run as kssl, and what it takes before ``serve``.
+    ``program``: another module than ``proxy`` that runs it, and that module's own arguments.
     """
     with tempfile.TemporaryDirectory(prefix="kssl-") as folder:
         ready = Path(folder) / "ready.json"
