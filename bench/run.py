@@ -18,11 +18,12 @@ from bench.load import choose
 from bench.load.choose import Loads
 from bench.load.job import Load
 from bench.measure import counting
+from bench.measure.counting import Counts
 from bench.measure.idle import measure_idle, possible
 from bench.measure.pace import choose_rate, held
 from bench.measure.rounds import Bench, Meter, Round, run_rounds
 from bench.outcome import LoadUsed, Outcome, Plan
-from bench.pinning import choose_cores
+from bench.pinning import choose_cores, pinned
 from bench.proc import clock_name
 from bench.progress import Progress
 from bench.report.stats import ENOUGH_ROUNDS
@@ -162,7 +163,11 @@ class _Run:
         tiny = by_name()["tiny"]
         standard = None
         for subject in self._outcome.subjects:
-            probed = self._stage.probe(subject, tiny)
+            try:
+                probed = self._stage.probe(subject, tiny)
+            except BenchError as error:
+                self._failed(tiny, subject, error)
+                continue
             self._outcome.probed[subject.name] = probed
             if subject.scheme != "https":
                 continue
@@ -224,13 +229,21 @@ class _Run:
             for scenario in self._outcome.scenarios:
                 if scenario.kind == "idle":
                     continue
-                with self._stage.counted(subject, scenario) as proxy:
-                    job = self._bench.job(
-                        replace(subject, port=proxy.port), scenario, self._stage.backend(scenario)
-                    )
-                    result = self._load(scenario).run(
-                        replace(job, seconds=_COUNTED_SECONDS), proxy.begin, proxy.end
-                    )
-                    counts = proxy.per_unit(result.units)
-                self._outcome.counts[scenario.name, subject.name] = counts
+                try:
+                    counts = self._counts(subject, scenario)
+                except BenchError as error:
+                    # The rounds are done and good; they should not be lost for this.
+                    self._outcome.note(f"{subject.name} in {scenario.name} not counted: {error}")
+                else:
+                    self._outcome.counts[scenario.name, subject.name] = counts
                 self._progress.step(estimate.COUNTED, f"counting  {scenario.name}  {subject.name}")
+
+    def _counts(self, subject: Subject, scenario: Scenario) -> Counts:
+        with self._stage.counted(subject, scenario) as proxy:
+            asked = replace(subject, port=proxy.port)
+            job = self._bench.job(asked, scenario, self._stage.backend(scenario))
+            with pinned(self._bench.core):
+                result = self._load(scenario).run(
+                    replace(job, seconds=_COUNTED_SECONDS), proxy.begin, proxy.end
+                )
+            return proxy.per_unit(result.units)

@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,13 +110,18 @@ def counted(subject: Subject, around: Surroundings) -> Iterator[Counted]:
     if hops > 1:
         options += ["--set", f"UserModeHops={hops}"]
     options += subject.settings.get("arguments", "").split()
-    try:
-        with spawn_proxy(
-            f"127.0.0.1:{around.upstream}",
-            *options,
-            state_dir=around.folder / "state",
-            program=(_MODULE, str(file)),
-        ) as process:
-            yield Counted(process, file, hops)
-    except ProxyStartError as error:
-        raise BenchError(f"the proxy with counters: {error}") from error
+    # What it says is of interest only if it does not start.
+    with tempfile.TemporaryFile() as said:
+        try:
+            with spawn_proxy(
+                f"127.0.0.1:{around.upstream}",
+                *options,
+                state_dir=around.folder / "state",
+                stderr=said,
+                program=(_MODULE, str(file)),
+            ) as process:
+                yield Counted(process, file, hops)
+        except ProxyStartError as error:
+            said.seek(0)
+            why = said.read().decode(errors="replace").strip()
+            raise BenchError(f"the proxy with counters: {error}: {why}") from error
