@@ -13,8 +13,8 @@ _SEED = 20080227
 
 _CONFIDENCE = 0.95
 
-# With fewer rounds the median lies outside of all of them too often (in 12.5 % of all cases with
-# four), so no interval over them can have 95 %.
+# With fewer rounds the true median lies outside of all of them too often (in 12.5 % of all cases
+# with four), so no interval over them can have 95 %.
 ENOUGH_ROUNDS = 5
 
 
