@@ -47,13 +47,7 @@ class Subject:
 
     def cpu(self) -> dict[str, CpuTime]:
         """CPU time so far, by kind of process."""
-        return {kind: _with_ended_threads(cpu_time_of(pids)) for kind, pids in self.pids.items()}
-
-
-def _with_ended_threads(spent: CpuTime) -> CpuTime:
-    """Some peers have a thread for each client: what those used that have ended is in the ticks
-    of their process alone, which otherwise never exceed the exact total."""
-    return CpuTime(max(spent.total, spent.user + spent.system), spent.user, spent.system)
+        return {kind: cpu_time_of(pids) for kind, pids in self.pids.items()}
 
 
 Starter = Callable[[Surroundings], contextlib.AbstractContextManager[Subject]]
