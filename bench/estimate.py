@@ -40,7 +40,13 @@ def total(plan: Plan, scenarios: Sequence[Scenario], subjects: int) -> float:
 
 
 def in_words(plan: Plan, scenarios: Sequence[Scenario], subjects: int, seconds: float) -> str:
-    return (
-        f"{len(scenarios)} scenarios x {subjects} proxies x {plan.rounds} rounds of "
-        f"{plan.seconds} s: about {duration(seconds)}"
-    )
+    parts = [
+        _many(len(scenarios), "scenario", "scenarios"),
+        _many(subjects, "proxy", "proxies"),
+        _many(plan.rounds, "round", "rounds"),
+    ]
+    return f"{' x '.join(parts)} of {plan.seconds} s: about {duration(seconds)}"
+
+
+def _many(count: int, one: str, more: str) -> str:
+    return f"{count} {one if count == 1 else more}"

@@ -62,9 +62,11 @@ def test_a_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     """With nginx where there is one, with the tools that there are."""
     file = tmp_path / "bench.json"
     options = ["--rounds", "2", "--seconds", "1", "--scenarios", "tiny", "--modes", "kernel"]
-    assert main(["bench", *options, "--json", str(file)]) == 0
+    page = tmp_path / "bench.html"
+    assert main(["bench", *options, "--json", str(file), "--html", str(page)]) == 0
+    assert "kssl kernel" in page.read_text()
     printed = capsys.readouterr()
-    assert "1 scenarios x" in printed.err
+    assert "1 scenario x" in printed.err
     assert "tiny: 12 B, 32 connections" in printed.out
     assert "note: fewer than 5 rounds" in printed.out
     report = json.loads(file.read_text())
