@@ -218,6 +218,7 @@ class _Run:
             else:
                 self._outcome.idle[scenario.name, subject.name] = found
                 self._keep(found.round, found.meter)
+                self._look_at_rate(scenario, subject)
             self._progress.step(estimate.idle(self._outcome.plan), f"idle  {subject.name}")
 
     def _count(self) -> None:

@@ -58,7 +58,11 @@ class LoadProcess:
         deadline = time.monotonic() + _END_SECONDS
         while self._read(deadline - time.monotonic(), "its end"):
             pass
-        if self._process.wait(_END_SECONDS):
+        try:
+            failed = self._process.wait(_END_SECONDS) != 0
+        except subprocess.TimeoutExpired:
+            raise BenchError(f"{self.name} closed its output and did not end") from None
+        if failed:
             raise BenchError(f"{self.name}: {self._complaint()}")
         return self._text.decode(errors="replace")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,14 +52,18 @@ class Meter:
     _after: dict[str, CpuTime] = field(default_factory=dict)
 
     def begin(self) -> None:
-        for pid in self._pids():
-            if not reset_peak(pid):
-                self.peaks_are_whole_lives = True
-        self._before = self.subject.cpu()
+        """Raises BenchError if a process has ended."""
+        with _told(self.subject):
+            for pid in self._pids():
+                if not reset_peak(pid):
+                    self.peaks_are_whole_lives = True
+            self._before = self.subject.cpu()
 
     def end(self) -> None:
-        self._after = self.subject.cpu()
-        self.peak = sum(peak_rss(pid) for pid in self._pids())
+        """Raises BenchError if a process has ended."""
+        with _told(self.subject):
+            self._after = self.subject.cpu()
+            self.peak = sum(peak_rss(pid) for pid in self._pids())
 
     @property
     def cpu(self) -> dict[str, CpuTime]:
@@ -67,6 +72,15 @@ class Meter:
 
     def _pids(self) -> list[int]:
         return [pid for pids in self.subject.pids.values() for pid in pids]
+
+
+@contextlib.contextmanager
+def _told(subject: Subject) -> Iterator[None]:
+    """A proxy that loses a process, even if it starts another, is not what we want to measure."""
+    try:
+        yield
+    except (FileNotFoundError, ProcessLookupError, ValueError) as error:  # of /proc
+        raise BenchError(f"a process of {subject.name} ended meanwhile: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +99,8 @@ class Bench:
     def measure(self, subject: Subject, load: Load, job: Job, number: int) -> tuple[Round, Meter]:
         """One round. Raises BenchError."""
         meter = Meter(subject)
-        try:
-            with pinned(self.core):
-                result = load.run(job, meter.begin, meter.end)
-        except FileNotFoundError as error:
-            # Of /proc: a proxy that restarts a process is not what we want to measure.
-            raise BenchError(f"a process of {subject.name} ended meanwhile: {error}") from error
+        with pinned(self.core):
+            result = load.run(job, meter.begin, meter.end)
         return Round(
             job.scenario.name, subject.name, number, result.units, result.seconds,
             meter.cpu, result.percentiles, meter.peak,
