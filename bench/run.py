@@ -186,7 +186,8 @@ class _Run:
             return self._bench.measure(subject, self._load(tiny), job, 0)[0]
 
         rate, basis = choose_rate(self._outcome.subjects, self._outcome.rounds, try_out)
-        label = f"12 B at {rate:,} requests/s (half of {basis}), {scenario.connections} connections"
+        self._outcome.note(f"{scenario.name} at {rate:,} requests/s: half of {basis} in this run")
+        label = f"12 B at {rate:,} requests/s, {scenario.connections} connections"
         return replace(scenario, rate=rate, label=label)
 
     def _look_at_rate(self, scenario: Scenario, subject: Subject) -> None:

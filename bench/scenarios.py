@@ -78,8 +78,8 @@ SCENARIOS = (
     Scenario("10m-up", "10 MiB uploaded, 4 connections", "upload", 10 * MIB, 4),
     Scenario("form", "form post of 4 KiB, 32 connections", "upload", 4 * KIB, 32,
              content_type=FORM),
-    Scenario("full", "new connection, full handshake, 12 B, 16 at a time", "handshake", 12, 16),
-    Scenario("resumed", "new connection, resumed session, 12 B, 16 at a time", "handshake", 12, 16,
+    Scenario("full", "full handshake and 12 B, 16 at a time", "handshake", 12, 16),
+    Scenario("resumed", "resumed session and 12 B, 16 at a time", "handshake", 12, 16,
              resumed=True),
     Scenario("websocket", "WebSocket, 125 B echoed, 32 connections", "websocket", 125, 32),
     Scenario("c1", "12 B, 1 connection", "connections", 12, 1),
@@ -88,7 +88,7 @@ SCENARIOS = (
     Scenario("c1000", "12 B, 1,000 connections", "connections", 12, 1000),
     # Its rate is half of nginx's peak in the same run.
     Scenario("latency", "12 B at a fixed rate, 32 connections", "latency", 12, 32),
-    Scenario("idle", "12 B at a fixed rate beside 10,000 idle connections", "idle", 12, 32,
+    Scenario("idle", "12 B beside 10,000 idle connections", "idle", 12, 32,
              rate=1000),
 )  # fmt: skip
 
