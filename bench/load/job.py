@@ -30,7 +30,7 @@ class Job:
 
     @property
     def warm_seconds(self) -> float:
-        """Load before the measured time. It begins later if not all connections are up by then."""
+        """Load on all connections before the measured time."""
         return min(0.5, 0.2 + self.seconds / 10)
 
     def body_file(self) -> Path:

@@ -19,7 +19,7 @@ local function now()
 end
 
 local warm, seconds, connections
-local asked, replies, limit, state = 0, 0, nil, "warm"
+local asked, replies, limit, state = 0, 0, nil, "rising"
 
 -- wrk counts 400 and more as errors. What else is not 2xx is none of the replies that were measured.
 bad = 0
@@ -36,7 +36,6 @@ end
 
 function init(args)
   warm, seconds, connections = tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
-  limit = now() + warm
   wrk.method = args[4]
   if args[6] ~= "-" then
     local file = assert(io.open(args[6], "rb"))
@@ -63,7 +62,9 @@ function response(status)
   if status < 200 or status > 299 then bad = bad + 1 end
   local at, all_up = now(), asked - replies >= connections
   replies = replies + 1
-  if state == "warm" and at >= limit and all_up then
+  if state == "rising" and all_up then
+    state, limit = "warm", at + warm
+  elseif state == "warm" and at >= limit then
     state, limit = "measured", at + seconds
     tell("begin", at)
   elseif state == "measured" and at >= limit then
