@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import hashlib
+import socket
+import socketserver
 import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import trustme
 
@@ -29,101 +31,98 @@ class Server:
     lengths: set[int] = field(default_factory=set)
     numbers: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-    writers: list[asyncio.StreamWriter] = field(default_factory=list)
-    loop: asyncio.AbstractEventLoop | None = None
-
-    def drop_all(self) -> None:
-        """Ends every connection, and returns when they are gone."""
-
-        async def drop() -> None:
-            for writer in self.writers:
-                writer.transport.abort()
-            await asyncio.gather(*(one.wait_closed() for one in self.writers))
-
-        assert self.loop is not None
-        asyncio.run_coroutine_threadsafe(drop(), self.loop).result()
+    sockets: list[socket.socket] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def url(self) -> str:
         return f"https://localhost:{self.port}"
 
+    def drop_all(self) -> None:
+        """Ends every connection."""
+        for sock in self.sockets:
+            with contextlib.suppress(OSError):  # it has ended already
+                sock.shutdown(socket.SHUT_RDWR)
+
+
+class _Listener(socketserver.ThreadingTCPServer):
+    """A thread for each connection; closing waits for them."""
+
+    request_queue_size = 512
+
 
 @contextlib.contextmanager
 def running(ca_path: Path, *, tickets: int = 2) -> Iterator[Server]:
-    """In a thread of its own."""
+    """Until the block ends; then no connection and no thread is left."""
     ca = trustme.CA()
     ca.cert_pem.write_to_path(str(ca_path))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = tickets
     ca.issue_cert("localhost").configure_cert(context)
     server = Server(0, str(ca_path))
-    ready, loop = threading.Event(), asyncio.new_event_loop()
-    server.loop = loop
-    over = asyncio.Event()
 
-    async def serve() -> None:
-        listener = await asyncio.start_server(
-            lambda reader, writer: _connection(server, reader, writer), "127.0.0.1", 0, ssl=context
-        )
-        server.port = listener.sockets[0].getsockname()[1]
-        ready.set()
-        await over.wait()
-        listener.close()
-        for writer in server.writers:
-            writer.transport.abort()
-        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            plain: socket.socket = self.request
+            # Its own copy: TLS takes the descriptor away from the socket that it wraps.
+            with plain.dup() as kept:
+                with server.lock:
+                    server.sockets.append(kept)
+                # A load that ends closes as it likes.
+                with (
+                    contextlib.suppress(OSError),
+                    context.wrap_socket(plain, server_side=True) as tls,
+                ):
+                    _serve(server, tls)
+                with server.lock:
+                    server.sockets.remove(kept)
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    ready.wait()
-    try:
-        yield server
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join()
-        loop.close()
+    with _Listener(("127.0.0.1", 0), Handler) as listener:
+        server.port = listener.server_address[1]
+        thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            listener.shutdown()
+            thread.join()
+            with server.lock:
+                server.drop_all()
 
 
-async def _connection(
-    server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
-    server.connections += 1
-    server.writers.append(writer)
-    server.resumed += writer.get_extra_info("ssl_object").session_reused
-    try:
-        while await _exchange(server, reader, writer):
+def _serve(server: Server, tls: ssl.SSLSocket) -> None:
+    with server.lock:
+        server.connections += 1
+        server.resumed += bool(tls.session_reused)
+    with tls.makefile("rb") as reader:
+        while _exchange(server, reader, tls):
             pass
-    except asyncio.IncompleteReadError as error:
-        if error.partial:
-            server.errors.append(f"a request cut short: {error.partial[:60]!r}")
-    except (ConnectionError, ssl.SSLError):
-        pass  # a load that ends closes as it likes
-    finally:
-        writer.close()
 
 
-async def _exchange(
-    server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> bool:
+def _exchange(server: Server, reader: BinaryIO, tls: ssl.SSLSocket) -> bool:
     """One request and its reply; False when the connection is over."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode()
-    line, *rest = head.split("\r\n")
+    lines = []
+    while (line := reader.readline().decode()) not in ("", "\r\n"):
+        lines.append(line)
+    if not lines:
+        return False
     fields = {
-        name.lower(): value.strip()
-        for name, found, value in (one.partition(":") for one in rest)
-        if found
+        name.lower(): value.strip() for name, _, value in (one.partition(":") for one in lines[1:])
     }
     length = int(fields.get("content-length", "0"))
-    await reader.readexactly(length)
-    server.requests += 1
-    server.lengths.add(length)
-    if "x-request-number" in fields:
-        server.numbers.append(fields["x-request-number"])
-    path = line.split()[1]
-    if path == "/ws":
-        await _echo(reader, writer, fields["sec-websocket-key"])
+    if len(reader.read(length)) < length:
+        server.errors.append(f"a request cut short: {lines[0]}")
         return False
-    if path == "/silence":  # takes the second request and says nothing
+    with server.lock:
+        server.requests += 1
+        server.lengths.add(length)
+        if "x-request-number" in fields:
+            server.numbers.append(fields["x-request-number"])
+    path = lines[0].split()[1]
+    if path == "/ws":
+        _echo(reader, tls, fields["sec-websocket-key"])
+        return False
+    if path == "/silence":
         return False
     status, body = "200 OK", b"taken\n"
     if path[1:].isdecimal():
@@ -135,22 +134,19 @@ async def _exchange(
     close = fields.get("connection") == "close" or path == "/cut"
     told = len(body) + (path == "/cut")
     connection = "Connection: close\r\n" if close else ""
-    writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {told}\r\n{connection}\r\n".encode() + body)
-    await writer.drain()
+    tls.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {told}\r\n{connection}\r\n".encode() + body)
     return not close
 
 
-async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str) -> None:
+def _echo(reader: BinaryIO, tls: ssl.SSLSocket, key: str) -> None:
     digest = hashlib.sha1((key + _GUID).encode()).digest()
-    writer.write(
+    tls.sendall(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
     )
-    while True:
-        first, second = await reader.readexactly(2)
+    while len(head := reader.read(2)) == 2:
+        first, second = head
         assert second & 0x80, "a client's frame must be masked"
-        mask = await reader.readexactly(4)
-        masked = await reader.readexactly(second & 0x7F)
+        mask, masked = reader.read(4), reader.read(second & 0x7F)
         body = bytes(byte ^ mask[index % 4] for index, byte in enumerate(masked))
-        writer.write(bytes((first, len(body))) + body)
-        await writer.drain()
+        tls.sendall(bytes((first, len(body))) + body)
