@@ -1,4 +1,4 @@
-"""The app behind everything that is measured: as light as there is."""
+"""The app behind all of them: as light as there is."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import nginx
-from bench.scenarios import Scenario
+from bench import echo, nginx
+from bench.scenarios import VARIED, Scenario
 from proxy.demo.process import start_demo_app
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
@@ -21,13 +21,16 @@ class Backend:
 
     port: int
     kind: str
+    version: str
     config: str | None = None
 
     def path(self, scenario: Scenario) -> str:
-        """Where it has the scenario's content."""
-        if self.kind == "nginx":
-            return scenario.path
-        return f"/bytes/{scenario.size}"
+        """Where it answers to the scenario's requests."""
+        if self.kind != "nginx":
+            return "/upload" if scenario.uploads else f"/bytes/{scenario.size}"
+        if scenario.uploads:
+            return "/form" if scenario.is_form else "/upload"
+        return f"{VARIED}{scenario.file_name}" if scenario.varied else f"/{scenario.file_name}"
 
 
 @contextlib.contextmanager
@@ -36,12 +39,20 @@ def running(folder: Path, scenarios: Sequence[Scenario]) -> Iterator[Backend]:
     program = nginx.find()
     if program is None:
         with start_demo_app() as app:
-            yield Backend(app.port, "demo app")
+            yield Backend(app.port, "demo app", "")
         return
     memory = _MEMORY if _MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="kssl-bench-", dir=memory) as files:
         root = Path(files)
         for scenario in scenarios:
-            (root / scenario.file_name).write_bytes(scenario.body())
+            if not scenario.uploads:
+                (root / scenario.file_name).write_bytes(scenario.body())
         with nginx.backend(program, folder / "backend", root) as process:
-            yield Backend(process.port, "nginx", process.config)
+            yield Backend(process.port, "nginx", nginx.version(program), process.config)
+
+
+@contextlib.contextmanager
+def echoing() -> Iterator[Backend]:
+    """Sends WebSocket messages back, on any path."""
+    with echo.running() as port:
+        yield Backend(port, "echo", "")

@@ -1,4 +1,4 @@
-"""One look at a subject before it is measured: is the reply right, and which cipher is used?"""
+"""One look at a subject before it is measured: is the answer right, and which cipher is used?"""
 
 from __future__ import annotations
 
@@ -9,39 +9,56 @@ from dataclasses import dataclass
 
 from bench.errors import BenchError
 from bench.scenarios import Scenario
+from bench.subjects import Subject
 
 _TIMEOUT_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What was negotiated."""
+    """What was negotiated; nothing without TLS."""
 
-    tls: str
-    cipher: str
+    tls: str | None
+    cipher: str | None
 
 
-def probe(port: int, path: str, scenario: Scenario, ca: str) -> Probed:
-    """Fetches the scenario's reply once. Raises BenchError unless it is right."""
-    # OpenSSL's defaults, as wrk: a client that says no more than "what the library prefers".
-    context = ssl.create_default_context(cafile=ca)
-    connection = http.client.HTTPSConnection(
-        "localhost", port, timeout=_TIMEOUT_SECONDS, context=context
-    )
+def probe(subject: Subject, path: str, scenario: Scenario, ca: str) -> Probed:
+    """Does once what the scenario does. Raises BenchError unless the answer is right."""
+    url = f"{subject.scheme}://localhost:{subject.port}{path}"
+    connection = _connection(subject, ca)
     try:
-        connection.request("GET", path)
-        sock = connection.sock
-        assert isinstance(sock, ssl.SSLSocket)
-        cipher = sock.cipher()
-        probed = Probed(sock.version() or "?", cipher[0] if cipher else "?")
+        if scenario.uploads:
+            fields = {"Content-Type": scenario.content_type}
+            connection.request("POST", path, scenario.body(), fields)
+        else:
+            connection.request("GET", path)
+        probed = _negotiated(connection)
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise BenchError(f"https://localhost:{port}{path}: {error}") from error
+        raise BenchError(f"{url}: {error}") from error
     finally:
         connection.close()
     if response.status != http.client.OK:
-        raise BenchError(f"https://localhost:{port}{path}: HTTP {response.status}")
-    if hashlib.sha256(body).hexdigest() != scenario.sha256():
-        raise BenchError(f"https://localhost:{port}{path}: not the bytes of the backend")
+        raise BenchError(f"{url}: HTTP {response.status}")
+    if not scenario.uploads and hashlib.sha256(body).hexdigest() != scenario.sha256():
+        raise BenchError(f"{url}: not the bytes of the backend")
     return probed
+
+
+def _connection(subject: Subject, ca: str) -> http.client.HTTPConnection:
+    if subject.scheme == "http":
+        return http.client.HTTPConnection("localhost", subject.port, timeout=_TIMEOUT_SECONDS)
+    # OpenSSL's defaults, as wrk: a client that says no more than "what the library prefers".
+    context = ssl.create_default_context(cafile=ca)
+    return http.client.HTTPSConnection(
+        "localhost", subject.port, timeout=_TIMEOUT_SECONDS, context=context
+    )
+
+
+def _negotiated(connection: http.client.HTTPConnection) -> Probed:
+    sock = connection.sock
+    if not isinstance(sock, ssl.SSLSocket):
+        return Probed(None, None)
+    cipher = sock.cipher()
+    return Probed(sock.version(), cipher[0] if cipher else None)

@@ -4,117 +4,248 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import backend
+from bench import estimate
 from bench.errors import BenchError
-from bench.load import choose_load
-from bench.machine import package_version
-from bench.pinning import Cores, choose_cores, pinned
-from bench.probe import Probed, probe
+from bench.load import choose
+from bench.load.choose import Loads
+from bench.load.job import Load
+from bench.measure import counting
+from bench.measure.counting import Counts
+from bench.measure.idle import measure_idle, possible
+from bench.measure.pace import choose_rate, held
+from bench.measure.rounds import Bench, Meter, Round, run_rounds
+from bench.outcome import LoadUsed, Outcome, Plan
+from bench.pinning import choose_cores, pinned
 from bench.proc import clock_name
-from bench.rounds import Round, run_rounds
-from bench.scenarios import Scenario
-from bench.subjects import PEERS, Starter, Subject, Surroundings, kssl
+from bench.progress import Progress
+from bench.report.stats import ENOUGH_ROUNDS
+from bench.scenarios import IDLE_CONNECTIONS, Scenario, by_name
+from bench.stage import Stage, starters
+from bench.subjects import Subject
 from config.devca import DevelopmentCA
 
 # Load average above which figures deserve a warning: others share caches and cores with us.
 _BUSY = 0.5
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What to measure."""
-
-    scenarios: Sequence[Scenario]
-    modes: Sequence[str] = ("user", "kernel")
-    peers: Sequence[str] = ("nginx",)
-    rounds: int = 5
-    seconds: int = 3
-    arguments: Sequence[str] = ()
+_COUNTED_SECONDS = 1.0
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What came out."""
-
-    number: int
-    seconds: int
-    scenarios: Sequence[Scenario]
-    cores: Cores
-    load: str
-    backend: str
-    backend_config: str | None
-    clock: str
-    subjects: list[Subject]
-    probed: dict[str, Probed]
-    rounds: list[Round] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-def run(plan: Plan, say: Callable[[str], None]) -> Outcome:
-    """Raises BenchError. ``say`` is told what happens meanwhile."""
-    starters, notes = _starters(plan)
+def run(plan: Plan, say: Callable[[str], None], progress: Callable[[float], Progress]) -> Outcome:
+    """Raises BenchError. ``say`` gets lines for people, ``progress`` the estimate in seconds."""
+    began = time.monotonic()
+    starting, notes = starters(plan)
     busy = os.getloadavg()[0]
     if busy > _BUSY:
         notes.append(f"the machine was busy at the start (load average {busy:.1f})")
-    for note in notes:
-        say(note)
+    loads = choose.find()
+    scenarios = _measurable(plan, loads, notes)
+    estimated = estimate.total(plan, scenarios, len(starting))
+    say(estimate.in_words(plan, scenarios, len(starting), estimated))
     cores = choose_cores()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kssl-bench-")))
         ca = DevelopmentCA.open_or_create(folder / "ca")
-        certificate, key = ca.ensure_leaf()
-        with pinned(cores.load):
-            behind = stack.enter_context(backend.running(folder, plan.scenarios))
-        around = Surroundings(folder, behind.port, certificate, key)
-        subjects = []
-        for start in starters:
-            with pinned(cores.proxy):
-                subjects.append(stack.enter_context(start(around)))
-        load = choose_load(str(ca.ca_path))
+        stage = stack.enter_context(Stage.ready(folder, ca, cores, starting, scenarios, plan.venv))
         outcome = Outcome(
-            plan.rounds, plan.seconds, plan.scenarios, cores, f"{load.name} {load.version}",
-            behind.kind, behind.config, clock_name(), subjects, {}, notes=notes,
+            plan=plan, when=datetime.now(UTC), cores=cores, backend=stage.web, clock=clock_name(),
+            subjects=stage.subjects, notes=notes,
         )  # fmt: skip
-        _probe(outcome, behind, str(ca.ca_path))
-        outcome.rounds += run_rounds(
-            subjects, plan.scenarios, behind.path, load,
-            rounds=plan.rounds, seconds=plan.seconds, core=cores.load,
-            on_round=lambda one: say(
-                f"{one.scenario} {one.number + 1}/{plan.rounds} {one.subject}: "
-                f"{one.total:,.1f} µs/req, {one.rate:,.0f} req/s"
-            ),
-        )  # fmt: skip
+        bench = Bench(str(ca.ca_path), folder, plan.seconds, cores.load)
+        shown = progress(estimated)
+        try:
+            _Run(stage, loads, outcome, bench, shown).everything(scenarios)
+        finally:
+            shown.clear()
+    outcome.taken_seconds = time.monotonic() - began
     return outcome
 
 
-def _starters(plan: Plan) -> tuple[list[Starter], list[str]]:
-    version = package_version("kssl") or "?"
-    starters = [kssl(mode, version, plan.arguments) for mode in plan.modes]
-    notes = []
-    for name in plan.peers:
-        if name not in PEERS:
-            raise BenchError(f"no peer {name!r}; there are {', '.join(PEERS)}")
-        if (reason := PEERS[name].missing()) is not None:
-            notes.append(f"without {name}: {reason}")
-        else:
-            starters.append(PEERS[name].start)
-    if not starters:
-        raise BenchError("nothing to measure")
-    return starters, notes
+def _measurable(plan: Plan, loads: Loads, notes: list[str]) -> list[Scenario]:
+    """What was asked for; by default without what takes a tool that is missing."""
+    for name, found in (("wrk", loads.wrk), ("h2load", loads.h2load)):
+        if found is None:
+            package = "wrk" if name == "wrk" else "nghttp2-client"
+            notes.append(f"without {name}: not installed (Debian: apt install {package})")
+    if plan.scenarios:
+        return list(plan.scenarios)
+    every = list(by_name().values())
+    if loads.wrk is not None and loads.h2load is not None:
+        return every
+    notes.append("without latency and idle, which need the tools; name them to have our own client")
+    return [scenario for scenario in every if scenario.kind not in ("latency", "idle")]
 
 
-def _probe(outcome: Outcome, behind: backend.Backend, ca: str) -> None:
-    """Every reply once, by every subject: numbers of wrong replies would be lies."""
-    for subject in outcome.subjects:
-        for scenario in outcome.scenarios:
-            found = probe(subject.port, behind.path(scenario), scenario, ca)
-            outcome.probed[subject.name] = found
-    ciphers = {subject: f"{one.tls} {one.cipher}" for subject, one in outcome.probed.items()}
-    if len(set(ciphers.values())) > 1:
-        told = ", ".join(f"{subject} {cipher}" for subject, cipher in ciphers.items())
-        raise BenchError(f"not the same cipher everywhere: {told}")
+class _Run:
+    """A benchmark that goes on."""
+
+    def __init__(
+        self, stage: Stage, loads: Loads, outcome: Outcome, bench: Bench, progress: Progress
+    ) -> None:
+        self._stage = stage
+        self._loads = loads
+        self._outcome = outcome
+        self._bench = bench
+        self._progress = progress
+
+    def everything(self, scenarios: list[Scenario]) -> None:
+        self._look_at_ciphers()
+        for asked in scenarios:
+            scenario = self._paced(asked) if asked.kind == "latency" else asked
+            self._outcome.scenarios.append(scenario)
+            if scenario.kind == "idle":
+                self._idle(scenario)
+            else:
+                self._rounds(scenario)
+        self._count()
+        if self._outcome.plan.rounds < ENOUGH_ROUNDS:
+            self._outcome.note(
+                f"fewer than {ENOUGH_ROUNDS} rounds: intervals are too narrow for a verdict"
+            )
+
+    def _rounds(self, scenario: Scenario) -> None:
+        going = []
+        for subject in self._stage.for_scenario(scenario):
+            try:
+                self._stage.probe(subject, scenario)
+                going.append(subject)
+            except BenchError as error:
+                self._failed(scenario, subject, error)
+        run_rounds(
+            self._bench, going, scenario, self._stage.backend(scenario), self._load(scenario),
+            rounds=self._outcome.plan.rounds, on_round=self._keep, on_failure=self._failed,
+        )  # fmt: skip
+        if scenario.rate is not None:
+            for subject in going:
+                self._look_at_rate(scenario, subject)
+
+    def _load(self, scenario: Scenario) -> Load:
+        load = self._loads.for_scenario(scenario)
+        if load.name not in [used.name for used in self._outcome.loads]:
+            job = self._bench.job(
+                self._outcome.subjects[0], scenario, self._stage.backend(scenario)
+            )
+            command = shlex.join(load.command(job))
+            self._outcome.loads.append(LoadUsed(load.name, load.version, command))
+        return load
+
+    def _keep(self, one: Round, meter: Meter) -> None:
+        self._outcome.rounds.append(one)
+        if meter.peaks_are_whole_lives:
+            self._outcome.note(
+                f"peak memory of {one.subject} is that of its whole life: only root may reset it"
+            )
+        self._progress.step(
+            estimate.one_round(self._outcome.plan),
+            f"{one.scenario} {one.number + 1}/{self._outcome.plan.rounds}  {one.subject}  "
+            f"{one.cpu_us:,.1f} µs  {one.rate:,.0f}/s",
+        )
+
+    def _failed(self, scenario: Scenario, subject: Subject, error: BenchError) -> None:
+        """A peer that cannot do it is left out, and says so. Raises BenchError for ourselves."""
+        if subject.kind == "kssl":
+            raise BenchError(f"{subject.name} in {scenario.name}: {error}") from error
+        self._outcome.note(f"without {subject.name} in {scenario.name}: {error}")
+        self._outcome.rounds = [
+            one for one in self._outcome.rounds
+            if (one.scenario, one.subject) != (scenario.name, subject.name)
+        ]  # fmt: skip
+
+    def _look_at_ciphers(self) -> None:
+        """The same cipher for all, or the work is not the same: a peer that cannot is noted."""
+        tiny = by_name()["tiny"]
+        standard = None
+        for subject in self._outcome.subjects:
+            try:
+                probed = self._stage.probe(subject, tiny)
+            except BenchError as error:
+                self._failed(tiny, subject, error)
+                continue
+            self._outcome.probed[subject.name] = probed
+            if subject.scheme != "https":
+                continue
+            standard = standard or probed
+            if probed != standard:
+                told = f"{subject.name} has {probed.tls} {probed.cipher}, not {standard.cipher}"
+                if subject.kind == "kssl":
+                    raise BenchError(f"not the same cipher everywhere: {told}")
+                self._outcome.note(f"not quite equal work: {told}")
+
+    def _paced(self, scenario: Scenario) -> Scenario:
+        tiny = by_name()["tiny"]
+
+        def try_out(subject: Subject) -> Round:
+            job = self._bench.job(subject, tiny, self._stage.web)
+            return self._bench.measure(subject, self._load(tiny), job, 0)[0]
+
+        rate, basis = choose_rate(self._outcome.subjects, self._outcome.rounds, try_out)
+        self._outcome.note(f"{scenario.name} at {rate:,} requests/s: half of {basis} in this run")
+        label = f"12 B at {rate:,} requests/s, {scenario.connections} connections"
+        return replace(scenario, rate=rate, label=label)
+
+    def _look_at_rate(self, scenario: Scenario, subject: Subject) -> None:
+        assert scenario.rate is not None
+        found = self._outcome.rounds_of(scenario, subject)
+        if found and not held(scenario.rate, found):
+            self._outcome.without_latency.add((scenario.name, subject.name))
+            self._outcome.note(
+                f"no latency of {subject.name} in {scenario.name}: it did not keep up with "
+                f"{scenario.rate:,} requests/s (least {min(one.rate for one in found):,.0f})"
+            )
+
+    def _idle(self, scenario: Scenario) -> None:
+        connections = possible(IDLE_CONNECTIONS)
+        if connections < IDLE_CONNECTIONS:
+            self._outcome.note(
+                f"{connections:,} idle connections instead of {IDLE_CONNECTIONS:,}: "
+                "the limit of open files allows no more (ulimit -Hn)"
+            )
+        for subject in self._stage.for_scenario(scenario):
+            try:
+                with self._stage.afresh(subject) as fresh:
+                    found = measure_idle(
+                        self._bench, fresh, scenario, self._stage.web, self._load(scenario),
+                        self._loads.own, connections,
+                    )  # fmt: skip
+            except BenchError as error:
+                self._failed(scenario, subject, error)
+            else:
+                self._outcome.idle[scenario.name, subject.name] = found
+                self._keep(found.round, found.meter)
+                self._look_at_rate(scenario, subject)
+            self._progress.step(estimate.idle(self._outcome.plan), f"idle  {subject.name}")
+
+    def _count(self) -> None:
+        ours = [subject for subject in self._outcome.subjects if subject.kind == "kssl"]
+        if ours and (reason := counting.missing()) is not None:
+            self._outcome.note(reason)
+            return
+        for subject in ours:
+            for scenario in self._outcome.scenarios:
+                if scenario.kind == "idle":
+                    continue
+                try:
+                    counts = self._counts(subject, scenario)
+                except BenchError as error:
+                    # The rounds are done and good; they should not be lost for this.
+                    self._outcome.note(f"{subject.name} in {scenario.name} not counted: {error}")
+                else:
+                    self._outcome.counts[scenario.name, subject.name] = counts
+                self._progress.step(estimate.COUNTED, f"counting  {scenario.name}  {subject.name}")
+
+    def _counts(self, subject: Subject, scenario: Scenario) -> Counts:
+        with self._stage.counted(subject, scenario) as proxy:
+            asked = replace(subject, port=proxy.port)
+            job = self._bench.job(asked, scenario, self._stage.backend(scenario))
+            with pinned(self._bench.core):
+                result = self._load(scenario).run(
+                    replace(job, seconds=_COUNTED_SECONDS), proxy.begin, proxy.end
+                )
+            return proxy.per_unit(result.units)

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from config.errors import ConfigError
 
@@ -22,54 +23,110 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     add = parser.add_argument
     add("--quick", action="store_true",
         help="3 rounds of 1 s instead of 5 of 3 s")  # fmt: skip
+    add("--scenarios", type=_names, default=[], metavar="LIST",
+        help="such as tiny,10k,full; a wrong name lists them; default all")  # fmt: skip
     add("--peers", type=_names, default=["nginx"], metavar="LIST",
-        help="proxies to compare with, separated by commas; default nginx; none: ''")  # fmt: skip
+        help="proxies to compare with, separated by commas; all: those installed; default nginx; "
+             "none: ''")  # fmt: skip
+    add("--peer-venv", type=Path, metavar="DIR",
+        help="virtual environment with the peers that are Python packages")  # fmt: skip
+    add("--floor", action="store_true", help="nginx without TLS too, which no TLS can undercut")
     add("--modes", type=_names, default=["user", "kernel"], metavar="LIST",
         help="default user,kernel")  # fmt: skip
-    add("--scenarios", type=_names, default=[], metavar="LIST", help="of tiny,10k,10m; default all")
+    add("--hops", action="store_true", help="user mode over two processes too (UserModeHops=2)")
     add("--rounds", type=_positive, metavar="N")
     add("--seconds", type=_positive, metavar="N", help="of load in each round")
     add("--serve", type=shlex.split, default=[], metavar="OPTIONS",
         help="more options of `kssl serve`, such as --serve='--http h11'")  # fmt: skip
     add("--json", type=Path, metavar="FILE", help="everything with the raw rounds; - is stdout")
+    add("--html", type=Path, metavar="FILE", help="a report with plots, one file")
+    add("--print-configs", action="store_true",
+        help="print the peers' configurations and measure nothing")  # fmt: skip
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     # Imported here: no other subcommand should pay for it at its start.
-    from bench import report, scenarios
     from bench.errors import BenchError
-    from bench.run import Plan
-    from bench.run import run as run_bench
     from proxy.demo.process import DemoStartError
     from proxy.spawn import ProxyStartError
 
     for mode in arguments.modes:
         if mode not in ("user", "kernel"):
             raise ConfigError(f"--modes {mode}: there are user and kernel")
+    if arguments.hops and "user" not in arguments.modes:
+        raise ConfigError("--hops is about user mode, which --modes leaves out")
+    for path in (arguments.json, arguments.html):
+        if path is not None and path != Path("-") and not path.parent.is_dir():
+            raise ConfigError(f"cannot write {path}: there is no folder {path.parent}")
     try:
-        plan = Plan(
-            scenarios=scenarios.choose(arguments.scenarios),
-            modes=arguments.modes,
-            peers=arguments.peers,
-            rounds=arguments.rounds or (_QUICK_ROUNDS if arguments.quick else _ROUNDS),
-            seconds=arguments.seconds or (_QUICK_SECONDS if arguments.quick else _SECONDS),
-            arguments=arguments.serve,
-        )
+        if arguments.print_configs:
+            return _print_configs(arguments)
         with _orderly_end():
-            outcome = run_bench(plan, _say)
+            report = _measure(arguments)
     except (BenchError, ProxyStartError, DemoStartError) as error:
         print(f"kssl bench: {error}", file=sys.stderr)
         return 1
-    _clear()
-    told = json.dumps(report.to_json(outcome, shlex.join(sys.argv)), indent=1)
+    _show(arguments, report)
+    return 0
+
+
+def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    from bench import scenarios
+    from bench.outcome import Plan
+    from bench.progress import Progress
+    from bench.report.shape import to_report
+    from bench.run import run as run_bench
+
+    plan = Plan(
+        scenarios=scenarios.choose(arguments.scenarios),
+        modes=arguments.modes,
+        peers=_peers(arguments),
+        hops=arguments.hops,
+        floor=arguments.floor,
+        venv=arguments.peer_venv,
+        rounds=arguments.rounds or (_QUICK_ROUNDS if arguments.quick else _ROUNDS),
+        seconds=arguments.seconds or (_QUICK_SECONDS if arguments.quick else _SECONDS),
+        arguments=arguments.serve,
+    )
+    outcome = run_bench(
+        plan,
+        lambda line: print(line, file=sys.stderr, flush=True),
+        lambda seconds: Progress(seconds, sys.stderr),
+    )
+    return to_report(outcome, shlex.join(["kssl", *sys.argv[1:]]))
+
+
+def _peers(arguments: argparse.Namespace) -> list[str]:
+    from bench.stage import installed_peers
+
+    if arguments.peers == ["all"]:
+        return installed_peers(arguments.peer_venv)
+    peers: list[str] = arguments.peers
+    return peers
+
+
+def _print_configs(arguments: argparse.Namespace) -> int:
+    from bench.peers import print_configs
+
+    print(print_configs(_peers(arguments)), end="")
+    return 0
+
+
+def _show(arguments: argparse.Namespace, report: dict[str, Any]) -> None:
+    from bench.report.text import to_text
+
+    told = json.dumps(report, indent=1)
     if arguments.json == Path("-"):
         print(told)
-        return 0
-    print(report.to_text(outcome))
-    if arguments.json is not None:
-        arguments.json.write_text(told + "\n")
-    return 0
+    else:
+        print(to_text(report))
+        if arguments.json is not None:
+            arguments.json.write_text(told + "\n")
+    if arguments.html is not None:
+        from bench.html import render
+
+        arguments.html.write_text(render(report))
 
 
 @contextlib.contextmanager
@@ -91,14 +148,3 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return value
-
-
-def _say(line: str) -> None:
-    """Progress: one line that is overwritten, on terminals only."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
-
-
-def _clear() -> None:
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

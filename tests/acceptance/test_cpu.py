@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from bench import nginx, scenarios
-from bench.report import to_text
-from bench.run import Plan, run
-from bench.stats import ratio
+from bench.outcome import Plan
+from bench.progress import Progress
+from bench.report.shape import to_report
+from bench.report.text import to_text
+from bench.run import run
 from tests.acceptance.conftest import Figure
 
 pytestmark = pytest.mark.acceptance
@@ -18,13 +22,15 @@ AT_MOST = {"tiny": 1.6, "10k": 1.4, "10m": 1.1}
 def test_ratio_to_nginx(figure: Figure) -> None:
     if nginx.find() is None:
         pytest.skip("nginx is not installed")
-    outcome = run(Plan(scenarios=scenarios.choose(AT_MOST)), print)
-    print(f"\n{to_text(outcome)}")
-    found = {}
-    for scenario in outcome.scenarios:
-        versus = ratio(outcome.rounds, scenario.name, "kssl kernel", "nginx")
-        assert versus is not None
-        found[scenario.name] = versus.median
-        most = AT_MOST[scenario.name]
-        figure(f"{scenario.label}: kernel mode / nginx {versus.median:.2f}, at most {most}")
+    plan = Plan(scenarios=scenarios.choose(AT_MOST))
+    outcome = run(plan, print, lambda seconds: Progress(seconds, io.StringIO()))
+    report = to_report(outcome, "make acceptance")
+    print(f"\n{to_text(report)}")
+    found = {
+        one["scenario"]: one["median"]
+        for one in report["ratios"]
+        if (one["above"], one["below"]) == ("kssl kernel", "nginx")
+    }
+    for name, most in AT_MOST.items():
+        figure(f"{name}: kernel mode / nginx {found[name]:.2f}, at most {most}")
     assert all(found[name] <= most for name, most in AT_MOST.items()), found

@@ -10,6 +10,7 @@ import pytest
 from bench import nginx
 from bench.subjects import PEERS
 from proxy.cli import main
+from tests.bench.report.schema import check
 from tests.needs import need
 
 
@@ -33,16 +34,69 @@ def test_a_peer_that_is_missing_is_said_in_words(monkeypatch: pytest.MonkeyPatch
     assert "not installed" in (PEERS["nginx"].missing() or "")
 
 
-def test_one_round(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--hops", "--modes", "kernel"], "--hops is about user mode"),
+        (["--json", "/nowhere/at/all.json"], "there is no folder /nowhere/at"),
+    ],
+)
+def test_usage(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", *options]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_nothing_to_measure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--modes", "", "--peers", ""]) == 1
+    assert "nothing to measure" in capsys.readouterr().err
+
+
+def test_configurations_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--print-configs", "--peers", "nginx,haproxy"]) == 0
+    printed = capsys.readouterr().out
+    assert "access_log off" in printed
+    assert "##### haproxy" in printed
+
+
+def test_a_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With nginx where there is one, with the tools that there are."""
     file = tmp_path / "bench.json"
-    options = ["--rounds", "1", "--seconds", "1", "--scenarios", "tiny", "--modes", "kernel"]
+    options = ["--rounds", "2", "--seconds", "1", "--scenarios", "tiny", "--modes", "kernel"]
+    page = tmp_path / "bench.html"
+    assert main(["bench", *options, "--json", str(file), "--html", str(page)]) == 0
+    assert "kssl kernel" in page.read_text()
+    printed = capsys.readouterr()
+    assert "1 scenario x" in printed.err
+    assert "tiny: 12 B, 32 connections" in printed.out
+    assert "note: fewer than 5 rounds" in printed.out
+    report = json.loads(file.read_text())
+    check(report)
+    measured = {one["subject"]: one for one in report["results"]}
+    cpu = measured["kssl kernel"]["cpu_us"]
+    assert set(cpu["by_process"]) == {"front", "worker"}
+    assert len(cpu["rounds"]) == 2
+    assert ("nginx" in measured) == (nginx.find() is not None)
+    assert report["subjects"][0]["cipher"] == "TLS_AES_256_GCM_SHA384"
+
+
+def test_without_any_tool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Our own client, the demo app behind, no peer: what is always there."""
+    monkeypatch.setattr("bench.nginx.find", lambda: None)
+    monkeypatch.setattr("bench.load.wrk.find", lambda: None)
+    monkeypatch.setattr("bench.load.h2load.find", lambda: None)
+    file = tmp_path / "bench.json"
+    options = ["--rounds", "1", "--seconds", "1", "--modes", "kernel", "--peers", ""]
+    options += ["--scenarios", "resumed,websocket"]
     assert main(["bench", *options, "--json", str(file)]) == 0
-    assert "kssl kernel" in capsys.readouterr().out
-    told = json.loads(file.read_text())
-    ours = told["rounds"][0]
-    assert ours["requests"] > 0
-    assert set(ours["cpu"]) == {"front", "worker"}
-    assert told["subjects"][0]["cipher"] == "TLS_AES_256_GCM_SHA384"
+    assert "without wrk: not installed" in capsys.readouterr().out
+    report = json.loads(file.read_text())
+    check(report)
+    assert [one["name"] for one in report["loads"]] == ["kssl's own client"]
+    assert report["backend"]["kind"] == "demo app"
+    measured = [one["scenario"] for one in report["results"]]
+    assert measured == ["resumed", "websocket"]
 
 
 def test_nginx_is_ended(tmp_path: Path) -> None:

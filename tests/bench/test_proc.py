@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import pytest
 from bench.proc import (
     CpuTime,
     children,
+    clock_name,
     cpu_time,
     cpu_time_of,
-    parse_schedstat,
     parse_stat,
     peak_rss,
+    private_rss,
+    reset_peak,
 )
 
 STAT = (
@@ -25,43 +28,49 @@ STAT = (
 )
 
 
-def fake(folder: Path, pid: int, tasks: dict[int, str | None]) -> None:
-    process = folder / str(pid)
-    (process / "task").mkdir(parents=True)
-    (process / "stat").write_text(STAT)
-    for task, schedstat in tasks.items():
-        (process / "task" / str(task)).mkdir()
-        if schedstat is not None:
-            (process / "task" / str(task) / "schedstat").write_text(schedstat)
-
-
-def test_schedstat_first_field() -> None:
-    assert parse_schedstat("123456789 42 7\n") == 123456789
-
-
 def test_stat_with_brackets_in_the_name() -> None:
     tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
     assert parse_stat(STAT) == (250 * tick, 75 * tick)
 
 
-def test_all_threads_count(tmp_path: Path) -> None:
-    fake(tmp_path, 7, {7: "1000 0 0", 8: "500 0 0"})
-    assert cpu_time(7, tmp_path).total == 1500
+def test_without_the_clock_the_ticks_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> int:
+        raise OSError
 
-
-def test_without_schedstat_the_ticks_count(tmp_path: Path) -> None:
-    fake(tmp_path, 7, {7: None})
+    monkeypatch.setattr(time, "clock_gettime_ns", refuse)
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "stat").write_text(STAT)
     found = cpu_time(7, tmp_path)
     assert found.total == found.user + found.system > 0
+    assert clock_name() == "stat"
 
 
-def test_sums_and_differences(tmp_path: Path) -> None:
-    fake(tmp_path, 7, {7: "1000 0 0"})
-    fake(tmp_path, 8, {8: "200 0 0"})
-    both = cpu_time_of([7, 8], tmp_path)
-    assert both.total == 1200
-    assert (both - cpu_time(8, tmp_path)).total == 1000
+def test_sums_and_differences() -> None:
+    ours = cpu_time(os.getpid())
+    both = cpu_time_of([os.getpid(), os.getpid()])
+    assert both.total >= 2 * ours.total
+    assert (both - ours).total >= ours.total
     assert cpu_time_of([]) == CpuTime(0, 0, 0)
+
+
+def test_threads_that_have_ended_count() -> None:
+    program = (
+        "import threading, time\n"
+        "def work():\n"
+        "    end = time.thread_time() + 0.1\n"
+        "    while time.thread_time() < end: pass\n"
+        "thread = threading.Thread(target=work)\n"
+        "thread.start(); thread.join()\n"
+        "print('done', flush=True); input()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert cpu_time(process.pid).total >= 100_000_000
+        process.communicate(b"\n")
+    assert clock_name() == "cpu clock"
 
 
 def test_our_own_grows() -> None:
@@ -95,3 +104,33 @@ def test_peak_memory_of_what_has_none(tmp_path: Path) -> None:
     (tmp_path / "7" / "status").write_text("Name:\tkthreadd\n")
     with pytest.raises(ValueError, match="no VmHWM"):
         peak_rss(7, tmp_path)
+
+
+def test_private_memory_grows_with_what_is_used() -> None:
+    before = private_rss(os.getpid())
+    held = bytearray(os.urandom(2**20) * 32)
+    assert private_rss(os.getpid()) - before >= 2**24
+    assert len(held) == 2**25
+
+
+def test_private_memory_of_what_has_none(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "status").write_text("Name:\tkthreadd\n")
+    with pytest.raises(ValueError, match="no RssAnon"):
+        private_rss(7, tmp_path)
+
+
+def test_a_peak_begins_anew() -> None:
+    held = bytearray(os.urandom(2**20) * 64)
+    assert peak_rss(os.getpid()) > len(held)
+    size, held = len(held), bytearray()
+    assert reset_peak(os.getpid())
+    assert peak_rss(os.getpid()) < private_rss(os.getpid()) + size
+
+
+def test_a_peak_that_only_root_may_reset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert reset_peak(7, tmp_path) is False
