@@ -47,7 +47,7 @@ sys.stdin.read()
 
 
 def _counted(process: subprocess.Popen[bytes], file: Path) -> Counted:
-    return Counted(ProxyProcess(process, "", 1, None, "aead", process.pid, []), file, 1)
+    return Counted(ProxyProcess(process, "", 1, None, "aead", process.pid, [], []), file, 1)
 
 
 def test_totals_are_asked_for_by_signal(tmp_path: Path) -> None:
