@@ -34,9 +34,9 @@ class Idle:
 def possible(wanted: int) -> int:
     """As many of ``wanted`` connections as the limit of open files allows.
 
-    A proxy keeps half of it for connections to its upstream.
+    kssl keeps three eighths of it for connections to its upstream.
     """
-    return min(wanted, (open_files() - 2 * _OTHER_FILES) // 2)
+    return min(wanted, (open_files() - _OTHER_FILES) * 5 // 8)
 
 
 def measure_idle(
