@@ -36,7 +36,7 @@ class Polled(Protocol):
     """A channel, as the poller knows it."""
 
     def happened(self, events: int) -> None:
-        """A bit mask of epoll's: `READABLE`, `WRITABLE`, `ENDED`, `URGENT`. Edges: each is told once.
+        """A bit mask of epoll's, of the names above. Edges: each is told once.
 
         It may also be the edge of a socket that had this descriptor's number before: one that was
         closed earlier in the turn, or one that a process being started still holds. So it is no
