@@ -24,6 +24,11 @@ from fastpath.poller import BROKEN, ENDED, READABLE, URGENT, WRITABLE, Poller
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST
 _WOULD_BLOCK = (BlockingIOError, InterruptedError)
 
+# Once for all, because Python would put them together for each event.
+_TO_READ = READABLE | ENDED
+_TO_SEND = WRITABLE | BROKEN
+_BEHIND_DATA = ENDED | URGENT
+
 # Data up to this size, in bytes, is sent at the end of the turn.
 SMALL = 16 * 1024 + 64
 
@@ -134,11 +139,11 @@ class Channel:
 
     def happened(self, events: int) -> None:
         """See `fastpath.poller.Polled`."""
-        if events & (ENDED | URGENT):
+        if events & _BEHIND_DATA:
             self._ended = True
-        if self._pending is not None and events & (WRITABLE | BROKEN):
+        if self._pending is not None and events & _TO_SEND:
             self._on_writable()
-        if events & (READABLE | ENDED):
+        if events & _TO_READ:
             self._ready = True
             if self._reading:
                 self._on_readable()
