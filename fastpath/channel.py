@@ -9,6 +9,7 @@ copied. And it is cheaper.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
@@ -18,10 +19,15 @@ import termios
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
-from fastpath.poller import BROKEN, ENDED, READABLE, WRITABLE, Poller
+from fastpath.poller import BROKEN, ENDED, READABLE, URGENT, WRITABLE, Poller
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST
 _WOULD_BLOCK = (BlockingIOError, InterruptedError)
+
+# Once for all, because Python would put them together for each event.
+_TO_READ = READABLE | ENDED
+_TO_SEND = WRITABLE | BROKEN
+_BEHIND_DATA = ENDED | URGENT
 
 # Data up to this size, in bytes, is sent at the end of the turn.
 SMALL = 16 * 1024 + 64
@@ -39,6 +45,7 @@ class Channel:
     __slots__ = (
         "_always_writing",
         "_ended",
+        "_error",
         "_fd",
         "_loop",
         "_on_broken",
@@ -74,7 +81,9 @@ class Channel:
         self._recv_into = sock.recv_into
         self._poller = Poller.of(loop)
         self._ready = False  # there may be something to read that no edge will tell again
-        self._ended = False  # FIN or an error is behind the data
+        # FIN, an error or something urgent is behind the data: a short read is not the last.
+        self._ended = False
+        self._error = 0  # errno that a send met, which the kernel tells only once
         # TCP tells of room only to a sender that ran out of it; a unix socket, at each read of the
         # other side.
         self._always_writing = not local
@@ -130,11 +139,11 @@ class Channel:
 
     def happened(self, events: int) -> None:
         """See `fastpath.poller.Polled`."""
-        if events & ENDED:
+        if events & _BEHIND_DATA:
             self._ended = True
-        if self._pending is not None and events & (WRITABLE | BROKEN):
+        if self._pending is not None and events & _TO_SEND:
             self._on_writable()
-        if events & (READABLE | ENDED):
+        if events & _TO_READ:
             self._ready = True
             if self._reading:
                 self._on_readable()
@@ -165,15 +174,19 @@ class Channel:
         """``socket.recv_into``; 0 is FIN. Raises OSError, BlockingIOError among them.
 
         Less than there was room for is all that there was, and the next byte makes a new edge;
-        but an end or an error behind it was told already.
+        but an end or an error behind it was told already. An error that a send has met is raised
+        here too, behind the data: the kernel would go on with 0, as if that were FIN.
         """
         try:
             received = self._recv_into(buffer)
         except _WOULD_BLOCK:
             self._ready = False
             raise
-        if received < len(buffer) and not self._ended:
-            self._ready = False
+        if received < len(buffer):
+            if not self._ended:
+                self._ready = False
+            elif not received and self._error:
+                raise OSError(self._error, os.strerror(self._error))
         return received
 
     # -- writing ---------------------------------------------------------------------------
@@ -273,6 +286,9 @@ class Channel:
 
     def _break(self, error: OSError) -> None:
         self.broken = True
+        self._ended = self._ready = True
+        if error.errno != errno.EPIPE:  # that is RST behind FIN: reading ends by itself, and well
+            self._error = error.errno or errno.EIO
         self._drop_pending()
         self._loop.call_soon(self._tell_broken, error)
 

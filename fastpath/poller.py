@@ -26,8 +26,9 @@ READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
 ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 BROKEN = select.EPOLLHUP | select.EPOLLERR
+URGENT = select.EPOLLPRI  # a read stops in front of TCP's urgent byte, though there is more
 
-_READING = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+_READING = select.EPOLLIN | select.EPOLLPRI | select.EPOLLRDHUP | select.EPOLLET
 _BOTH = _READING | select.EPOLLOUT
 
 
@@ -35,7 +36,12 @@ class Polled(Protocol):
     """A channel, as the poller knows it."""
 
     def happened(self, events: int) -> None:
-        """A bit mask of epoll's: `READABLE`, `WRITABLE`, `ENDED`. Edges: each is told once."""
+        """A bit mask of epoll's, of the names above. Edges: each is told once.
+
+        It may also be the edge of a socket that had this descriptor's number before: one that was
+        closed earlier in the turn, or one that a process being started still holds. So it is no
+        more than a reason to look.
+        """
 
     def read_on(self) -> None:
         """It asked for this by :meth:`Poller.again`."""
@@ -52,7 +58,8 @@ class Poller:
         self._loop = loop
         self._epoll = select.epoll()
         self._polled: dict[int, Polled] = {}
-        self._again: list[Polled] = []
+        self._again: dict[Polled, None] = {}  # in order, and each once: its share is one read
+        self._turn_comes = False  # by `again`
         self._at_end: list[Callable[[], None]] = []
         self._in_turn = False
 
@@ -69,10 +76,10 @@ class Poller:
 
     def add(self, fd: int, polled: Polled, *, writing: bool) -> None:
         """Watches a socket, until :meth:`discard`. ``writing``: also for room to write."""
+        self._epoll.register(fd, _BOTH if writing else _READING)
         if not self._polled:
             self._loop.add_reader(self._epoll.fileno(), self._turn)
         self._polled[fd] = polled
-        self._epoll.register(fd, _BOTH if writing else _READING)
 
     def watch_writing(self, fd: int, on: bool) -> None:
         """For a socket that was added without."""
@@ -88,9 +95,10 @@ class Poller:
 
     def again(self, polled: Polled) -> None:
         """Calls its `read_on` in the next turn: there is more to read, and no new edge to tell."""
-        if not self._again:
-            self._loop.call_soon(self._turn)
-        self._again.append(polled)
+        self._again[polled] = None
+        if not self._turn_comes:
+            self._turn_comes = True
+            self._loop.call_soon(self._next_turn)
 
     def at_end(self, action: Callable[[], None]) -> None:
         """Calls ``action`` at the end of this turn, or of the loop's if none is running.
@@ -102,28 +110,40 @@ class Poller:
             self._loop.call_soon(self._end_turn)
         self._at_end.append(action)
 
+    def _next_turn(self) -> None:
+        self._turn_comes = False
+        self._turn()
+
     def _turn(self) -> None:
         self._in_turn = True
-        if self._again:
-            again, self._again = self._again, []
-            for polled in again:
-                try:
-                    polled.read_on()
-                except Exception:
-                    log.exception("internal error while reading")
-        get = self._polled.get
-        for fd, events in self._epoll.poll(0, _EVENTS_PER_TURN):
-            ready = get(fd)
-            if ready is not None:  # else closed by one that came before it in this turn
-                try:
-                    ready.happened(events)
-                except Exception:  # one connection's bug must not stop the others
-                    log.exception("internal error in a connection")
-        self._in_turn = False
-        if self._at_end:
-            self._end_turn()
+        try:
+            if self._again:
+                self._read_on()
+            get = self._polled.get
+            for fd, events in self._epoll.poll(0, _EVENTS_PER_TURN):
+                ready = get(fd)
+                if ready is not None:  # else closed by one that came before it in this turn
+                    try:
+                        ready.happened(events)
+                    except Exception:  # one connection's bug must not stop the others
+                        log.exception("internal error in a connection")
+        finally:  # KeyboardInterrupt and the like
+            self._in_turn = False
+            if self._at_end:
+                self._end_turn()
+
+    def _read_on(self) -> None:
+        again, self._again = self._again, {}
+        for polled in again:
+            try:
+                polled.read_on()
+            except Exception:
+                log.exception("internal error while reading")
 
     def _end_turn(self) -> None:
         actions, self._at_end = self._at_end, []
         for action in actions:
-            action()
+            try:
+                action()
+            except Exception:  # the others' data must leave all the same
+                log.exception("internal error while sending")

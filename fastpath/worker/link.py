@@ -167,4 +167,7 @@ class WorkerLink:
         receivers, self._receivers = self._receivers, {}
         self._on_lost(self)
         for receiver in receivers.values():
-            receiver.worker_lost()
+            try:
+                receiver.worker_lost()
+            except Exception:  # the others must hear of it too
+                log.exception("internal error after the worker was lost")

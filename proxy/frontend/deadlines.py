@@ -50,10 +50,10 @@ class Deadlines:
     def _sweep(self) -> None:
         self.now = now = self._loop.time()
         self._timer = self._loop.call_later(INTERVAL, self._sweep)
+        self._on_sweep(now)  # first: what expires may wait for something else, counted from now
         for member in [member for member in self._members if member.deadline <= now]:
             member.deadline = NEVER
             try:
                 member.expired()
             except Exception:
                 log.exception("a time limit could not be applied")
-        self._on_sweep(now)

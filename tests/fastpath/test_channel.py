@@ -339,3 +339,86 @@ async def test_a_reset_right_behind_data_is_heard_of(small: list[Ends], size: in
     await until(lambda: got and isinstance(got[-1], OSError))
     assert sum(part for part in got if isinstance(part, int)) == size
     assert isinstance(got[-1], ConnectionResetError)
+
+
+class Listening:
+    """Reads to the end, and notes how it comes."""
+
+    def __init__(self, ends: Ends) -> None:
+        self.got: list[int | OSError] = []
+        self._channel = ends.channel
+        ends.channel.rebind(self._read, ends.owner.on_drained, ends.owner.on_broken)
+        ends.channel.start_reading()
+
+    @property
+    def over(self) -> bool:
+        return bool(self.got) and (not self.got[-1] or isinstance(self.got[-1], OSError))
+
+    def _read(self) -> None:
+        try:
+            self.got.append(self._channel.recv_into(bytearray(100)))
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.got.append(error)
+        if self.over:
+            self._channel.stop_reading()
+
+
+@pytest.mark.parametrize("size", [5, 1_000_000])
+async def test_a_reset_that_a_send_met_is_no_fin(small: list[Ends], size: int) -> None:
+    """The kernel tells an error once, to the first who asks: then reading would end with 0."""
+    ends = make(small, 16 * 1024)
+    ends.channel.send(bytes(size))
+    listening = Listening(ends)
+    await asyncio.sleep(0)
+    ends.peer.send(b"data")
+    ends.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    ends.peer.close()
+    ends.channel.send(b"more")
+    ends.channel.flush()
+    await until(lambda: listening.over)
+    await until(lambda: ends.owner.broken)
+    data, end = listening.got
+    assert data == 4
+    assert isinstance(end, ConnectionResetError)
+
+
+async def test_a_fin_in_front_of_a_reset_is_one(small: list[Ends]) -> None:
+    ends = make(small)
+    ends.peer.send(b"data")
+    ends.peer.shutdown(socket.SHUT_WR)
+    ends.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    ends.peer.close()
+    ends.channel.send(b"more")
+    ends.channel.flush()
+    await until(lambda: ends.owner.broken)
+    assert isinstance(ends.owner.broken[0], BrokenPipeError)
+    listening = Listening(ends)
+    await until(lambda: listening.over)
+    assert listening.got == [4, 0]
+
+
+@pytest.mark.parametrize("reading", [True, False])
+async def test_what_is_behind_an_urgent_byte_is_read(small: list[Ends], reading: bool) -> None:
+    """A read stops in front of it (tcp(7)), which looks as if that were all."""
+    ends = make(small)
+    got = bytearray()
+
+    def read() -> None:
+        buffer = bytearray(100)
+        try:
+            size = ends.channel.recv_into(buffer)
+        except BlockingIOError:
+            return
+        got.extend(buffer[:size])
+
+    ends.channel.rebind(read, lambda: None, lambda error: None)
+    if reading:
+        ends.channel.start_reading()
+    ends.peer.send(b"in front")
+    ends.peer.send(b"!", socket.MSG_OOB)
+    ends.peer.send(b" and behind")
+    await until(lambda: ends.channel._ready or got)
+    ends.channel.start_reading()
+    await until(lambda: got == b"in front and behind")

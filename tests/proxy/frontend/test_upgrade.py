@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 import threading
@@ -110,6 +111,37 @@ def test_the_upstream_breaks(proxy: Rig, serve: Serve) -> None:
         client.send(ASK)
         client.take_until(b"\r\n\r\nbye")
         client.send(b"x")
+        assert client.read_to_end() == (b"", "cut")
+
+
+def test_the_upstream_breaks_while_it_is_written_to(proxy: Rig, serve: Serve) -> None:
+    """The error is met by what still waited to be sent; to the reader it must not look like FIN."""
+    waits = threading.Event()
+
+    def script(side: UpstreamSide) -> None:
+        side.read_head()
+        side.send(SWITCH, b"bye")
+        assert waits.wait(10)
+        side.reset()
+
+    def backlog() -> bool:
+        tunnels = [c._http and c._http._tunnel for c in proxy.front.connections]
+        return any(t and t._upstream and t._upstream.channel.backlog for t in tunnels)
+
+    def send() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client.send(bytes(65536))
+
+    serve(script)
+    with proxy.client() as client:
+        client.send(ASK)
+        client.take_until(b"\r\n\r\nbye")
+        sender = threading.Thread(target=send)
+        sender.start()
+        wait_for(backlog, "the proxy cannot send on")
+        waits.set()
+        sender.join()
         assert client.read_to_end() == (b"", "cut")
 
 
