@@ -159,6 +159,13 @@ class Channel:
             if self._ready and self._reading:
                 self._poller.again(self)
 
+    def crashed(self) -> None:
+        """See `fastpath.poller.Polled`."""
+        if not self.closed:
+            tell = self._on_broken
+            self.abort()
+            self._loop.call_soon(tell, OSError(errno.ECONNABORTED, "internal error"))
+
     # -- reading ---------------------------------------------------------------------------
 
     def start_reading(self) -> None:

@@ -46,6 +46,10 @@ class Polled(Protocol):
     def read_on(self) -> None:
         """It asked for this by :meth:`Poller.again`."""
 
+    def crashed(self) -> None:
+        """One of the others raised, by a mistake of ours: no edge will tell again what it missed,
+        so this is the end."""
+
 
 class Poller:
     """One for each event loop: :meth:`of`."""
@@ -127,6 +131,7 @@ class Poller:
                         ready.happened(events)
                     except Exception:  # one connection's bug must not stop the others
                         log.exception("internal error in a connection")
+                        ready.crashed()
         finally:  # KeyboardInterrupt and the like
             self._in_turn = False
             if self._at_end:
@@ -138,7 +143,8 @@ class Poller:
             try:
                 polled.read_on()
             except Exception:
-                log.exception("internal error while reading")
+                log.exception("internal error in a connection")
+                polled.crashed()
 
     def _end_turn(self) -> None:
         actions, self._at_end = self._at_end, []

@@ -73,7 +73,10 @@ class UpstreamConnection:
     def _broken(self, error: OSError) -> None:
         """Sending failed. The upstream may have answered before it closed, so reading goes on;
         it ends by itself."""
-        self.channel.start_reading()
+        if self.channel.closed:
+            self._ended(describe(error))
+        else:
+            self.channel.start_reading()
 
     def _ended(self, error: str | None) -> None:
         user, self.user = self.user, None

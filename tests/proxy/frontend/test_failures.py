@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
+from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.pool import Connecting
 from tests.proxy.frontend.clients import Answer, Client, ClosedError, post, request
 from tests.proxy.frontend.conftest import Serve
@@ -449,3 +450,39 @@ def test_an_internal_error_does_not_hang_the_client(
     monkeypatch.undo()
     with proxy.client() as client:
         assert client.ask().body == b"abc"
+
+
+@both_modes
+def test_a_mistake_in_an_engine_ends_the_connection(
+    proxy: Rig, serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No edge would tell again what it has missed."""
+    serve(answer_all(response(b"abc")))
+
+    def fail(_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(proxy.front.engine, "_readable", fail)
+    with proxy.client() as client:
+        client.send(request())
+        assert client.read_to_end() == (b"", "cut")
+    assert "a mistake" in caplog.text
+    wait_for(lambda: not proxy.front.connections)
+    monkeypatch.undo()
+    with proxy.client() as client:
+        assert client.ask().body == b"abc"
+
+
+@both_modes
+def test_a_mistake_at_the_upstream_ends_the_exchange(
+    proxy: Rig, serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    serve(answer_all(response(b"abc")))
+
+    def fail(_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(UpstreamConnection, "_readable", fail)
+    with proxy.client() as client:
+        assert client.ask().status == 502
+    assert "a mistake" in caplog.text
