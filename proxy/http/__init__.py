@@ -27,6 +27,8 @@ Vocabulary
                 agree with the grammar, so that a mistake in one of the two lets nothing through
     rules       what a legal head may say (request_rules.py, response_rules.py); the same for
                 both codecs
+    special     a field that a rule or a builder acts on; all others only pass through
+    plan        what the rules say about all heads with the same special fields (usual.py)
     reader      a BodyReader: takes bytes, returns views of the body, stops at the message's end
 
 Errors are split by culprit: HttpError is the client's fault and carries the status to answer and

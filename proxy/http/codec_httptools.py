@@ -1,7 +1,11 @@
 """The fast codec: llhttp through httptools, with one regular expression beside it.
 
-A head is accepted when grammar, llhttp and rules all accept it. llhttp splits the fields in C;
-the regular expression is what makes it strict, since llhttp alone takes folded lines and more.
+A head is accepted when grammar, llhttp and rules all accept it. The regular expression is what
+makes it strict, since llhttp alone takes folded lines and more. There are three ways, each of
+which a head takes that the one before has no answer for:
+    usual.py: its special fields are looked up; nearly all heads
+    the rules: on the fields that the grammar has matched; HTTP/1.0, upgrades, Via
+    strict.py: line by line, for a legal rarity or the words of a refusal
 """
 
 from __future__ import annotations
@@ -28,9 +32,10 @@ from proxy.http.messages import (
     client_error,
     upstream_error,
 )
-from proxy.http.names import special_fields
 from proxy.http.request_rules import make_request
 from proxy.http.response_rules import UpgradeAsked, make_response
+from proxy.http.shared_rules import surely_within
+from proxy.http.usual import usual_request, usual_response
 
 _LENGTH = Framing.LENGTH  # looking up a member in the class takes 50 ns
 
@@ -70,9 +75,28 @@ class _Sink(_Quiet):
         self.fields.append((name.lower(), name, value))
 
 
-def _passed_on(head: bytes) -> Fields:
-    """The fields of a head that grammar and llhttp have accepted."""
-    return Fields([(name.lower(), name, value) for name, value in special_fields(head)], head)
+def _request_taken(head: bytes, method: bytes) -> bool:
+    """Whether llhttp takes a head that the grammar has accepted."""
+    try:
+        HttpRequestParser(_QUIET).feed_data(
+            head if method in _METHODS else b"POST" + head[len(method) :]
+        )
+    except HttpParserUpgrade:
+        pass  # llhttp stops after the head of an upgrade, which is all that it was given
+    except HttpParserError:
+        return False
+    return True
+
+
+def _response_taken(head: bytes) -> bool:
+    """As _request_taken."""
+    try:
+        HttpResponseParser(_QUIET).feed_data(head)
+    except HttpParserUpgrade:
+        pass
+    except HttpParserError:
+        return False
+    return True
 
 
 class HttptoolsCodec:
@@ -82,27 +106,26 @@ class HttptoolsCodec:
     remembers = True
 
     def parse_request(self, head: bytes, limits: Limits) -> RequestHead:
-        size = len(head)
-        if size > limits.max_request_bytes:
+        if len(head) > limits.max_request_bytes:
             raise HttpError(
                 400, "RequestLength", f"The head is longer than {limits.max_request_bytes} bytes."
             )
+        match = grammar.usual_request(head)
+        if match is not None and surely_within(head, limits):
+            method, target, host = match.groups()
+            request = usual_request(head, method, target, host)
+            if request is not None and _request_taken(head, method):
+                return request
         match = grammar.request_head(head)
         if match is None:
             return self._uncommon_request(head, limits)
         method, target, minor = match.groups()
-        try:
-            HttpRequestParser(_QUIET).feed_data(
-                head if method in _METHODS else b"POST" + head[len(method) :]
-            )
-        except HttpParserUpgrade:
-            pass  # llhttp stops after the head of an upgrade, which is all that it was given
-        except HttpParserError:
+        if not _request_taken(head, method):
             return self._uncommon_request(head, limits)
-        return make_request(method, target, minor, _passed_on(head), size, limits, True)
+        return make_request(method, target, minor, Fields(None, head), len(head), limits, True)
 
     def _uncommon_request(self, head: bytes, limits: Limits) -> RequestHead:
-        """A legal head off the fast path, or the words for one that is refused."""
+        """A legal head that the grammar does not match, or the words for one that is refused."""
         method, target, minor, fields = strict.split_request(head)
         request = make_request(method, target, minor, Fields(fields), len(head), limits, False)
         sink = _Sink()
@@ -122,27 +145,26 @@ class HttptoolsCodec:
     def parse_response(
         self, head: bytes, request_method: bytes, *, upgrade_asked: UpgradeAsked, limits: Limits
     ) -> ResponseHead:
-        size = len(head)
-        if size > limits.max_response_head:
+        if len(head) > limits.max_response_head:
             raise UpstreamError(f"The head is longer than {limits.max_response_head} bytes.")
+        match = grammar.usual_response(head)
+        if match is not None and surely_within(head, limits):
+            status, reason = match.groups()
+            response = usual_response(head, status, reason, request_method == b"HEAD")
+            if response is not None and _response_taken(head):
+                return response
         match = grammar.response_head(head)
-        if match is None or match[3] is None:
+        if match is None or match[3] is None or not _response_taken(head):
             return self._uncommon_response(head, request_method, upgrade_asked, limits)
         minor, status, reason = match.groups()
-        try:
-            HttpResponseParser(_QUIET).feed_data(head)
-        except HttpParserUpgrade:
-            pass
-        except HttpParserError:
-            return self._uncommon_response(head, request_method, upgrade_asked, limits)
         return make_response(
             minor,
             int(status),
             reason,
-            _passed_on(head),
+            Fields(None, head),
             request_method,
             upgrade_asked,
-            size,
+            len(head),
             limits,
         )
 

@@ -11,15 +11,9 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from proxy.http.messages import Field, Framing, RequestHead, ResponseHead
-from proxy.http.names import END_TO_END, HOP_BY_HOP, is_forged
+from proxy.http.names import END_TO_END, HARMLESS_OPTIONS, HOP_BY_HOP, is_forged
 
 _CRLF = b"\r\n"
-_HARMLESS_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
-"""Connection options that nominate only fields that are removed anyway."""
-
-_REBUILT = frozenset({b"via", b"trailer", b"expect"})
-"""Fields whose value may change on the way."""
-
 # Looking up a member in the class takes 50 ns (Python 3.11).
 _NONE = Framing.NONE
 _LENGTH = Framing.LENGTH
@@ -29,6 +23,16 @@ _CLOSE = Framing.CLOSE
 # What stays as it is in own_fields. The rest is percent-encoded: a value may come from a client's
 # certificate, and a line break in it would start a field of the client's choice.
 _PRINTABLE = "".join(map(chr, range(32, 127)))
+
+# What ends a response that passes as it came, by whether it is chunked and the connection stays.
+_END = {
+    (chunked, stays): b"Via: 1.1 kssl\r\n"
+    + (b"Transfer-Encoding: chunked\r\n" if chunked else b"")
+    + (b"" if stays else b"Connection: close\r\n")
+    + _CRLF
+    for chunked in (True, False)
+    for stays in (True, False)
+}
 
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -92,13 +96,24 @@ def build_upstream_request(
     replaced, never appended to, since what a client says there is not evidence; our name is
     appended to Via (section 7.6.3).
     """
-    if head.fields.raw and head.version == b"1.1" and head.connection_options <= _HARMLESS_OPTIONS:
-        passed_on = _pass_on_request(head, client)
-        if passed_on is not None:
-            return passed_on
+    if head.fields.passed_on:
+        host = head.host
+        return b"".join(
+            (
+                head.fields.passed_on,
+                b"Transfer-Encoding: chunked\r\nVia: " if head.chunked else b"Via: ",
+                client.via,
+                _CRLF,
+                client.before_host,
+                host,
+                client.before_forwarded_host,
+                host,
+                b'"\r\n\r\n',
+            )
+        )
     out = [head.method, b" ", head.target, b" HTTP/1.1\r\n"]
     fields: Iterable[Field] = head.fields
-    if not head.connection_options <= _HARMLESS_OPTIONS:
+    if not head.connection_options <= HARMLESS_OPTIONS:
         fields = [item for item in fields if item[0] not in head.connection_options]
     host = head.host
     via = b""
@@ -147,68 +162,6 @@ def build_upstream_request(
     return b"".join(out)
 
 
-def _pass_on_request(head: RequestHead, client: ClientInfo) -> bytes | None:
-    """The head as received without the lines that may not pass; None when that is not enough.
-
-    Sound because the grammar has matched the whole head: behind CRLF there is always a name, so
-    what is found there is that field's line and nothing else.
-    """
-    text = head.fields.raw
-    for low, name, _ in head.fields.special:
-        if low == b"host" or low == b"content-length":
-            continue
-        if low in HOP_BY_HOP or is_forged(low):
-            text = _without(text, name)
-        elif low in _REBUILT:
-            return None
-    parts = [text[:-2]]
-    if head.chunked:
-        parts.append(b"Transfer-Encoding: chunked\r\n")
-    if head.upgrade is not None:
-        parts += (b"Connection: upgrade\r\nUpgrade: ", head.upgrade, _CRLF)
-    host = head.host
-    parts += (
-        b"Via: ",
-        client.via,
-        _CRLF,
-        client.before_host,
-        host,
-        client.before_forwarded_host,
-        host,
-        b'"\r\n\r\n',
-    )
-    return b"".join(parts)
-
-
-def _pass_on_response(head: ResponseHead, keep_alive: bool, framing: Framing) -> bytes | None:
-    """As `_pass_on_request`."""
-    text = head.fields.raw
-    length_sent = False
-    for low, name, _ in head.fields.special:
-        if low == b"content-length":
-            length_sent = head.content_length is not None and framing is not _CHUNKED
-            if not length_sent:
-                text = _without(text, name)
-        elif low in HOP_BY_HOP:
-            text = _without(text, name)
-        elif low in _REBUILT:
-            return None
-    if framing is _LENGTH and not length_sent:
-        return None
-    end = b"Via: 1.1 kssl\r\n"
-    if framing is _CHUNKED:
-        end += b"Transfer-Encoding: chunked\r\n"
-    if not keep_alive or framing is _CLOSE:
-        end += b"Connection: close\r\n"
-    return b"%b%b\r\n" % (text[:-2], end)
-
-
-def _without(text: bytes, name: bytes) -> bytes:
-    """A head without the first line of that name."""
-    start = text.find(b"\r\n" + name + b":")
-    return text[:start] + text[text.find(_CRLF, start + 2) :]
-
-
 def client_framing(
     head: ResponseHead, client_version: bytes, request_method: bytes
 ) -> tuple[Framing, bool]:
@@ -243,17 +196,15 @@ def build_client_response(
     """
     status = head.status
     if (
-        head.fields.raw
-        and status >= 200
-        and head.version == b"1.1" == client_version
-        and head.connection_options <= _HARMLESS_OPTIONS
+        head.fields.passed_on
+        and framing is head.framing
+        and framing is not _CLOSE
+        and client_version == b"1.1"
     ):
-        passed_on = _pass_on_response(head, keep_alive, framing)
-        if passed_on is not None:
-            return passed_on
+        return head.fields.passed_on + _END[framing is _CHUNKED, keep_alive]
     out = [b"HTTP/1.1 %d %b\r\n" % (status, head.reason)]
     fields: Iterable[Field] = head.fields
-    if head.connection_options and not head.connection_options <= _HARMLESS_OPTIONS:
+    if head.connection_options and not head.connection_options <= HARMLESS_OPTIONS:
         fields = [item for item in fields if item[0] not in head.connection_options]
     # None where RFC 9110 section 8.6 forbids it; without a body it only informs.
     length = head.content_length if framing is _LENGTH or framing is _NONE else None

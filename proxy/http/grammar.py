@@ -23,7 +23,8 @@ _VALUE = rb"[\t -~\x80-\xff]*+"
 # field-line = field-name ":" OWS field-value OWS (RFC 9112 section 5), each ended by CRLF.
 # No obs-fold: a line that starts with white space has an empty name. The look-behind sends a
 # value that ends in OWS to the slow path, so that the fast path never has to strip.
-_FIELD_LINES = rb"(?:" + _TOKEN + rb":" + _VALUE + rb"(?<![ \t])\r\n)*"
+_FIELD_LINE = _TOKEN + rb":" + _VALUE + rb"(?<![ \t])\r\n"
+_FIELD_LINES = rb"(?:" + _FIELD_LINE + rb")*"
 
 # request-line = method SP request-target SP HTTP-version (RFC 9112 section 3)
 # Here the target is in origin-form only: "/" and then VCHAR except "#". That is wider than
@@ -47,6 +48,14 @@ _STATUS_LINE = rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: (" + _VALUE + rb"))?"
 response_head = re.compile(_STATUS_LINE + rb"\r\n" + _FIELD_LINES + rb"\r\n").fullmatch
 """A whole ordinary response head → minor version, status, reason or None."""
 
+usual_response = re.compile(
+    rb"HTTP/1\.1 ([2-5][0-9]{2}) (" + _VALUE + rb")\r\n" + _FIELD_LINES + rb"\r\n"
+).fullmatch
+"""As response_head, but HTTP/1.1 only, final, and with a reason or its space → status, reason."""
+
+usual_length = re.compile(rb"\ncontent-length:[ \t]*+([0-9]{1,18}+)\r").search
+"""In a head in lower case: the first Content-Length → a number that fits in 63 bits."""
+
 token = re.compile(_TOKEN).fullmatch
 value = re.compile(_VALUE).fullmatch
 status_line = re.compile(_STATUS_LINE).fullmatch
@@ -69,6 +78,16 @@ host = re.compile(
     rb"(?::" + _PORT + rb")?"
 ).fullmatch
 """A Host value → IPv6 literal or None."""
+
+# As request_head, but HTTP/1.1 only, not CONNECT, and with a Host that is neither an IP literal nor
+# percent-encoded. No line in front of `Host` can be taken for it, so there is one way to match;
+# that Host is not repeated below is for others to see.
+usual_request = re.compile(
+    rb"(?!CONNECT )(" + _TOKEN + rb") (" + _ORIGIN + rb") HTTP/1\.1\r\n"
+    rb"(?:(?![Hh]ost:)" + _FIELD_LINE + rb")*"
+    rb"[Hh]ost: ?([A-Za-z0-9\-._]++(?::" + _PORT + rb")?)\r\n" + _FIELD_LINES + rb"\r\n"
+).fullmatch
+"""A whole usual request head → method, target, host."""
 
 # Upgrade  = #protocol (RFC 9110 section 7.8)
 # protocol = protocol-name [ "/" protocol-version ], both tokens

@@ -21,7 +21,7 @@ from proxy.http.forward import (
     build_upstream_request,
     client_framing,
 )
-from proxy.http.messages import Framing, Limits, RequestHead, ResponseHead
+from proxy.http.messages import Fields, Framing, Limits, RequestHead, ResponseHead
 
 # A longer head is not remembered, in bytes: it would be kept for each idle connection.
 MAX_REMEMBERED = 4096
@@ -63,28 +63,28 @@ class RequestMemo:
                 line = raw[: -len(self._block)]
                 match = grammar.common_request_line(line)
                 if match is not None:
-                    last = _below(last[0], match[1], match[2]), line + self._sent
+                    last = _below(last[0], raw, match[1], match[2]), line + self._sent
                     if len(raw) <= MAX_REMEMBERED:
                         self._raw, self._last = raw, last
                     return last
         head = self._codec.parse_request(raw, self._limits)
         sent = build_upstream_request(head, self._client, default_host=self._default_host)
-        if self._codec.remembers:
+        if self._codec.remembers and len(raw) <= MAX_REMEMBERED:
             end = raw.find(b"\r\n")
-            if len(raw) <= MAX_REMEMBERED and _is_common(head, raw[:end]):
-                self._raw, self._block = raw, raw[end:]
+            if _is_common(head, raw, end):
+                self._raw, self._last = raw, (head, sent)
+                self._block = raw[end:]
                 self._sent = sent[sent.find(b"\r\n") :]
-                self._last = head, sent
         return head, sent
 
 
-def _below(last: RequestHead, method: bytes, target: bytes) -> RequestHead:
-    """The fields of ``last`` below another request line."""
+def _below(last: RequestHead, raw: bytes, method: bytes, target: bytes) -> RequestHead:
+    """The fields of ``last`` below the request line of ``raw``."""
     return RequestHead(
         method,
         target,
         b"1.1",
-        last.fields,
+        Fields(None, raw),
         last.host,
         None,
         False,
@@ -95,14 +95,16 @@ def _below(last: RequestHead, method: bytes, target: bytes) -> RequestHead:
     )
 
 
-def _is_common(head: RequestHead, line: bytes) -> bool:
-    return (
+def _is_common(head: RequestHead, raw: bytes, end: int) -> bool:
+    """Whether the fields would mean the same below another request line; ``end``: of this one."""
+    if head.content_length is not None or head.chunked:
+        return False
+    # A head of the usual kind (usual.py) fulfils the rest.
+    return bool(head.fields.passed_on) or (
         head.version == b"1.1"
-        and head.content_length is None
-        and not head.chunked
         and head.upgrade is None
         and not head.expect_continue
-        and grammar.common_request_line(line) is not None
+        and grammar.common_request_line(raw, 0, end) is not None
     )
 
 
@@ -135,23 +137,26 @@ class ResponseMemo:
 
         For 1xx, ``text`` is the interim response. Raises UpstreamError.
         """
-        key = (request.method == b"HEAD", request.version, keep_alive)
-        if raw == self._raw and key == self._key and self._response is not None:
-            return self._response
+        to_head = request.method == b"HEAD"
+        if raw == self._raw:
+            remembered = self._response
+            if remembered is not None and self._key == (to_head, request.version, keep_alive):
+                return remembered
         head = codec.parse_response(
             raw, request.method, upgrade_asked=request.upgrade, limits=limits
         )
         interim = head.status < 200
         framing, may_keep_alive = client_framing(head, request.version, request.method)
-        keep_alive = keep_alive and may_keep_alive
+        stays = keep_alive and may_keep_alive
         text = build_client_response(
             head,
             client_version=request.version,
-            keep_alive=keep_alive,
+            keep_alive=stays,
             framing=Framing.NONE if interim else framing,
             interim=interim,
         )
-        response = Response(head, framing, keep_alive, text)
+        response = Response(head, framing, stays, text)
         if codec.remembers and not interim and len(raw) <= MAX_REMEMBERED:
-            self._raw, self._key, self._response = raw, key, response
+            self._raw, self._response = raw, response
+            self._key = to_head, request.version, keep_alive
         return response

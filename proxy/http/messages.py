@@ -85,30 +85,38 @@ class Fields:
     """The fields of one head, in order; iterate for `Field`s.
 
     Most heads pass through unchanged but for a line or two. So a codec that has checked the whole
-    head need not split it: it gives `raw` and the `special` fields, and the others are split only
-    when somebody asks.
+    head need not split it: then there are no `fields` but `raw`, which is split when somebody asks.
 
-    `special`: at least the fields that some rule or builder acts on (names.special_fields).
-    `raw`: the head as received, start line and empty line included; b"" when `special` is all.
+    raw: the head as received, start line and empty line included.
+    passed_on: the same without the lines that may not pass and without the empty line; b"" where
+    a builder has to go through the fields.
     """
 
-    __slots__ = ("_all", "raw", "special")
+    __slots__ = ("_all", "_raw", "passed_on")
 
-    def __init__(self, special: list[Field], raw: bytes = b"") -> None:
-        self.special = special
-        self.raw = raw
-        self._all = None if raw else special
+    def __init__(
+        self, fields: list[Field] | None, raw: bytes = b"", passed_on: bytes = b""
+    ) -> None:
+        self._all = fields
+        self._raw = raw
+        self.passed_on = passed_on
 
     def get(self, low: bytes) -> bytes:
         """The first value of a field by its lower-case name; b"" when there is none."""
-        for name, _, value in self:
+        if self._all is None:
+            # Not worth splitting them all: the access log asks for two, of every request.
+            start = self._raw.lower().find(b"\r\n" + low + b":")
+            if start < 0:
+                return b""
+            return _split(self._raw[start + 2 : self._raw.index(b"\r\n", start + 2)])[2]
+        for name, _, value in self._all:
             if name == low:
                 return value
         return b""
 
     def __iter__(self) -> Iterator[Field]:
         if self._all is None:
-            self._all = [_split(line) for line in self.raw.split(b"\r\n")[1:-2]]
+            self._all = [_split(line) for line in self._raw.split(b"\r\n")[1:-2]]
         return iter(self._all)
 
     def __len__(self) -> int:

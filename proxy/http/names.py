@@ -88,6 +88,12 @@ NOT_NOMINABLE = _FRAMING_AND_ROUTING
 """Fields that Connection may not turn into hop-by-hop ones: to strip them would change the
 message's framing or route (RFC 9110 section 7.6.1)."""
 
+HARMLESS_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
+"""Connection options that nominate only fields that are removed anyway."""
+
+REBUILT = frozenset({b"via", b"trailer", b"expect"})
+"""Fields whose value may change on the way."""
+
 NOT_IN_TRAILERS = (
     _FRAMING_AND_ROUTING
     | HOP_BY_HOP
@@ -148,33 +154,24 @@ END_TO_END = frozenset(_COMMON) - HOP_BY_HOP - _FRAMING_AND_ROUTING
 """Common names that pass through untouched: the fast path of forward.py."""
 
 
-def _any_case(name: bytes) -> bytes:
-    """A pattern for `name` in any case, with a hyphen or an underscore where it has a hyphen."""
-    pattern = b""
-    for character in name.decode():
-        if character == "-":
-            pattern += b"[-_]"
-        elif character.isalpha():
-            pattern += f"[{character}{character.upper()}]".encode()
-        else:
-            pattern += re.escape(character).encode()
-    return pattern
+WITH_VALUE = frozenset({b"connection", b"transfer-encoding"})
+"""The fields of which `special_lines` gives the value too."""
 
 
 def _special_pattern() -> bytes:
     """Names that the proxy acts on, grouped by their first letter so that others fail early."""
     groups: dict[bytes, list[bytes]] = {}
-    for name in sorted({*HOP_BY_HOP, *_FRAMING_AND_ROUTING, *_SET_BY_PROXY, *_SPEAKS_FOR_PROXY}):
-        groups.setdefault(name[:1], []).append(_any_case(name[1:]))
+    for name in sorted(_HANDLED.union(_SET_BY_PROXY, _SPEAKS_FOR_PROXY)):
+        spelling = re.escape(name[1:]).replace(rb"\-", rb"[-_]")
+        rest = rb":[^\r]*+" if name in WITH_VALUE else rb":"
+        groups.setdefault(name[:1], []).append(spelling + rest)
     for prefix in _FORGED_PREFIXES:
-        groups[prefix[:1]].append(_any_case(prefix[1:]) + rb"[^:]*+")
-    parts = (_any_case(first) + b"(?:" + b"|".join(rest) + b")" for first, rest in groups.items())
+        spelling = re.escape(prefix[1:]).replace(rb"\-", rb"[-_]")
+        groups[prefix[:1]].append(spelling + rb"[^:]*+:")
+    parts = (first + b"(?:" + b"|".join(rest) + b")" for first, rest in groups.items())
     return b"|".join(parts)
 
 
-special_fields = re.compile(
-    rb"\r\n(" + _special_pattern() + rb"):[ \t]*+([^\r]*+)", re.ASCII
-).findall
-"""A head that matches the grammar → (name, value) of every field that a rule or a builder acts on,
-in order. A value that ends in white space never gets here: the grammar leaves that to the slow
-path."""
+special_lines = re.compile(rb"\n(?:" + _special_pattern() + rb")").findall
+"""A head in lower case that matches the grammar → for every field that a rule or a builder acts on,
+in order: LF, its name and a colon; and for WITH_VALUE its value."""

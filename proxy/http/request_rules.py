@@ -33,7 +33,7 @@ def make_request(
     limits: Limits,
     plain_target: bool,
 ) -> RequestHead:
-    """Apply every rule. No rule reads a field that is not among `fields.special`.
+    """Apply every rule. No rule reads a field that names.special_lines does not find.
 
     plain_target: the target is known to be in origin-form; otherwise it is checked here.
     head_size: bytes of the whole head; no field can be too long if the head is not.
@@ -48,7 +48,7 @@ def make_request(
     options = _NO_OPTIONS
     upgrades: bytes | None = None
     expect: bytes | None = None
-    for low, _, value in fields.special:
+    for low, _, value in fields:
         if low == b"host":
             if host is not None:
                 raise HttpError(400, "Hostname", "The request has more than one Host.")

@@ -35,7 +35,7 @@ def make_response(
     head_size: int,
     limits: Limits,
 ) -> ResponseHead:
-    """Apply every rule. No rule reads a field that is not among `fields.special`.
+    """Apply every rule. No rule reads a field that names.special_lines does not find.
 
     Framing is that of RFC 9112 section 6.3. Raises UpstreamError.
     """
@@ -45,7 +45,7 @@ def make_response(
     chunked = False
     options = _NO_OPTIONS
     upgrade: bytes | None = None
-    for low, _, value in fields.special:
+    for low, _, value in fields:
         if low == b"content-length":
             if length is not None:
                 raise UpstreamError("The response has more than one Content-Length.")

@@ -37,6 +37,14 @@ def may_break_limits(head_size: int, limits: Limits) -> bool:
     return head_size > limits.max_field_length or head_size > 4 * limits.max_fields
 
 
+def surely_within(head: bytes, limits: Limits) -> bool:
+    """Whether the fields of a whole head obey the limits, told without splitting it."""
+    size = len(head)
+    return size <= limits.max_field_length and (
+        size <= 4 * limits.max_fields or head.count(b"\n") <= limits.max_fields + 2
+    )
+
+
 def connection_options(value: bytes, error: ErrorFactory) -> frozenset[bytes]:
     """Connection = #connection-option (RFC 9110 section 7.6.1), in lower case.
 

@@ -107,6 +107,9 @@ class Asker:
     def happened(self, events: int) -> None:
         raise AssertionError("it watches nothing")
 
+    def crashed(self) -> None:
+        raise AssertionError("it did not")
+
     def read_on(self) -> None:
         self.reads += 1
         if self.reads < self.limit:

@@ -454,23 +454,22 @@ def test_an_internal_error_does_not_hang_the_client(
 
 @both_modes
 def test_a_mistake_in_an_engine_ends_the_connection(
-    proxy: Rig, serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    proxy: Rig, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No edge would tell again what it has missed."""
     serve(answer_all(response(b"abc")))
 
-    def fail(_: object) -> None:
+    def fail() -> None:
         raise RuntimeError("a mistake")
 
-    monkeypatch.setattr(proxy.front.engine, "_readable", fail)
     with proxy.client() as client:
+        assert client.ask().body == b"abc"
+        (connection,) = proxy.front.connections
+        connection.channel._on_readable = fail
         client.send(request())
         assert client.read_to_end() == (b"", "cut")
     assert "a mistake" in caplog.text
-    wait_for(lambda: not proxy.front.connections)
-    monkeypatch.undo()
-    with proxy.client() as client:
-        assert client.ask().body == b"abc"
+    wait_for(lambda: not proxy.front.connections, "the connection is forgotten")
 
 
 @both_modes

@@ -9,7 +9,7 @@ from proxy.http import grammar, names
 
 def test_no_group_is_repeated_possessively() -> None:
     """Python before 3.11.5 matches such a group wrongly (python/cpython#106052)."""
-    matchers = [*vars(grammar).values(), names.special_fields]
+    matchers = [*vars(grammar).values(), names.special_lines]
     patterns = [
         matcher.__self__.pattern
         for matcher in matchers
