@@ -40,6 +40,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="more options of `kssl serve`, such as --serve='--http h11'")  # fmt: skip
     add("--json", type=Path, metavar="FILE", help="everything with the raw rounds; - is stdout")
     add("--html", type=Path, metavar="FILE", help="a report with plots, one file")
+    add("--svg", type=Path, metavar="FILE", help="its main figures as one picture")
+    add("--from", type=Path, metavar="FILE", dest="earlier",
+        help="show the JSON of an earlier run instead of measuring")  # fmt: skip
     add("--print-configs", action="store_true",
         help="print the peers' configurations and measure nothing")  # fmt: skip
     parser.set_defaults(run=run)
@@ -56,19 +59,35 @@ def run(arguments: argparse.Namespace) -> int:
             raise ConfigError(f"--modes {mode}: there are user and kernel")
     if arguments.hops and "user" not in arguments.modes:
         raise ConfigError("--hops is about user mode, which --modes leaves out")
-    for path in (arguments.json, arguments.html):
+    for path in (arguments.json, arguments.html, arguments.svg):
         if path is not None and path != Path("-") and not path.parent.is_dir():
             raise ConfigError(f"cannot write {path}: there is no folder {path.parent}")
     try:
         if arguments.print_configs:
             return _print_configs(arguments)
-        with _orderly_end():
-            report = _measure(arguments)
+        if arguments.earlier is not None:
+            report = _read(arguments.earlier)
+        else:
+            with _orderly_end():
+                report = _measure(arguments)
     except (BenchError, ProxyStartError, DemoStartError) as error:
         print(f"kssl bench: {error}", file=sys.stderr)
         return 1
     _show(arguments, report)
     return 0
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The report of an earlier run. Raises ConfigError."""
+    from bench.report.shape import SCHEMA
+
+    try:
+        report = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from None
+    if not isinstance(report, dict) or report.get("schema") != SCHEMA:
+        raise ConfigError(f"{path} is no report of `kssl bench --json` (schema {SCHEMA})")
+    return report
 
 
 def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -127,6 +146,10 @@ def _show(arguments: argparse.Namespace, report: dict[str, Any]) -> None:
         from bench.html import render
 
         arguments.html.write_text(render(report))
+    if arguments.svg is not None:
+        from bench.html import picture
+
+        arguments.svg.write_text(picture(report))
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from proxy.http.bodies import BodyReader, LengthReader
 from proxy.http.forward import encode_chunks, last_chunk
 from proxy.http.messages import Framing, HttpError, RequestHead, ResponseHead, UpstreamError
 from proxy.http.pages import body_size, error_response
-from proxy.upstream.connection import BUFFER, HEADROOM, VIEW, UpstreamConnection
+from proxy.upstream.connection import HEADROOM, VIEW, UpstreamConnection
 from proxy.upstream.pool import Connecting
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ class Exchange:
         "_head",
         "_keep_alive",
         "_outbox",
-        "_partial",
         "_reader",
         "_replay",
         "_response",
@@ -69,7 +68,6 @@ class Exchange:
         self._connecting: Connecting | None = None
         self._outbox: bytearray | None = None  # waits for the connection to the upstream
         self._replay: bytes | None = None  # all that was sent, while it could be sent again
-        self._partial: bytearray | None = None  # the beginning of a response head
         self._response: ResponseHead | None = None
         self._response_reader: BodyReader | None = None
         self._client_chunked = False
@@ -190,7 +188,7 @@ class Exchange:
         """The upstream ended; whether that is an end or a cut depends on what was due."""
         upstream, self._upstream = self._upstream, None
         if self._response is None:
-            if upstream is not None and upstream.reused and self._replay and not self._partial:
+            if upstream is not None and upstream.reused and self._replay and not upstream.partial:
                 replay, self._replay = self._replay, None
                 self._connect(replay)
                 return
@@ -236,10 +234,10 @@ class Exchange:
         front = connection.front
         start = HEADROOM
         while True:
-            raw, start = self._next_response_head(start, end)
+            assert self._upstream is not None
+            raw, start = self._upstream.next_head(start, end, front.limits.max_response_head)
             if raw is None:
                 return
-            assert self._upstream is not None
             response = self._upstream.memo.parse(
                 raw,
                 self._head,
@@ -274,28 +272,6 @@ class Exchange:
         self._client_chunked = response.framing is _CHUNKED
         self._response_reader = front.codec.response_body(head, front.limits)
         self._response_body(first, start, end)
-
-    def _next_response_head(self, start: int, end: int) -> tuple[bytes | None, int]:
-        """A complete head at ``start`` and where what follows it begins, or None."""
-        limit = self._connection.front.limits.max_response_head
-        if self._partial is None:
-            found = BUFFER.find(b"\r\n\r\n", start, end)
-            if found >= 0:
-                return bytes(VIEW[start : found + 4]), found + 4
-            if start < end:
-                self._partial = bytearray(VIEW[start:end])
-        else:
-            scan = max(0, len(self._partial) - 3)
-            self._partial += VIEW[start:end]
-            found = self._partial.find(b"\r\n\r\n", scan)
-            if found >= 0:
-                raw = bytes(self._partial[: found + 4])
-                start = end - (len(self._partial) - len(raw))
-                self._partial = None
-                return raw, start
-        if self._partial is not None and len(self._partial) > limit:
-            raise UpstreamError(f"its response head is longer than {limit} bytes.")
-        return None, end
 
     def _response_body(self, front: int, start: int, end: int) -> None:
         """Sends ``BUFFER[front:start]``, the head if it is new, and the body in ``[start:end]``."""

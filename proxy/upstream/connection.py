@@ -6,6 +6,7 @@ from typing import Protocol
 
 from fastpath.channel import Channel, describe
 from proxy.http.memo import ResponseMemo
+from proxy.http.messages import UpstreamError
 
 # Reads from the upstream go into one buffer for the whole process, behind room in which the
 # response head for the client can be written just in front of the body that came with it.
@@ -36,7 +37,7 @@ class UpstreamUser(Protocol):
 class UpstreamConnection:
     """A `Channel` to the upstream, and who uses it. Reading is on unless paused."""
 
-    __slots__ = ("_forget", "channel", "idle_since", "memo", "reused", "user")
+    __slots__ = ("_forget", "channel", "idle_since", "memo", "partial", "reused", "user")
 
     def __init__(self, channel: Channel, forget: IdleForgetter) -> None:
         self.channel = channel
@@ -44,9 +45,35 @@ class UpstreamConnection:
         self.reused = False  # it has served an exchange before
         self.idle_since = 0.0
         self.memo = ResponseMemo()
+        self.partial: bytearray | None = None  # the beginning of a response head
         self._forget = forget
         channel.rebind(self._readable, self._drained, self._broken)
         channel.start_reading()
+
+    def next_head(self, start: int, end: int, limit: int) -> tuple[bytes | None, int]:
+        """A complete head at the beginning of ``BUFFER[start:end]``, and where what follows it
+        begins; or None, and what there is of it is kept. ``limit``: bytes of a head.
+
+        Raises UpstreamError when it is longer.
+        """
+        if self.partial is None:
+            found = BUFFER.find(b"\r\n\r\n", start, end)
+            if found >= 0:
+                return bytes(VIEW[start : found + 4]), found + 4
+            if start < end:
+                self.partial = bytearray(VIEW[start:end])
+        else:
+            scan = max(0, len(self.partial) - 3)
+            self.partial += VIEW[start:end]
+            found = self.partial.find(b"\r\n\r\n", scan)
+            if found >= 0:
+                raw = bytes(self.partial[: found + 4])
+                start = end - (len(self.partial) - len(raw))
+                self.partial = None
+                return raw, start
+        if self.partial is not None and len(self.partial) > limit:
+            raise UpstreamError(f"its response head is longer than {limit} bytes.")
+        return None, end
 
     def close(self) -> None:
         self.user = None

@@ -46,6 +46,19 @@ def test_usage(options: list[str], said: str, capsys: pytest.CaptureFixture[str]
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("content", "said"), [("{", "cannot read"), ("[]", "is no report"), ('{"schema": 1}', "is no")]
+)
+def test_what_is_no_report(
+    content: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "report.json"
+    file.write_text(content)
+    assert main(["bench", "--from", str(file)]) == 2
+    assert said in capsys.readouterr().err
+    assert main(["bench", "--from", str(tmp_path / "none.json")]) == 2
+
+
 def test_nothing_to_measure(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--modes", "", "--peers", ""]) == 1
     assert "nothing to measure" in capsys.readouterr().err
@@ -77,6 +90,11 @@ def test_a_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert len(cpu["rounds"]) == 2
     assert ("nginx" in measured) == (nginx.find() is not None)
     assert report["subjects"][0]["cipher"] == "TLS_AES_256_GCM_SHA384"
+
+    picture = tmp_path / "bench.svg"
+    assert main(["bench", "--from", str(file), "--svg", str(picture)]) == 0
+    assert capsys.readouterr().out == printed.out
+    assert "kssl kernel" in picture.read_text()
 
 
 def test_without_any_tool(
