@@ -12,6 +12,7 @@ from bench.load.h2load import find, parse, parse_log
 from bench.load.job import Job
 from bench.scenarios import by_name
 from tests.bench.load.server import Server
+from tests.needs import need
 
 GOOD = """\
 Stopped all clients for thread #0
@@ -57,9 +58,9 @@ def test_a_bad_status_in_the_log() -> None:
 
 
 def test_with_h2load(server: Server, tmp_path: Path) -> None:
+    need("h2load", "nghttp2-client")
     h2load = find()
-    if h2load is None:
-        pytest.skip("h2load is not installed")
+    assert h2load is not None
     scenario = replace(by_name()["latency"], connections=2, rate=200)
     hooks = list[str]()
     result = h2load.run(

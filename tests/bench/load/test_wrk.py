@@ -11,6 +11,7 @@ from bench.load.job import Job
 from bench.load.wrk import Wrk, find, parse
 from bench.scenarios import by_name
 from tests.bench.load.server import Server
+from tests.needs import need
 
 BEGIN, END = "begin 1423 2345.580338", "end 7802 2345.880374"
 REST = """\
@@ -54,9 +55,9 @@ def test_no_reply_at_all_is_no_result() -> None:
 
 @pytest.fixture
 def wrk() -> Wrk:
+    need("wrk", "wrk")
     found = find()
-    if found is None:
-        pytest.skip("wrk is not installed")
+    assert found is not None
     return found
 
 

@@ -30,8 +30,14 @@ NO_HTTP = ("hitch", "stunnel")
 NO_SESSIONS = ("proxy.py",)
 OTHER_CIPHER = ("caddy",)
 
-# nginx is what the suite itself needs; of the others what there is.
-HERE = [name for name in PEERS if name.startswith("nginx") or PEERS[name].missing(VENV) is None]
+DEBIAN = {"haproxy": "haproxy", "hitch": "hitch", "stunnel": "stunnel4", "caddy": "caddy"}
+
+# Those from Debian, and of the others what there is.
+HERE = [
+    name
+    for name in PEERS
+    if name.startswith("nginx") or name in DEBIAN or PEERS[name].missing(VENV) is None
+]
 WITH_TLS = [name for name in HERE if name != "nginx-plain"]
 
 
@@ -39,6 +45,8 @@ def need_peer(name: str) -> None:
     if name.startswith("nginx"):
         nginx.find() or need("nginx", "nginx-light")
     elif (reason := PEERS[name].missing(VENV)) is not None:
+        if name in DEBIAN:
+            need(name, DEBIAN[name])
         pytest.skip(f"{name} is tested where it is installed: {reason}")
 
 
