@@ -65,6 +65,7 @@ class Client:
             self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
             self._tls = context.wrap_bio(self._in, self._out, server_hostname="localhost")
             self.unread = bytearray()
+            self._fin = False  # the proxy closed its side
             if handshake:
                 self.handshake()
         except BaseException:
@@ -100,6 +101,7 @@ class Client:
         if data:
             self._in.write(data)
         else:
+            self._fin = True
             self._in.write_eof()
 
     # -- sending ---------------------------------------------------------------------------
@@ -147,6 +149,8 @@ class Client:
             except ssl.SSLEOFError:
                 raise CutError("FIN without close_notify") from None
             else:
+                if not data and self._fin:  # Python 3.11.2 has no SSLEOFError for this
+                    raise CutError("FIN without close_notify")
                 if not data:
                     raise ClosedError
                 self.unread += data
