@@ -1,9 +1,9 @@
 """One non-blocking stream socket on the event loop: engines and upstreams read and write by it.
 
 The front end works on plain sockets and an epoll of its own (`poller`), not on asyncio transports,
-for three reasons. Engines need the socket itself (kTLS reads with ``recvmsg``). One buffer can
+for two reasons. Engines need the socket itself (kTLS reads with ``recvmsg``). And one buffer can
 serve every connection, because what ``send`` takes is gone at once and only what it refuses is
-copied. And it is cheaper.
+copied.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Python's cyclic garbage collector, set for a process that holds thousands of connections.
 
 Connections are taken apart when they end, so reference counts free them and the collector finds
-next to nothing. By default it would still look through all of them again and again: a tenth of
-the CPU time of a handshake, and with 10,000 connections pauses of tens of milliseconds.
+next to nothing. By default it would still look through all of them again and again: under a load
+of handshakes that was a tenth of the front end's CPU time (perf), and it grows with their number.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 The event loop sees one descriptor, the epoll's. When that is readable, `Poller` asks for all ready
 sockets at once and calls their channels; then it sends what they have queued. That is the front
-end's turn. It is cheaper than a reader per socket in the loop (no handle, no context switch per
-call, nothing to register again after a pause), and it is edge-triggered, which the loop is not: an
-end or an error behind the data is told with it, and a pause costs no system call.
+end's turn. Unlike the loop's own readers it is edge-triggered: an end or an error behind the data
+is told with it, and a socket is registered once, so that a pause costs no system call.
 """
 
 from __future__ import annotations

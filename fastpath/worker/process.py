@@ -106,7 +106,6 @@ class Worker:
         except ConfigError as error:
             self._output.frame(FrameType.REFUSED, 0, str(error).encode())
             return
-        collector.tune()
         answer = {
             "ca": str(self._store.ca_path) if self._store.ca_path else None,
             "warnings": self._store.warnings,
@@ -123,6 +122,7 @@ def main() -> int:
     link = int(sys.argv[1])
     become_helper(link)
     logging.basicConfig(format="kssl worker: %(message)s", level=logging.WARNING)
+    collector.tune()
     with socket.socket(fileno=link) as sock, contextlib.suppress(ConnectionError):
         Worker(sock).run()
     return 0
