@@ -10,7 +10,7 @@ from typing import IO
 
 from bench.contract import Starter, Subject, Surroundings
 from bench.errors import BenchError
-from config.parameters import PARAMETERS
+from config.table import PARAMETERS
 from proxy.spawn import ProxyProcess, ProxyStartError, spawn_proxy
 
 _HOPS = "UserModeHops"

@@ -50,7 +50,7 @@ class Target:
         return f"{self.scheme}://{self.netloc}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Listen:
     """Where to accept clients. `port` 0: any free one. IPv6 `host` without brackets."""
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from config.errors import ConfigError
-from config.parameters import parse_assignments
+from config.parameters import Parameters, parse_assignments
 from config.statedir import default_state_dir
 from config.target import Target, parse_listen
 from proxy.frontend.service import ServiceOptions
@@ -45,7 +45,7 @@ def service_options(arguments: argparse.Namespace, target: Target) -> ServiceOpt
         target=target,
         listen=parse_listen(arguments.listen),
         state_dir=arguments.state_dir or default_state_dir(),
-        parameters=parse_assignments(assignments),
+        parameters=Parameters.of(parse_assignments(assignments)),
         engine=arguments.engine,
         codec=arguments.http,
         workers=arguments.workers,

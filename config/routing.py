@@ -1,0 +1,133 @@
+"""Which site a name belongs to, and which certificate: for SNI in the worker, for Host in front.
+
+Both look names up in the same way, so that the certificate and the site always agree: the exact
+name, then the wildcard one label up, then the default.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from config.model import UNASSIGNED, WILDCARD, Binding, CertificateFiles, Configuration, Site
+from config.target import Listen
+
+T = TypeVar("T")
+
+
+class NameTable(Generic[T]):
+    """Host names (lower case, wildcards among them) → something; `default` for all others."""
+
+    __slots__ = ("_exact", "_wild", "default")
+
+    def __init__(self, names: Iterable[tuple[str, T]], default: T | None = None) -> None:
+        self._exact: dict[str, T] = {}
+        self._wild: dict[str, T] = {}  # by what follows the first label, dot included
+        for name, value in names:
+            if name.startswith(WILDCARD):
+                self._wild.setdefault(name[1:], value)
+            else:
+                self._exact.setdefault(name, value)
+        self.default = default
+
+    def find(self, name: str) -> T | None:
+        """`name` is a host name in lower case, without port and final dot; "" gets the default."""
+        found = self._exact.get(name)
+        if found is None and self._wild:
+            dot = name.find(".")
+            if dot > 0:
+                found = self._wild.get(name[dot:])
+        return self.default if found is None else found
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One listening address and the sites behind it."""
+
+    binding: Binding
+    sites: tuple[Site, ...]
+
+    def names(self) -> NameTable[Site]:
+        default = next((site for site in self.sites if site.default), None)
+        return NameTable(((name, site) for site in self.sites for name in site.hostnames), default)
+
+
+def endpoints(configuration: Configuration) -> list[Endpoint]:
+    """One for each binding, in the order in which the sites name them."""
+    bindings = dict.fromkeys(binding for site in configuration.sites for binding in site.bindings)
+    return [
+        Endpoint(binding, tuple(site for site in configuration.sites if binding in site.bindings))
+        for binding in bindings
+    ]
+
+
+def tls_settings(configuration: Configuration, default_names: Sequence[str]) -> dict[str, Any]:
+    """What the worker is told, ready for JSON::
+
+        {"certificates": [{"certificate": path, "key": path or None, "names": [],     "policy": …},
+                          {"certificate": None, "key": None,         "names": [name], "policy": …}],
+         "endpoints":    [{"names": {name: index}, "default": index}]}
+
+    One endpoint for each TLS binding, in the order of `endpoints`. A certificate without a file is
+    issued by the development CA for its names (`default_names` where a site has none). A session
+    that began under one `policy` is not resumed under another.
+    """
+    chosen: dict[str, int] = {}  # a certificate as JSON → index
+    told = []
+    for endpoint in endpoints(configuration):
+        if not endpoint.binding.tls:
+            continue
+        choose = _Chooser(configuration, endpoint.binding.listen, default_names)
+        names = {}
+        for site in endpoint.sites:
+            for name in site.hostnames:
+                for each, certificate in choose.of_name(site, name):
+                    names[each] = chosen.setdefault(json.dumps(certificate), len(chosen))
+        default = next((site for site in endpoint.sites if site.default), endpoint.sites[0])
+        fallback = json.dumps(choose.of_site(default))
+        told.append({"names": names, "default": chosen.setdefault(fallback, len(chosen))})
+    return {"certificates": [json.loads(text) for text in chosen], "endpoints": told}
+
+
+class _Chooser:
+    """The rules for one address: name's binding, site's own, address's binding, development CA."""
+
+    def __init__(
+        self, configuration: Configuration, listen: Listen, default_names: Sequence[str]
+    ) -> None:
+        bindings = configuration.certificate_bindings
+        self._named = {
+            b.hostname: b.files for b in bindings if b.port == listen.port and b.hostname
+        }
+        here = {
+            b.ipport.host: b.files for b in bindings if b.ipport and b.ipport.port == listen.port
+        }
+        self._address = here.get(listen.host) or here.get(UNASSIGNED)
+        self._default_names = default_names
+
+    def of_name(self, site: Site, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(name, certificate): of `name`, and of names below a wildcard with their own binding."""
+        yield name, self._told(site, self._named.get(name), (name,))
+        if name.startswith(WILDCARD):
+            for bound, files in self._named.items():
+                if bound.partition(".")[2] == name[len(WILDCARD) :] and bound not in site.hostnames:
+                    yield bound, self._told(site, files, ())
+
+    def of_site(self, site: Site) -> dict[str, Any]:
+        """For clients that name no site."""
+        if site.hostnames:
+            return next(iter(self.of_name(site, site.hostnames[0])))[1]
+        return self._told(site, None, self._default_names)
+
+    def _told(
+        self, site: Site, named: CertificateFiles | None, names: Sequence[str]
+    ) -> dict[str, Any]:
+        files = named or site.certificate or self._address
+        return {
+            "certificate": str(files.certificate) if files else None,
+            "key": str(files.key) if files and files.key else None,
+            "names": [] if files else list(names),
+            "policy": site.policy,
+        }

@@ -1,0 +1,176 @@
+"""The table of toggles. Whatever sets, shows, checks or documents a parameter reads it here.
+
+Names, ranges and Windows defaults are those of
+``HKLM\\System\\CurrentControlSet\\Services\\HTTP\\Parameters`` where Windows has the value. The
+time limits carry the names of http.sys's timers; UserModeHops (after the stations of seeds 002 and
+004) and the two ``Upstream…`` ones are ours. Windows' values without a meaning here are absent.
+
+A row stands here only if it changes what this version does. To add one: a row here and a field in
+`config.parameters.Parameters`; an import fails if one is without the other.
+
+`Parameter.default` is the *native* profile. It differs from Windows in three places:
+EnableKernelSSL (Windows Server 2003: 0) and EnableSslCloseNotify (0) are on, because speed and
+truncation protection should not have to be asked for; HeaderWaitTimeout is 30 s instead of 120,
+because a client that trickles its header holds a connection for that long.
+"""
+
+from __future__ import annotations
+
+from config.parameter import Parameter
+
+# Upper bound of the timers: 65535 s is the largest that http.sys's timeout properties hold
+# (HTTP_TIMEOUT_LIMIT_INFO: USHORT seconds). 0 would mean "give up at once", hence a minimum of 1.
+_LONGEST = 0xFFFF
+_DWORD = 0xFFFFFFFF
+_MAX_PATH = 260  # characters, of Windows
+
+PARAMETERS: tuple[Parameter, ...] = (
+    Parameter(
+        name="EnableKernelSSL", default=1, windows=0, ws2008=1, maximum=1,
+        meaning="1: the front end encrypts records itself (kernel mode); "
+        "0: each record goes to the crypto worker and back (user mode)",
+        risk="1: the front end's memory holds the symmetric keys of live connections; "
+        "0: more CPU time, and connections end when the worker dies",
+    ),
+    Parameter(
+        name="UserModeHops", default=1, minimum=1, maximum=2, unit="processes",
+        meaning="user mode, the processes behind the front end: 1: the crypto worker; "
+        "2: a filter that only relays, then the worker (HTTPFilter and LSASS). "
+        "No effect in kernel mode",
+        risk="2 is there to be measured: more CPU time, and one process more whose death ends "
+        "connections",
+    ),
+    Parameter(
+        name="EnableSslCloseNotify", default=1, windows=0, maximum=1,
+        meaning="1: require and send close_notify, and resume a session only after a clean close",
+        risk="0: a client cannot tell a truncated answer without framing from a whole one; "
+        "1: full handshakes for clients that never send close_notify",
+    ),
+    Parameter(
+        name="DisableSslCertChainCacheOnlyUrlRetrieval", default=0, windows=0, maximum=1,
+        meaning="1: intermediates of a client certificate may be fetched from the Internet; "
+        "0: they come from the local store only. No effect where no site asks for one",
+        risk="1: a client's certificate chooses addresses that the proxy connects to",
+    ),
+    Parameter(
+        name="MaxFieldLength", default=16384, windows=16384, minimum=64, maximum=65534,
+        unit="bytes", live=True,
+        meaning="longest single header field; lowered to MaxRequestBytes if larger; "
+        "more is answered 400 (FieldLength)",
+        risk="higher: more memory for each connection that sends a header",
+    ),
+    Parameter(
+        name="MaxRequestBytes", default=16384, windows=16384, minimum=256, maximum=16777216,
+        unit="bytes", live=True,
+        meaning="longest request line and header fields together; "
+        "more is answered 400 (RequestLength)",
+        risk="higher: more memory for each connection that sends a header",
+    ),
+    Parameter(
+        name="UrlSegmentMaxLength", default=260, windows=260, maximum=32766, unit="characters",
+        zero="unlimited", live=True,
+        meaning="longest part of a path between two slashes, decoded; "
+        "more is answered 400 (URL)",
+        risk="higher: apps that make file names of segments see longer ones",
+    ),
+    Parameter(
+        name="UrlSegmentMaxCount", default=255, windows=255, maximum=16383, unit="segments",
+        zero="unlimited", live=True,
+        meaning="most parts of a path; more is answered 400 (URL)",
+        risk="higher: apps that walk a path spend more time on one",
+    ),
+    Parameter(
+        name="AllowRestrictedChars", default=0, windows=0, maximum=1, live=True,
+        meaning="1: a path may have escaped control characters, %00-%1F and %7F-%9F; "
+        "0: it is answered 400 (URL)",
+        risk="1: apps see NUL and line breaks in paths, which some cut or log unescaped",
+    ),
+    Parameter(
+        name="PercentUAllowed", default=1, windows=1, maximum=1, live=True,
+        meaning="1: a path may have %uNNNN escapes (passed on as they are); "
+        "0: it is answered 400 (URL)",
+        risk="1: an app that decodes them sees characters that filters in front of it did not",
+    ),
+    Parameter(
+        name="EnableNonUTF8", default=1, windows=1, maximum=1, live=True,
+        meaning="1: a path may decode to bytes that are not UTF-8; 0: it is answered 400 (URL)",
+        risk="1: apps may see overlong or broken UTF-8",
+    ),
+    Parameter(
+        name="FavorUTF8", default=1, windows=1, maximum=1, live=True,
+        meaning="1: UrlSegmentMaxLength counts UTF-8 characters where a path is UTF-8; "
+        "0: it counts bytes, unless EnableNonUTF8 is 0",
+        risk="none",
+    ),
+    Parameter(
+        name="MaxConnections", default=0, windows=0, minimum=1024, maximum=2031616,
+        unit="connections", zero="unlimited", live=True,
+        meaning="client connections at the same time; more are closed at once "
+        "(Connections_Refused)",
+        risk="unlimited: only the limit of open files protects the machine's memory",
+    ),
+    Parameter(
+        name="MaxBytesPerSend", default=65536, windows=65536, minimum=1, maximum=0xFFFFF,
+        unit="bytes",
+        meaning="most bytes of a response that are encrypted and sent in one piece",
+        risk="small: many small records, much CPU time; large: more memory for slow readers",
+    ),
+    Parameter(
+        name="DisableServerHeader", default=0, windows=0, maximum=2, live=True,
+        meaning="the Server field: 0: `kssl` in the proxy's own responses; 1: not in those; "
+        "2: not in the app's responses either",
+        risk="0: tells an attacker what runs here",
+    ),
+    Parameter(
+        name="IdleConnectionTimeout", default=120, windows=120, minimum=1, maximum=_LONGEST,
+        unit="seconds", live=True,
+        meaning="how long a kept-alive connection may wait for its next request "
+        "(Timer_ConnectionIdle)",
+        risk="high: idle clients hold memory and descriptors for longer",
+    ),
+    Parameter(
+        name="HeaderWaitTimeout", default=30, windows=120, minimum=1, maximum=_LONGEST,
+        unit="seconds", live=True,
+        meaning="time for the handshake, and for the whole request header to arrive "
+        "(Timer_HeaderWait)",
+        risk="high: slow senders hold connections for longer",
+    ),
+    Parameter(
+        name="EntityBodyTimeout", default=120, windows=120, minimum=1, maximum=_LONGEST,
+        unit="seconds", live=True,
+        meaning="longest pause between two pieces of a request body (Timer_EntityBody), or of a "
+        "client in reading a response (Timer_Response)",
+        risk="high: slow peers hold connections, and the app's, for longer",
+    ),
+    Parameter(
+        name="UpstreamConnectTimeout", default=10, minimum=1, maximum=_LONGEST, unit="seconds",
+        live=True,
+        meaning="time for a connection to the upstream to open; then 504",
+        risk="high: clients wait longer for an app that is away",
+    ),
+    Parameter(
+        name="UpstreamResponseTimeout", default=120, minimum=1, maximum=_LONGEST, unit="seconds",
+        live=True,
+        meaning="longest wait for the upstream's response header (then 504), and between pieces "
+        "of its body",
+        risk="low: slow but working apps are cut off",
+    ),
+    Parameter(
+        name="EnableErrorLogging", default=1, windows=1, maximum=1,
+        meaning="1: the HTTPERR log is written: one line for each request or connection that "
+        "the proxy itself refused or lost",
+        risk="0: attacks and errors leave no trace",
+    ),
+    Parameter(
+        name="ErrorLogFileTruncateSize", default=0x100000, windows=0x100000, minimum=0x100000,
+        maximum=_DWORD, unit="bytes",
+        meaning="size at which the HTTPERR log goes on in its next file",
+        risk="high: large files",
+    ),
+    Parameter(
+        name="ErrorLoggingDir", default="", windows="", maximum=_MAX_PATH,
+        meaning="folder for the HTTPERR log, which goes to HTTPERR/httperrN.log below it; "
+        "empty: LogFiles in the state folder",
+        risk="others who may read it see addresses and URLs",
+    ),
+)  # fmt: skip
