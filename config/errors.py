@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class ConfigError(Exception):
     """A usage or configuration error: what is wrong, where, and what to do.
@@ -12,10 +15,43 @@ class ConfigError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(_printable(message))
+        super().__init__(printable(message))
 
 
-def _printable(text: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a file. `line` counts from 1; 0: no line of its own (something missing).
+
+    `key` is written as in TOML, with a number for each of several tables: ``site[2].upstreams``.
+    `text` says what is wrong and what is allowed.
+    """
+
+    file: str
+    line: int
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return printable(
+            f"{where}: {self.key}: {self.text}" if self.key else f"{where}: {self.text}"
+        )
+
+
+class ProblemsError(ConfigError):
+    """Everything that is wrong in one or more files, in the order of the lines.
+
+    ``str()`` is still one line: the first problem, and how many more there are.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        super().__init__(f"{problems[0]}{more}")
+
+
+def printable(text: str) -> str:
+    """`text` on one line, with everything escaped that a terminal might obey."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
         for char in text

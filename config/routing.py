@@ -97,14 +97,14 @@ class _Chooser:
     def __init__(
         self, configuration: Configuration, listen: Listen, default_names: Sequence[str]
     ) -> None:
-        bindings = configuration.certificate_bindings
-        self._named = {
-            b.hostname: b.files for b in bindings if b.port == listen.port and b.hostname
-        }
-        here = {
-            b.ipport.host: b.files for b in bindings if b.ipport and b.ipport.port == listen.port
-        }
-        self._address = here.get(listen.host) or here.get(UNASSIGNED)
+        self._named: dict[str, CertificateFiles] = {}
+        by_host: dict[str, CertificateFiles] = {}
+        for bound in configuration.certificate_bindings:
+            if bound.ipport is None and bound.port == listen.port:
+                self._named[bound.hostname] = bound.files
+            elif bound.ipport is not None and bound.ipport.port == listen.port:
+                by_host[bound.ipport.host] = bound.files
+        self._address = by_host.get(listen.host) or by_host.get(UNASSIGNED)
         self._default_names = default_names
 
     def of_name(self, site: Site, name: str) -> Iterator[tuple[str, dict[str, Any]]]:

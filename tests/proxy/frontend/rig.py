@@ -92,7 +92,7 @@ class Rig:
 
         def change() -> None:
             front = self.front
-            parameters = front.parameters = replace(self._parameters, **values)
+            parameters = front.parameters = replace(self._parameters, **values)  # type: ignore[arg-type]
             front.set_deadlines()
             front.limits = Limits(
                 max_field_length=parameters.max_field_length,
