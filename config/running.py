@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from config.errors import ConfigError
 from config.parameter import Value
 
 FOLDER = "run"
+_LAST = "last-start"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +33,15 @@ class RunningService:
     mode: str
     urls: list[str]
     parameters: Mapping[str, Value] = field(default_factory=dict)
-    failure: str = ""  # why the last restart or reload did not happen; "" if none failed
+    failure: str = ""  # "NUMBER WORDS": why the last restart or reload did not happen
+    predecessor: int = 0  # the service that handed its sockets over to this one
 
     @property
     def where(self) -> str:
         return ", ".join(self.urls)
+
+    def runs(self) -> bool:
+        return start_time(self.pid) == self.started
 
 
 def start_time(pid: int) -> int:
@@ -60,6 +65,22 @@ def remove_record(state_dir: Path, pid: int) -> None:
     statedir.remove(state_dir / FOLDER / f"{pid}.json")
 
 
+def write_last_start(state_dir: Path, arguments: Sequence[str], folder: str) -> None:
+    """What `kssl start` without arguments starts again. Raises ConfigError."""
+    path = statedir.ensure_state_dir(state_dir / FOLDER) / _LAST
+    statedir.write_private(path, json.dumps([list(arguments), folder]).encode())
+
+
+def last_start(state_dir: Path) -> tuple[list[str], Path] | None:
+    """Arguments of `kssl serve` and the folder it ran in; None if there was none."""
+    content = statedir.read_private(state_dir / FOLDER / _LAST)
+    try:
+        arguments, folder = json.loads(content) if content is not None else (None, "")
+    except ValueError:
+        arguments, folder = None, ""
+    return None if arguments is None else ([str(each) for each in arguments], Path(folder))
+
+
 def running_services(state_dir: Path) -> list[RunningService]:
     """Those that run now, oldest first. Raises ConfigError when a record is not what we write."""
     services = []
@@ -71,7 +92,7 @@ def running_services(state_dir: Path) -> list[RunningService]:
             service = RunningService(**json.loads(content))
         except (ValueError, TypeError):
             raise ConfigError(f"{path} is not a record of kssl's; remove it") from None
-        if start_time(service.pid) == service.started:
+        if service.runs():
             services.append(service)
     return sorted(services, key=lambda service: service.started)
 

@@ -1,0 +1,122 @@
+"""`kssl check`: reads the configuration and every certificate as the service would, and says
+everything that is wrong with them; with `--profile`, also what that profile supports."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from config.errors import ConfigError, ProblemsError
+from config.model import Configuration
+from config.parameter import Profile
+from config.routing import tls_settings
+from config.statedir import ensure_state_dir
+from config.support import Row, rows
+from fastpath.worker.supervisor import Supervisor, WorkerRefusedError, WorkerSettings
+from proxy.cli.options import DEFAULT_NAMES, add_configuration_options, configuration, state_dir
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("check", help="what is wrong with the configuration, if anything")
+    parser.add_argument("target", metavar="TARGET", nargs="?", help="as for `kssl serve`")
+    add_configuration_options(parser)
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    found: Configuration | None = None
+    problems: list[str] = []
+    warnings: list[str] = []
+    try:
+        found = configuration(arguments)
+        warnings += found.warnings
+        warnings += asyncio.run(_load_certificates(found, arguments))
+    except ProblemsError as error:
+        problems = [str(problem) for problem in error.problems]
+    except WorkerRefusedError as error:
+        problems = error.problems
+    except ConfigError as error:
+        problems = [str(error)]
+    table = _table(arguments.profile, found)
+    if arguments.json:
+        print(json.dumps(_as_json(found, problems, warnings, table)))
+    else:
+        _print(found, problems, warnings, table)
+    return 1 if problems else 0
+
+
+async def _load_certificates(found: Configuration, arguments: argparse.Namespace) -> list[str]:
+    """By a crypto worker, because nobody else reads private keys; it ends at once.
+
+    Returns its warnings. Raises WorkerRefusedError.
+    """
+    folder = ensure_state_dir(state_dir(arguments))
+    settings = WorkerSettings(
+        state_dir=str(folder),
+        kernel_mode=bool(found.parameters.enable_kernel_ssl),
+        tls=tls_settings(found, DEFAULT_NAMES),
+    )
+    supervisor = Supervisor(settings)
+    try:
+        answer = await supervisor.start()
+    finally:
+        await supervisor.stop()
+    return [str(line) for line in answer["warnings"]]
+
+
+def _table(profile: str | None, found: Configuration | None) -> list[Row]:
+    return rows(Profile(profile), found) if profile is not None else []
+
+
+def _as_json(
+    found: Configuration | None,
+    problems: Sequence[str],
+    warnings: Sequence[str],
+    table: Sequence[Row],
+) -> dict[str, object]:
+    return {
+        "file": str(found.path) if found is not None and found.path else None,
+        "problems": list(problems),
+        "warnings": list(warnings),
+        "support": [asdict(row) for row in table],
+    }
+
+
+def _print(
+    found: Configuration | None,
+    problems: Sequence[str],
+    warnings: Sequence[str],
+    table: Sequence[Row],
+) -> None:
+    for problem in problems:
+        print(f"kssl: {problem}", file=sys.stderr)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if found is not None:
+        _print_sites(found)
+    if table:
+        _print_table(table)
+    if not problems and found is not None:
+        print(f"{found.path or 'the configuration'} is fine")
+
+
+def _print_sites(found: Configuration) -> None:
+    print(f"profile {found.profile}, {len(found.sites)} site{'s'[: len(found.sites) != 1]}")
+    for site in found.sites:
+        names = ", ".join(site.hostnames) or "every name"
+        where = ", ".join(map(str, site.bindings))
+        print(f"  {site.name}: {names} on {where} → {', '.join(map(str, site.upstreams))}")
+
+
+def _print_table(table: Sequence[Row]) -> None:
+    for row in table:
+        print(f"  {row.feature} (seed {row.seeds})")
+        print(f"      Windows: {row.windows}")
+        print(f"      kssl:    {row.kssl}")
+        if row.here:
+            print(f"      here:    {row.here}")

@@ -1,0 +1,118 @@
+"""`kssl start`, `stop` and `restart`: a service in the background, after ``net stop http``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from config import statedir
+from config.errors import ConfigError
+from config.running import last_start, running_services
+from proxy.lifecycle.control import NotRunningError, find_service, restart, stop
+from proxy.lifecycle.launch import launch
+
+LOG_FOLDER = "LogFiles"
+LOG_NAME = "kssl.log"
+
+_START = """Starts `kssl serve` in the background, with the arguments of `kssl serve`. Without any,
+the service is started that ran last on this state folder, or what the configuration file says."""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    starting = commands.add_parser(
+        "start", help="start a service in the background", description=_START
+    )
+    starting.add_argument("--state-dir", type=Path, metavar="DIR")
+    starting.add_argument("--json", action="store_true")
+    starting.add_argument("arguments", nargs=argparse.REMAINDER, metavar="SERVE-ARGUMENTS")
+    starting.set_defaults(run=_start)
+    for name, function, text in (
+        ("stop", _stop, "end the service, when it has finished its requests"),
+        ("restart", _restart, "start it anew; no connection is refused meanwhile"),
+    ):
+        parser = commands.add_parser(name, help=text)
+        parser.add_argument("--state-dir", type=Path, metavar="DIR")
+        parser.add_argument("--pid", type=int, help="which, if several run")
+        parser.add_argument("--json", action="store_true")
+        parser.set_defaults(run=function)
+
+
+def _state_dir(arguments: argparse.Namespace) -> Path:
+    return Path(arguments.state_dir or statedir.default_state_dir())
+
+
+def _start(arguments: argparse.Namespace) -> int:
+    state_dir = statedir.ensure_state_dir(_state_dir(arguments))
+    given, folder = list(arguments.arguments), Path.cwd()
+    if given[:1] == ["--"]:
+        del given[0]
+    if not given:
+        running = running_services(state_dir)
+        if running:
+            where = ", ".join(f"{each.where} (process {each.pid})" for each in running)
+            print(f"kssl: the service runs already: {where}", file=sys.stderr)
+            return 1
+        last = last_start(state_dir)
+        if last is not None:
+            given, folder = last
+    log, descriptor = _open_log(state_dir)
+    try:
+        # Its own --state-dir, if there is one in the arguments, comes later and wins.
+        started = launch(
+            ["serve", "--state-dir", str(state_dir.absolute()), *given],
+            folder=folder,
+            output=descriptor,
+            new_session=True,
+        )
+    finally:
+        os.close(descriptor)
+    if arguments.json:
+        print(json.dumps({"pid": started.pid, "urls": started.urls, "log": str(log)}))
+    else:
+        print(f"started: {', '.join(started.urls)} (process {started.pid}), log in {log}")
+    return 0
+
+
+def _open_log(state_dir: Path) -> tuple[Path, int]:
+    folder = statedir.ensure_state_dir(state_dir / LOG_FOLDER)
+    path = folder / LOG_NAME
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return path, os.open(path, flags, statedir.PRIVATE_FILE_MODE)
+    except OSError as error:
+        raise ConfigError(f"cannot write the log {path}: {error.strerror}") from None
+
+
+def _stop(arguments: argparse.Namespace) -> int:
+    try:
+        service = find_service(_state_dir(arguments), arguments.pid)
+    except NotRunningError as error:
+        print(f"kssl: {error}", file=sys.stderr)
+        return 1
+    stop(service)
+    if arguments.json:
+        print(json.dumps({"pid": service.pid, "urls": service.urls}))
+    else:
+        print(f"stopped: {service.where} (process {service.pid})")
+    return 0
+
+
+def _restart(arguments: argparse.Namespace) -> int:
+    state_dir = _state_dir(arguments)
+    try:
+        service = find_service(state_dir, arguments.pid)
+    except NotRunningError as error:
+        print(f"kssl: {error}", file=sys.stderr)
+        return 1
+    successor = restart(state_dir, service)
+    if arguments.json:
+        print(json.dumps({"pid": successor.pid, "urls": successor.urls}))
+    else:
+        print(
+            f"restarted: {successor.where} (process {successor.pid} in the place of "
+            f"{service.pid}, which finishes what it has)"
+        )
+    return 0

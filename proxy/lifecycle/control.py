@@ -1,0 +1,132 @@
+"""Finding the running service, and what `kssl stop` and `kssl restart` do to it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from config.errors import ConfigError
+from config.running import RunningService, running_services
+
+# Seconds: the service's own grace for requests in progress and last bytes, and some more.
+STOP_LIMIT = 20.0
+
+# Seconds: `launch.START_LIMIT`, and some more.
+RESTART_LIMIT = 60.0
+
+_POLL = 0.02
+
+
+class NotRunningError(ConfigError):
+    """There is no such service."""
+
+
+def find_service(state_dir: Path, pid: int | None) -> RunningService:
+    """The one that runs on `state_dir`, or the one of several that `pid` names.
+
+    Raises NotRunningError, or ConfigError when several run and none is named.
+    """
+    services = running_services(state_dir)
+    if pid is not None:
+        services = [service for service in services if service.pid == pid]
+    if not services:
+        which = f" with process id {pid}" if pid is not None else ""
+        raise NotRunningError(f"no service{which} runs on {state_dir}; start one: kssl start")
+    if len(services) > 1:
+        listed = "; ".join(f"--pid {service.pid} ({service.where})" for service in services)
+        raise ConfigError(f"{len(services)} services run on {state_dir}; say which: {listed}")
+    return services[0]
+
+
+def stop(service: RunningService) -> None:
+    """Ends it, and returns when it is gone. Raises ConfigError when it does not go."""
+    process = _open(service)
+    if process is None:
+        return
+    try:
+        _signal(process, service, signal.SIGTERM)
+        if not _ended(process, STOP_LIMIT):
+            raise ConfigError(
+                f"the service (process {service.pid}) has not ended after {STOP_LIMIT:.0f} s; "
+                f"if it must: kill -9 {service.pid}"
+            )
+    finally:
+        os.close(process)
+
+
+def restart(state_dir: Path, service: RunningService) -> RunningService:
+    """Its successor, once that accepts; the old one may still finish what it has.
+
+    Raises ConfigError when the successor did not come up; then the old one goes on as it was.
+    """
+    before = {each.pid for each in running_services(state_dir)}
+    process = _open(service)
+    if process is None:
+        raise NotRunningError(f"the service (process {service.pid}) has just ended")
+    try:
+        _signal(process, service, signal.SIGUSR2)
+    finally:
+        os.close(process)
+
+    def outcome() -> RunningService | None:
+        for each in running_services(state_dir):
+            if each.pid == service.pid and each.failure and each.failure != service.failure:
+                raise ConfigError(f"not restarted, the old one goes on: {_words(each.failure)}")
+            if each.pid not in before and each.predecessor == service.pid:
+                return each
+        return None
+
+    successor = _poll(outcome, RESTART_LIMIT)
+    if successor is None:
+        raise ConfigError(f"no successor of process {service.pid} after {RESTART_LIMIT:.0f} s")
+    return successor
+
+
+def _words(failure: str) -> str:
+    """Without the number that tells two failures with the same words apart."""
+    return failure.partition(" ")[2]
+
+
+def _poll(condition: Callable[[], RunningService | None], seconds: float) -> RunningService | None:
+    end = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found is not None or time.monotonic() > end:
+            return found
+        time.sleep(_POLL)
+
+
+def _open(service: RunningService) -> int | None:
+    """A descriptor for the process, so that a signal cannot meet another with its number.
+
+    None: it has ended.
+    """
+    try:
+        descriptor = os.pidfd_open(service.pid)
+    except ProcessLookupError:
+        return None
+    if service.runs():
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _signal(descriptor: int, service: RunningService, number: signal.Signals) -> None:
+    try:
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
+        return  # it has ended by itself
+    except PermissionError:
+        raise ConfigError(
+            f"the service (process {service.pid}) belongs to another user; use sudo"
+        ) from None
+
+
+def _ended(descriptor: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))

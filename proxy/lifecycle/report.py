@@ -1,0 +1,63 @@
+"""The started service's side of `launch`: the sockets it takes over, and its word when it is ready.
+
+Two environment variables carry the numbers of inherited descriptors; they are taken out of the
+environment at once, so that no process of the service sees them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping, MutableMapping, Sequence
+
+from config.errors import ConfigError, ProblemsError
+
+REPORT = "KSSL_REPORT_FD"
+LISTENERS = "KSSL_LISTENER_FDS"
+
+
+class Starter:
+    """Whoever started this service and waits for its word; possibly nobody (a person's shell)."""
+
+    def __init__(self, environment: MutableMapping[str, str]) -> None:
+        """Takes the variables out of `environment`. Raises ConfigError for nonsense in them."""
+        report = environment.pop(REPORT, "")
+        inherited = environment.pop(LISTENERS, "{}")
+        try:
+            self._report = int(report) if report else -1
+            numbers = {str(name): int(number) for name, number in json.loads(inherited).items()}
+            self.listeners = {name: socket.socket(fileno=fd) for name, fd in numbers.items()}
+            if self._report >= 0:
+                os.set_inheritable(self._report, False)
+        except (ValueError, TypeError, AttributeError, OSError):
+            raise ConfigError(
+                f"{REPORT} and {LISTENERS} are set by `kssl start` and `restart` alone; unset them"
+            ) from None
+        for sock in self.listeners.values():
+            sock.set_inheritable(False)
+
+    def ready(self, urls: Sequence[str]) -> None:
+        """The service accepts. What was inherited and is not needed any more is closed."""
+        for sock in self.listeners.values():
+            sock.close()
+        self.listeners.clear()
+        self._tell({"urls": list(urls)})
+
+    def failed(self, error: ConfigError) -> None:
+        problems = error.problems if isinstance(error, ProblemsError) else [error]
+        self._tell({"errors": [str(problem) for problem in problems]})
+
+    def take(self, name: str) -> socket.socket | None:
+        """The inherited listener of a binding, once."""
+        return self.listeners.pop(name, None)
+
+    def _tell(self, content: Mapping[str, Sequence[str]]) -> None:
+        if self._report >= 0:
+            descriptor, self._report = self._report, -1
+            with open(descriptor, "wb", buffering=0) as pipe:
+                # Whoever waits may have gone: a Ctrl-C in `kssl start`.
+                try:
+                    pipe.write(json.dumps(content).encode())
+                except OSError:
+                    return
