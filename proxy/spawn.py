@@ -44,24 +44,30 @@ class ProxyStartError(RuntimeError):
 
 @contextlib.contextmanager
 def spawn_proxy(
-    target: str,
+    target: str | None,
     *arguments: str,
     state_dir: Path,
-    listen: str = "127.0.0.1:0",
+    listen: str | None = "127.0.0.1:0",
     stderr: int | IO[bytes] | None = None,
     access_log: bool = False,
     program: Sequence[str] = ("proxy",),
 ) -> Iterator[ProxyProcess]:
     """``kssl serve TARGET …`` until the block ends. Raises ProxyStartError.
 
+    ``target`` None, ``listen`` None: the configuration file among the arguments says it.
+
     ``program``: another module than ``proxy`` that runs it, and that module's own arguments.
     """
     with tempfile.TemporaryDirectory(prefix="kssl-") as folder:
         ready = Path(folder) / "ready.json"
         command = [
-            sys.executable, "-m", *program, "serve", target, "--listen", listen,
+            sys.executable, "-m", *program, "serve",
             "--state-dir", str(state_dir), "--ready-file", str(ready), *arguments,
         ]  # fmt: skip
+        if target is not None:
+            command.append(target)
+        if listen is not None:
+            command += ["--listen", listen]
         if not access_log:
             command.append("--no-access-log")
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=stderr)
