@@ -5,11 +5,13 @@ The five steps of seed 004: nothing crosses to the worker after the handshake.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from fastpath.channel import describe
-from fastpath.engines.base import MAX_UNREAD, ChannelEngine
-from fastpath.engines.contract import RECEIVE_SIZE, Handover, Sink
+from fastpath.engines.base import MAX_UNREAD
+from fastpath.engines.contract import MAX_PIECE, RECEIVE_SIZE, Handover, Sink
+from fastpath.engines.tls import TlsEngine
 from fastpath.errors import Alert
 from fastpath.keys import ConnectionKeys
 from fastpath.record.layer import RecordLayer
@@ -18,11 +20,10 @@ from fastpath.record.layer import RecordLayer
 # call, and only what the kernel refuses is copied. A record may wait in front of a batch.
 _RECORDS = memoryview(bytearray(RECEIVE_SIZE + 32 * 1024))
 _PLAINTEXT = memoryview(bytearray(RECEIVE_SIZE + 32 * 1024))
-_SEALED = memoryview(bytearray(2 * RECEIVE_SIZE))
-_MAX_SEAL = RECEIVE_SIZE
+_SEALED = memoryview(bytearray(MAX_PIECE + 16 * 1024))
 
 
-class AeadEngine(ChannelEngine):
+class AeadEngine(TlsEngine):
     """Records are opened and sealed in the front end itself."""
 
     __slots__ = ("_layer",)
@@ -33,39 +34,34 @@ class AeadEngine(ChannelEngine):
     def __init__(self, handover: Handover, sink: Sink) -> None:
         super().__init__(handover, sink)
         self._layer = RecordLayer(ConnectionKeys.unpack(handover.keys))
-        handover.channel.rebind(self._readable, self._drained, self._channel_broken)
-        # The worker keeps the session's handle for this connection, but has nothing to tell.
-        handover.link.rebind(handover.identifier, self)
-
-    @property
-    def backlog(self) -> int:
-        return self._channel.backlog
-
-    @property
-    def congested(self) -> bool:
-        return self._channel.backlog > 0
-
-    def outstanding(self) -> int:
-        return self._channel.outstanding()
 
     def start(self, leftover: bytes) -> None:
         self._channel.start_reading()
-        for position in range(0, len(leftover), RECEIVE_SIZE):
-            batch = self._layer.pending + leftover[position : position + RECEIVE_SIZE]
-            _RECORDS[: len(batch)] = batch
-            self._open(len(batch))
+        for batch in self._batches(leftover):
+            self._open(batch)
             if self._closing or self._peer_ended:
                 return
+
+    def _batches(self, leftover: bytes) -> Iterator[memoryview]:
+        if self._cutter is not None:
+            yield from self._cutter.cut(memoryview(leftover))
+            return
+        for position in range(0, len(leftover), RECEIVE_SIZE):
+            yield memoryview(self._layer.pending + leftover[position : position + RECEIVE_SIZE])
 
     def write(self, data: memoryview, length: int) -> None:
         if self._closing:
             return
-        layer, channel = self._layer, self._channel
-        while length > _MAX_SEAL and not layer.closed:
-            channel.send(_SEALED[: layer.seal(data, _MAX_SEAL, _SEALED)])
-            data, length = data[_MAX_SEAL:], length - _MAX_SEAL
+        layer, channel, piece = self._layer, self._channel, self._piece
+        while length > piece and not layer.closed:
+            channel.send_at_once(_SEALED[: layer.seal(data, piece, _SEALED)])
+            data, length = data[piece:], length - piece
         if not layer.closed:
-            channel.send(_SEALED[: layer.seal(data, length, _SEALED)])
+            sealed = _SEALED[: layer.seal(data, length, _SEALED)]
+            if length <= self._joined:
+                channel.send(sealed)
+            else:
+                channel.send_at_once(sealed)
         if layer.error is not None:
             self._loop.call_soon(self._spent)
 
@@ -109,13 +105,16 @@ class AeadEngine(ChannelEngine):
             self._fail(describe(error))
             return
         if received:
-            self._open(waiting + received)
+            self._open(_RECORDS[: waiting + received])
         else:
-            self._peer_finished(clean=False)
+            self._fin_received()
 
-    def _open(self, size: int) -> None:
+    def _fin_received(self) -> None:
+        self._peer_finished(clean=False)
+
+    def _open(self, records: memoryview) -> None:
         layer = self._layer
-        plaintext = layer.receive(_RECORDS[:size], _PLAINTEXT)
+        plaintext = layer.receive(records, _PLAINTEXT)
         if layer.outgoing:
             self._send_outgoing()
         if plaintext:

@@ -1,12 +1,11 @@
-"""What the engines that use a plain `Channel` share: closing, and telling the worker."""
+"""What the engines that use a plain `Channel` share: pausing, and how a connection ends."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from fastpath.channel import Channel, describe
-from fastpath.closing import GracefulClose
-from fastpath.engines.contract import RECEIVE_SIZE, Handover, Sink
+from fastpath.channel import SMALL, Channel, describe
+from fastpath.engines.contract import MAX_PIECE, RECEIVE_SIZE, Handover, Sink
 
 # Bytes that may wait for a peer which does not read, before nothing more is read from it: some of
 # what it sends (KeyUpdate) is answered without asking the sink, and answers must not pile up.
@@ -28,20 +27,21 @@ _NOBODY = _Nobody()
 
 
 class ChannelEngine:
-    """Base of `AeadEngine` and `WorkerEngine`. A subclass opens and seals."""
+    """Base of `TlsEngine` and `PlainEngine`. A subclass reads, writes and closes.
+
+    `_piece`: bytes of plaintext that leave in one piece at most. `_joined`: pieces up to this size
+    may leave with others of the same turn.
+    """
 
     __slots__ = (
         "_channel",
-        "_clean",
-        "_close_notify",
         "_closing",
-        "_failed",
         "_held",
-        "_identifier",
-        "_link",
+        "_joined",
         "_loop",
         "_paused",
         "_peer_ended",
+        "_piece",
         "_sink",
     )
 
@@ -51,20 +51,29 @@ class ChannelEngine:
     def __init__(self, handover: Handover, sink: Sink) -> None:
         self._loop = handover.loop
         self._channel: Channel = handover.channel
-        self._link = handover.link
-        self._identifier = handover.identifier
-        self._close_notify = handover.close_notify
         self._sink: Sink = sink
+        self._piece = min(handover.max_send, MAX_PIECE)
+        # The channel joins what is small until it is not: that must not become more than a piece.
+        self._joined = SMALL if self._piece >= 2 * SMALL else 0
         self._closing = False
         self._paused = False  # by the sink
         self._held = False  # by the peer, which does not read: see MAX_UNREAD
-        self._clean = False  # the peer's close_notify was seen
         self._peer_ended = False  # by close_notify or FIN: nothing more is read
-        self._failed = False  # a fatal alert was sent or received
 
     @classmethod
     def unavailable(cls) -> str | None:
         return None
+
+    @property
+    def backlog(self) -> int:
+        return self._channel.backlog
+
+    @property
+    def congested(self) -> bool:
+        return self._channel.backlog > 0
+
+    def outstanding(self) -> int:
+        return self._channel.outstanding()
 
     def pause_reading(self) -> None:
         self._paused = True
@@ -102,7 +111,6 @@ class ChannelEngine:
     def _peer_finished(self, clean: bool) -> None:
         """Close_notify or FIN: nothing more is read."""
         self._peer_ended = True
-        self._clean = clean
         self._channel.stop_reading()
         self._sink.peer_closed(clean)
 
@@ -119,27 +127,6 @@ class ChannelEngine:
         self._finish()
         sink.engine_failed(reason)
 
-    def _fail_with_alert(self, reason: str) -> None:
-        """The records ended by an error. Its alert, if any, is on its way and gets its time."""
-        self._failed = True
-        self._close_gracefully()
-        self._sink.engine_failed(reason)
-
-    def _close_gracefully(self) -> None:
-        self._closing = True
-        look = self._close_notify and not self._clean and not self._failed
-        GracefulClose(
-            self._loop,
-            self._channel,
-            self._finish,
-            peer_done=self._clean,
-            late=self._late_records if look else None,
-        )
-
-    def _late_records(self, records: memoryview) -> None:
-        """What the peer sends after our end. Only its close_notify counts: it answers ours, and
-        decides whether the session may be resumed."""
-
     def _abort_channel(self) -> None:
         self._closing = True
         self._channel.abort()
@@ -147,9 +134,4 @@ class ChannelEngine:
 
     def _finish(self) -> None:
         self._channel.close()
-        self._link.end(self._identifier, resumable=self._resumable())
         self._sink = _NOBODY  # who holds the engine: neither would go without the collector
-
-    def _resumable(self) -> bool | None:
-        """RFC 5246 §7.2.2, RFC 9846 §6.2: after a fatal alert the session is forgotten."""
-        return not self._failed and (self._clean or not self._close_notify)

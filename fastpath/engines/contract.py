@@ -38,6 +38,10 @@ RECEIVE_SIZE = 128 * 1024
 # has up to one batch, and one more that was read just below that limit.
 MAX_AFTER_PAUSE = 2 * RECEIVE_SIZE
 
+# The largest piece, in bytes of plaintext: a sink writes no more at once than a batch and a
+# response head, and sealed it must fit a frame from the worker (`MAX_PAYLOAD`, 256 KiB).
+MAX_PIECE = 240 * 1024
+
 
 class Sink(Protocol):
     """Whoever gets the plaintext."""
@@ -68,14 +72,24 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """What an engine gets from a finished handshake."""
+    """What an engine gets from a finished handshake; `PlainEngine`, from whoever accepted.
+
+    ``max_send`` (MaxBytesPerSend): at most so many bytes of plaintext, from 1 on, are sealed as one
+    piece and handed to the socket as one piece; no larger ones than `MAX_PIECE` are made. What the
+    kernel refuses is kept, and leaves as the kernel takes it.
+
+    Without ``bulk``, every record is read, opened, sealed and sent alone: no call, and in user mode
+    no frame, handles two of them. That is kernel mode in Windows Server 2003 (seed 001).
+    """
 
     loop: AbstractEventLoop
     channel: Channel
-    link: WorkerLink  # of the worker that did the handshake
+    link: WorkerLink | None  # of the worker that did the handshake; None: there is no TLS
     identifier: int  # the connection's number on that link
     keys: bytes  # packed `ConnectionKeys` in kernel mode, b"" in user mode
     close_notify: bool  # EnableSslCloseNotify
+    max_send: int = RECEIVE_SIZE
+    bulk: bool = True
 
 
 class Engine(Protocol):

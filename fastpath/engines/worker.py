@@ -10,15 +10,13 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from fastpath.channel import describe
-from fastpath.engines.base import MAX_UNREAD, ChannelEngine
+from fastpath.engines.base import MAX_UNREAD
 from fastpath.engines.contract import RECEIVE_SIZE, Handover, Sink
+from fastpath.engines.tls import TlsEngine
 from fastpath.errors import Alert
 from fastpath.worker.frames import NO_ALERT, FrameType
 
 _RECORDS = memoryview(bytearray(RECEIVE_SIZE))
-
-# Plaintext that goes to the worker in one frame, in bytes.
-_MAX_SEAL = RECEIVE_SIZE
 
 # Records that may be at the worker, not yet answered, in bytes. More than one batch on the way was
 # measured not to be faster, and each costs its size for every connection that stands still.
@@ -28,7 +26,7 @@ _MAX_UNOPENED = RECEIVE_SIZE
 _MAX_UNSEALED = RECEIVE_SIZE
 
 
-class WorkerEngine(ChannelEngine):
+class WorkerEngine(TlsEngine):
     """Every record makes the round trip to the crypto worker."""
 
     __slots__ = (
@@ -51,8 +49,6 @@ class WorkerEngine(ChannelEngine):
         self._unsealed_sizes: deque[int] = deque()
         self._skipping = False  # what came late was too much for the worker
         self._when_finished: Callable[[], None] | None = None
-        handover.channel.rebind(self._readable, self._drained, self._channel_broken)
-        handover.link.rebind(handover.identifier, self)
 
     @property
     def backlog(self) -> int:
@@ -67,15 +63,20 @@ class WorkerEngine(ChannelEngine):
 
     def start(self, leftover: bytes) -> None:
         self._channel.start_reading()
-        for position in range(0, len(leftover), RECEIVE_SIZE):
-            self._open(memoryview(leftover)[position : position + RECEIVE_SIZE])
+        data = memoryview(leftover)
+        if self._cutter is not None:
+            for record in self._cutter.cut(data):
+                self._open(record)
+            return
+        for position in range(0, len(data), RECEIVE_SIZE):
+            self._open(data[position : position + RECEIVE_SIZE])
 
     def write(self, data: memoryview, length: int) -> None:
         if self._closing:
             return
-        start = 0
+        start, piece = 0, self._piece
         while start < length:
-            size = min(length - start, _MAX_SEAL)
+            size = min(length - start, piece)
             self._link.send(FrameType.SEAL, self._identifier, data[start : start + size])
             self._unsealed += size
             self._unsealed_sizes.append(size)
@@ -122,7 +123,10 @@ class WorkerEngine(ChannelEngine):
             return
         if received:
             self._open(_RECORDS[:received])
-            return
+        else:
+            self._fin_received()
+
+    def _fin_received(self) -> None:
         # The worker's answer to an empty OPEN comes behind all that it has to tell about the
         # records in front of the FIN, a close_notify among them.
         self._peer_ended = True
@@ -144,9 +148,13 @@ class WorkerEngine(ChannelEngine):
 
     def frame_received(self, kind: int, payload: memoryview) -> None:
         if kind == FrameType.SEALED:
-            self._unsealed -= self._unsealed_sizes.popleft()
+            size = self._unsealed_sizes.popleft()
+            self._unsealed -= size
             if len(payload):  # none when the records ended before
-                self._channel.send(payload)
+                if size <= self._joined:
+                    self._channel.send(payload)
+                else:
+                    self._channel.send_at_once(payload)
             if not self._channel.backlog:
                 self._writable()
         elif kind == FrameType.OPENED:

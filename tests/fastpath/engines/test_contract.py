@@ -1,4 +1,5 @@
-"""The contract suite: every promise of `fastpath.engines.contract`, for every engine.
+"""The contract suite: every promise of `fastpath.engines.contract`, for every engine, with batches
+of records and with one at a time; for the engine without TLS what is not about records.
 
 On uvloop, with a real worker process and a real client over TCP.
 """
@@ -11,14 +12,17 @@ import pytest
 from OpenSSL import SSL
 
 from fastpath.engines.contract import MAX_AFTER_PAUSE, Engine
+from fastpath.engines.plain import PlainEngine
 from fastpath.errors import Alert
 from fastpath.suites import SUITES, CipherSuite
-from tests.fastpath.harness import ENGINES, Place, until
+from tests.fastpath.engines.variants import VARIANTS, identify
+from tests.fastpath.harness import Place, until
 from tests.fastpath.record.peers import KEY_UPDATE, KEY_UPDATE_REQUEST
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-every_engine = pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+every_engine = pytest.mark.parametrize("engine", VARIANTS, ids=identify)
+with_and_without_tls = pytest.mark.parametrize("engine", [*VARIANTS, PlainEngine], ids=identify)
 every_version = pytest.mark.parametrize("tls13", [True, False], ids=["TLS1.3", "TLS1.2"])
 
 LONG = bytes(range(256)) * 800  # 204,800 bytes: 13 records, two batches
@@ -141,7 +145,7 @@ async def test_one_write_of_megabytes(engine: type[Engine], tls13: bool, place: 
     await until(lambda: not accepted.engine.congested and accepted.engine.backlog == 0)
 
 
-@every_engine
+@with_and_without_tls
 async def test_a_slow_reader_bounds_the_backlog(engine: type[Engine], place: Place) -> None:
     client, accepted = await place.connect(engine, buffers=32 * 1024)
     data = LONG * 20
@@ -155,7 +159,7 @@ async def test_a_slow_reader_bounds_the_backlog(engine: type[Engine], place: Pla
     await until(lambda: accepted.engine.outstanding() == 0)
 
 
-@every_engine
+@with_and_without_tls
 async def test_writing_nothing(engine: type[Engine], place: Place) -> None:
     client, accepted = await place.connect(engine)
     accepted.write(b"")
@@ -167,7 +171,7 @@ async def test_writing_nothing(engine: type[Engine], place: Place) -> None:
 # -- 4: pausing ----------------------------------------------------------------------------
 
 
-@every_engine
+@with_and_without_tls
 async def test_pausing(engine: type[Engine], place: Place) -> None:
     client, accepted = await place.connect(engine, buffers=256 * 1024)
     data = LONG * 20
@@ -197,7 +201,7 @@ async def test_pausing(engine: type[Engine], place: Place) -> None:
     assert accepted.sink.data == data
 
 
-@every_engine
+@with_and_without_tls
 async def test_pausing_before_the_first_byte(engine: type[Engine], place: Place) -> None:
     client, accepted = await place.connect(engine)
     accepted.engine.pause_reading()
@@ -264,7 +268,7 @@ async def test_a_client_that_closed_its_side_still_reads(
     await accepted.gone()
 
 
-@every_engine
+@with_and_without_tls
 async def test_the_peer_resets(engine: type[Engine], place: Place) -> None:
     client, accepted = await place.connect(engine)
     client.send_reset()
@@ -492,7 +496,7 @@ async def test_without_close_notify(engine: type[Engine], place: Place) -> None:
     await accepted.gone()
 
 
-@every_engine
+@with_and_without_tls
 async def test_after_close_the_sink_hears_nothing(engine: type[Engine], place: Place) -> None:
     client, accepted = await place.connect(engine)
     await client.send(LONG)
@@ -526,7 +530,7 @@ async def test_closing_again_is_harmless(engine: type[Engine], place: Place) -> 
     accepted.close()
 
 
-@every_engine
+@with_and_without_tls
 async def test_a_client_that_resets_while_we_close(engine: type[Engine], place: Place) -> None:
     client, accepted = await place.connect(engine, buffers=32 * 1024)
     accepted.write(LONG * 5)
@@ -583,7 +587,7 @@ async def test_abort_with_an_alert(engine: type[Engine], tls13: bool, place: Pla
     await accepted.gone()
 
 
-@every_engine
+@with_and_without_tls
 async def test_after_abort_the_sink_hears_nothing(engine: type[Engine], place: Place) -> None:
     client, accepted = await place.connect(engine)
     await client.send(LONG)

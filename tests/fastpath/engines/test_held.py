@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from fastpath.engines import aead, worker
+from fastpath.engines import aead, base, worker
 from fastpath.engines.contract import Engine
 from tests.fastpath.client import Client
+from tests.fastpath.engines.variants import ONE_BY_ONE, identify
 from tests.fastpath.harness import ENGINES, Accepted, Place, until
 from tests.fastpath.record.peers import KEY_UPDATE_REQUEST
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-every_engine = pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+every_engine = pytest.mark.parametrize("engine", [*ENGINES, *ONE_BY_ONE], ids=identify)
 
 LONG = bytes(range(256)) * 2400
 LIMIT = 10_000
@@ -25,7 +26,7 @@ async def held(
     client, accepted = await place.connect(engine, buffers=32 * 1024)
     client.go_raw()
     channel = accepted.channel
-    for module in (aead, worker):
+    for module in (aead, base, worker):
         monkeypatch.setattr(module, "MAX_UNREAD", LIMIT)
     accepted.write(LONG)  # more than the kernel takes
     await until(lambda: accepted.engine.backlog == channel.backlog)  # sealed, in user mode

@@ -17,11 +17,12 @@ import pytest_asyncio
 from fastpath.engines.contract import Engine
 from fastpath.errors import Alert
 from fastpath.worker.frames import FrameType
+from tests.fastpath.engines.variants import ONE_BY_ONE, identify
 from tests.fastpath.harness import ENGINES, Accepted, Place, tcp_pair, until
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name),
+    pytest.mark.parametrize("engine", [*ENGINES, *ONE_BY_ONE], ids=identify),
     pytest.mark.parametrize("tls13", [True, False], ids=["TLS1.3", "TLS1.2"]),
 ]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.engines.aead import AeadEngine
+from fastpath.engines.worker import WorkerEngine
+from tests.fastpath.engines.conftest import place as place
 
 
 @pytest.fixture(scope="module")
@@ -15,14 +16,12 @@ def hops() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    items[:] = [
-        item
-        for item in items
-        if not (
-            item.path.parent == here
-            and isinstance(item, pytest.Function)
-            and hasattr(item, "callspec")
-            and item.callspec.params.get("engine") is AeadEngine
-        )
-    ]
+    items[:] = [item for item in items if not _without_filter(item)]
+
+
+def _without_filter(item: pytest.Item) -> bool:
+    """Whether it is one of this folder's tests, with an engine that has no filter."""
+    if item.path.parent != Path(__file__).parent or not isinstance(item, pytest.Function):
+        return False
+    engine = item.callspec.params.get("engine") if hasattr(item, "callspec") else None
+    return isinstance(engine, type) and not issubclass(engine, WorkerEngine)

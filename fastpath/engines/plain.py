@@ -1,0 +1,77 @@
+"""No TLS: what a listener for http:// uses, so that its HTTP connections need not know.
+
+Not among the engines that one can choose, because it protects nothing.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from fastpath.channel import describe
+from fastpath.closing import GracefulClose
+from fastpath.engines.base import MAX_UNREAD, ChannelEngine
+from fastpath.engines.contract import RECEIVE_SIZE, Handover, Sink
+from fastpath.errors import Alert
+
+# All connections of the process share it: what the sink does not use within the call, it copies.
+_RECEIVED = memoryview(bytearray(RECEIVE_SIZE))
+
+
+class PlainEngine(ChannelEngine):
+    """Plaintext goes out as it is. FIN is the only end that TCP has, so it is a clean one."""
+
+    __slots__ = ()
+
+    name: ClassVar[str] = "plain"
+    kernel_mode: ClassVar[bool] = False
+
+    def __init__(self, handover: Handover, sink: Sink) -> None:
+        """Of ``handover``, only the loop, the channel and ``max_send`` count."""
+        super().__init__(handover, sink)
+        handover.channel.rebind(self._readable, self._drained, self._channel_broken)
+
+    def start(self, leftover: bytes) -> None:
+        self._channel.start_reading()
+        if leftover:
+            self._sink.plaintext_received(memoryview(leftover))
+
+    def write(self, data: memoryview, length: int) -> None:
+        if self._closing:
+            return
+        channel, piece = self._channel, self._piece
+        start = 0
+        while length - start > piece:
+            channel.send_at_once(data[start : start + piece])
+            start += piece
+        if length - start > self._joined:
+            channel.send_at_once(data[start:length])
+        elif length > start:
+            channel.send(data[start:length])
+
+    def close(self) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        GracefulClose(self._loop, self._channel, self._finish, peer_done=self._peer_ended)
+
+    def abort(self, alert: Alert | None = None) -> None:
+        """RST, and nothing in front of it: there are no alerts without TLS."""
+        if not self._closing:
+            self._abort_channel()
+
+    def _readable(self) -> None:
+        channel = self._channel
+        if channel.backlog > MAX_UNREAD:
+            self._hold_reading()
+            return
+        try:
+            received = channel.recv_into(_RECEIVED)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._fail(describe(error))
+            return
+        if received:
+            self._sink.plaintext_received(_RECEIVED[:received])
+        else:
+            self._peer_finished(clean=True)

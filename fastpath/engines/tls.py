@@ -1,0 +1,139 @@
+"""What the engines with TLS records share: closing, the worker's session, one record at a time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from fastpath.channel import describe
+from fastpath.closing import GracefulClose
+from fastpath.engines import base
+from fastpath.engines.base import ChannelEngine
+from fastpath.engines.contract import Handover, Sink
+from fastpath.engines.cutter import MAX_RECORD, RecordCutter
+from fastpath.record.wire import MAX_FRAGMENT
+
+_RECORD = memoryview(bytearray(MAX_RECORD))
+
+
+class TlsEngine(ChannelEngine, ABC):
+    """Base of `AeadEngine` and `WorkerEngine`. A subclass opens and seals."""
+
+    __slots__ = (
+        "_clean",
+        "_close_notify",
+        "_cutter",
+        "_failed",
+        "_identifier",
+        "_link",
+    )
+
+    def __init__(self, handover: Handover, sink: Sink) -> None:
+        assert handover.link is not None, "TLS needs the worker of the handshake"
+        super().__init__(handover, sink)
+        self._link = handover.link
+        self._identifier = handover.identifier
+        self._close_notify = handover.close_notify
+        self._clean = False  # the peer's close_notify was seen
+        self._failed = False  # a fatal alert was sent or received
+        self._cutter: RecordCutter | None = None  # none: records come in batches
+        if not handover.bulk:
+            self._cutter = RecordCutter()
+            self._piece = min(self._piece, MAX_FRAGMENT)
+            self._joined = 0
+        handover.channel.rebind(
+            self._readable if handover.bulk else self._record_readable,
+            self._drained,
+            self._channel_broken,
+        )
+        # In kernel mode too: the worker keeps the session's handle, though it has nothing to tell.
+        handover.link.rebind(handover.identifier, self)
+
+    # -- reading ---------------------------------------------------------------------------
+
+    @abstractmethod
+    def _readable(self) -> None:
+        """The channel's `on_readable`: a batch of records."""
+
+    def _record_readable(self) -> None:
+        """Instead of `_readable` without bulk: reads a header, then what it announces."""
+        channel, cutter = self._channel, self._cutter
+        assert cutter is not None
+        if channel.backlog > base.MAX_UNREAD:
+            self._hold_reading()
+            return
+        record = None
+        while record is None:
+            missing = cutter.missing
+            try:
+                received = channel.recv_into(_RECORD[:missing])
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                self._fail(describe(error))
+                return
+            if not received:
+                self._fin_received()
+                return
+            record = cutter.add(_RECORD[:received])
+            if received < missing:
+                break  # that was all there is
+        if record is not None:
+            self._open(record)
+
+    @abstractmethod
+    def _open(self, records: memoryview) -> None:
+        """``records`` came from the peer; without bulk it is one whole record."""
+
+    @abstractmethod
+    def _fin_received(self) -> None: ...
+
+    def _peer_finished(self, clean: bool) -> None:
+        self._clean = clean
+        super()._peer_finished(clean)
+
+    # -- the link --------------------------------------------------------------------------
+
+    @abstractmethod
+    def frame_received(self, kind: int, payload: memoryview) -> None: ...
+
+    @abstractmethod
+    def worker_lost(self) -> None: ...
+
+    # -- ending ----------------------------------------------------------------------------
+
+    def _fail_with_alert(self, reason: str) -> None:
+        """The records ended by an error. Its alert, if any, is on its way and gets its time."""
+        self._failed = True
+        self._close_gracefully()
+        self._sink.engine_failed(reason)
+
+    def _close_gracefully(self) -> None:
+        self._closing = True
+        look = self._close_notify and not self._clean and not self._failed
+        GracefulClose(
+            self._loop,
+            self._channel,
+            self._finish,
+            peer_done=self._clean,
+            late=self._late if look else None,
+        )
+
+    def _late(self, data: memoryview) -> None:
+        """What the peer sends after our end. Only its close_notify counts: it answers ours, and
+        decides whether the session may be resumed."""
+        if self._cutter is None:
+            self._late_records(data)
+        else:
+            for record in self._cutter.cut(data):
+                self._late_records(record)
+
+    @abstractmethod
+    def _late_records(self, records: memoryview) -> None: ...
+
+    def _finish(self) -> None:
+        super()._finish()
+        self._link.end(self._identifier, resumable=self._resumable())
+
+    def _resumable(self) -> bool | None:
+        """RFC 5246 §7.2.2, RFC 9846 §6.2: after a fatal alert the session is forgotten."""
+        return not self._failed and (self._clean or not self._close_notify)
