@@ -37,7 +37,7 @@ EXPECTED = {
     "EnableNonUTF8": (1, 0, 1),
     "FavorUTF8": (1, 0, 1),
     "MaxConnections": (0, 1024, 2031616),
-    "MaxBytesPerSend": (65536, 1, 0xFFFFF),
+    "MaxBytesPerSend": (131072, 1, 0xFFFFF),
     "DisableServerHeader": (0, 0, 2),
     "IdleConnectionTimeout": (120, 1, 65535),
     "HeaderWaitTimeout": (30, 1, 65535),
@@ -54,6 +54,7 @@ WINDOWS = {
     "EnableKernelSSL": (0, 1),
     "EnableSslCloseNotify": (0, 0),
     "HeaderWaitTimeout": (120, 120),
+    "MaxBytesPerSend": (65536, 65536),
 }
 
 
