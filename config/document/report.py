@@ -61,8 +61,9 @@ class Report:
 
     def _in_order(self, problems: list[Problem]) -> list[Problem]:
         """By line, the document before what is in none; each once."""
-        key = lambda found: (found.file != self._file, found.line)  # noqa: E731
-        return sorted(dict.fromkeys(problems), key=key)
+        return sorted(
+            dict.fromkeys(problems), key=lambda each: (each.file != self._file, each.line, each.key)
+        )
 
 
 def shown_path(path: KeyPath) -> str:

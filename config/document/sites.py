@@ -37,11 +37,14 @@ class SiteRead:
 
     site: Site
     path: KeyPath
-    parts: Mapping[Hashable, KeyPath] = field(default_factory=dict)
+    hostnames: Mapping[str, KeyPath] = field(default_factory=dict)
+    bindings: Mapping[Binding, KeyPath] = field(default_factory=dict)
 
-    def path_of(self, part: Hashable) -> KeyPath:
-        """Of a host name or binding; of the site itself if the part is implied."""
-        return self.parts.get(part, self.path)
+    def path_of(self, part: str | Binding) -> KeyPath:
+        """Of a host name or binding; of the site itself if the binding is implied."""
+        if isinstance(part, str):
+            return self.hostnames.get(part, self.path)
+        return self.bindings.get(part, self.path)
 
 
 def read_site(section: Section, number: int, name: str, context: Context) -> SiteRead:
@@ -66,10 +69,7 @@ def read_site(section: Section, number: int, name: str, context: Context) -> Sit
         limits=_limits(section),
     )
     _check_schemes(section, site)
-    parts: dict[Hashable, KeyPath] = {}
-    parts.update(hostnames)
-    parts.update(bindings)
-    return SiteRead(site, section.path, parts)
+    return SiteRead(site, section.path, hostnames, bindings)
 
 
 def target_site(

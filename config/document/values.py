@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from config import sources
 from config.document.positions import KeyPath
 from config.document.report import COMMAND_LINE, ENVIRONMENT, Report, shown
 from config.errors import ConfigError
-from config.parameter import Profile, Value
+from config.parameter import Parameter, Profile, Value
 from config.parameters import Parameters, find_parameter
 from config.profiles import OBSOLETE, RULES
 
@@ -67,28 +66,28 @@ def _of_file(report: Report, table: object, paths: dict[str, KeyPath]) -> dict[s
     for key, value in table.items():
         path = (SECTION, key)
         try:
-            name, checked = _checked(key, value)
+            row = _row(key)
+            if row.name in paths:
+                first = f"line {report.line(paths[row.name])}, {paths[row.name][-1]}"
+                raise ConfigError(f"{row.name} is there already ({first}); keep one of them")
+            paths[row.name] = path
+            values[row.name] = _value(row, value)
         except ConfigError as error:
             report.problem(path, str(error))
-            continue
-        if name in paths:
-            first = f"line {report.line(paths[name])}, {paths[name][-1]}"
-            report.problem(path, f"{name} is there already ({first}); keep one of them")
-            continue
-        paths[name] = path
-        values[name] = checked
     return values
 
 
-def _checked(key: str, value: Any) -> tuple[str, Value]:
+def _row(key: str) -> Parameter:
     if len(key) > _LONGEST_NAME:
         raise ConfigError("there is no parameter with such a long name")
-    row = find_parameter(key)
-    # Row by row the table says what is allowed; it need not know of tables, dates and numbers
-    # that Python cannot even print.
+    return find_parameter(key)
+
+
+def _value(row: Parameter, value: object) -> Value:
+    # The row itself need not know of tables, dates and numbers that Python cannot even print.
     if not isinstance(value, int | str) or (isinstance(value, int) and value.bit_length() > 64):
         raise ConfigError(f"{row.name}: must be {row.range_text}, not {shown(value)}")
-    return row.name, row.check(value)
+    return row.check(value)
 
 
 def _of_environment(report: Report, environment: Mapping[str, str]) -> dict[str, Value]:
