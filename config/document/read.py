@@ -35,9 +35,9 @@ WHAT = "configuration file"
 
 # What tomllib says that does not say what to do.
 _HINTS = {
-    "Cannot overwrite a value": "this key is there already; keep one of them",
+    "Cannot overwrite a value": "this key or table is there already; keep one of them",
     "Cannot declare": "this table is there already; put the keys under one header",
-    "Cannot mutate immutable namespace": "this table was closed before; put its keys together",
+    "Cannot mutate immutable namespace": "a table in { } is closed; put all of its keys there",
     "Invalid value": "texts stand in quotes, numbers and true or false do not",
     "Invalid statement": 'a line is KEY = VALUE, or [TABLE], or a comment with "#"',
     "Expected '=' after a key": "a line is KEY = VALUE",
@@ -111,7 +111,7 @@ def read_text(text: str, request: Request, files: Files) -> Configuration:
         if (found := read_binding(section, context)) is not None
     ]
     logs = _logs(root, context)
-    has_sites = bool(root.raw("site"))
+    has_sites = root.raw("site") not in (None, [])
     if has_sites or request.target is None:
         _check_command_line(report, request, has_sites=has_sites)
     else:
