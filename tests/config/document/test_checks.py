@@ -158,7 +158,7 @@ FILE = 'certificate = "a.pem"'
         (('ipport = "*:443"', f'certhash = "{"a" * 40}"'), "this is a SHA-1 thumbprint"),
         (
             ('ipport = "*:443"', 'certhash = "zz"'),
-            "not a SHA-256 thumbprint: 64 hexadecimal digits",
+            "not a SHA-256 thumbprint: 64 hexadecimal",
         ),
         (("ipport = 443", FILE), "6 binding[1].ipport: must be a text in quotes, not 443"),
         (('ipport = "*:x"', FILE), '"x" is not a port; ports are 0-65535'),
