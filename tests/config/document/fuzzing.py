@@ -20,6 +20,7 @@ from tests.config.document.support import FakeFiles, a_request, read
 EXAMPLE = (Path(__file__).resolve().parents[3] / "docs" / "kssl.example.toml").read_text("utf-8")
 # Without comments and blank lines, so that what is changed is mostly something that counts.
 SHORT = "\n".join(line for line in EXAMPLE.split("\n") if line and not line.startswith("# "))
+ACTIVE = [line for line in SHORT.split("\n") if not line.startswith("#")]
 LINES = [line.removeprefix("#") for line in SHORT.split("\n")]
 
 NAMES = sorted(
@@ -70,8 +71,8 @@ WORDS = st.one_of(
             "", "app.pem", "a.example.com", "*.example.com", "*.localhost", "localhost", "::1", "*",
             "[::1]:443", "[::]:443", "0.0.0.0:443", "http://0.0.0.0:80", "127.0.0.1:0", "*:443",
             "a.localhost:443", "http://", "https://x", "8000", "unix:/a", "unix:", "Ssl", "ssl128",
-            "SslRequireCert", "native", "ws2008", "ws2003sp1", "stderr", "off", "a" * 300, "ab" * 32,
-            "ab" * 20, "\0", "\u200eab", "a:b@c", "[", "]:1", "٣", "1" * 5000, "../..", "/", "~",
+            "SslRequireCert", "native", "ws2008", "ws2003sp1", "stderr", "off", "a" * 300,
+            "ab" * 32, "ab" * 20, "\0", "\u200eab", "a:b@c", "[", "]:1", "٣", "1" * 5000, "../..", "/", "~",
         ]
     ),
     st.text(max_size=8),
@@ -98,8 +99,8 @@ VALUES = st.recursive(
     max_leaves=4,
 )  # fmt: skip
 HEADERS = st.sampled_from(
-    ["[parameters]", "[[site]]", "[[site]]", "[site.limits]", "[site.hsts]", "[[binding]]", "[logs]",
-     "[site]", "[[parameters]]", "[x]"]
+    ["[parameters]", "[[site]]", "[[site]]", "[site.limits]", "[site.hsts]", "[[binding]]",
+     "[logs]", "[site]", "[[parameters]]", "[x]"]
 )  # fmt: skip
 SITE_LINES = st.builds("{} = {}".format, st.sampled_from([key.name for key in keys.SITE]), VALUES)
 PAIRS = st.builds("{} = {}".format, st.sampled_from(NAMES).map(_word), VALUES)
@@ -114,14 +115,15 @@ VALUES_IN_KEYS = st.lists(
 ).map("\n".join)
 
 # One seed instead of many draws: hypothesis could not do a hundred thousand of them in minutes.
-_MARKS = list("\"'[]{}=,.#\\\n\r\t \0é-_:/*0aA") + ["[[", "]]", '"""', "'''", "\r\n", "\\u", "= "]
+_MARKS = [*"\"'[]{}=,.#\\\n\r\t \0é-_:/*0aA", "[[", "]]", '"""', "'''", "\r\n", "\\u", "= "]
 
 
 def mutated(seed: int) -> str:
     """The example after some accidents."""
     chance = random.Random(seed)
-    lines = list(LINES)
-    for _ in range(chance.randint(0, 3)):
+    whole = chance.random() < 0.5
+    lines = list(ACTIVE if whole else LINES)
+    for _ in range(chance.randint(0, 1 if whole else 3)):
         match chance.randrange(3):
             case 0:
                 del lines[chance.randrange(len(lines))]
@@ -130,9 +132,10 @@ def mutated(seed: int) -> str:
             case _:
                 one, other = chance.randrange(len(lines)), chance.randrange(len(lines))
                 lines[one], lines[other] = lines[other], lines[one]
-    # A part of it: the whole is mostly refused for one and the same reason.
-    start = chance.randrange(len(lines))
-    text = "\n".join(lines[start : start + chance.randint(1, 25)])
+    if not whole:
+        start = chance.randrange(len(lines))
+        lines = lines[start : start + chance.randint(1, 25)]
+    text = "\n".join(lines)
     for _ in range(chance.randint(0, 2)):
         at = chance.randint(0, len(text))
         mark = chance.choice(_MARKS) if chance.random() < 0.7 else ""
@@ -141,5 +144,5 @@ def mutated(seed: int) -> str:
 
 
 MUTATED = st.integers(0, 1 << 62).map(mutated)
-TEXTS = st.text(max_size=40) | st.text(st.sampled_from(_MARKS), max_size=30)
+TEXTS = st.text(max_size=40) | st.lists(st.sampled_from(_MARKS), max_size=30).map("".join)
 ALL = st.one_of(VALUES_IN_KEYS, MUTATED, TEXTS)
