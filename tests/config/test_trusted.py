@@ -32,19 +32,19 @@ def foreign(monkeypatch: pytest.MonkeyPatch) -> Foreign:
         if os.geteuid() == 0:
             os.lchown(path, 4242, -1)
             return
-        real_stat, real_fstat = os.stat(path, follow_symlinks=False), os.fstat
+        given = os.lstat(path)
+        real_fstat = os.fstat
 
-        class Seen:
-            def __init__(self, found: os.stat_result) -> None:
-                self.st_mode = found.st_mode
-                self.st_gid = found.st_gid
-                same = (found.st_dev, found.st_ino) == (real_stat.st_dev, real_stat.st_ino)
-                self.st_uid = 4242 if same else found.st_uid
+        def seen(found: os.stat_result) -> os.stat_result:
+            same = (found.st_dev, found.st_ino) == (given.st_dev, given.st_ino)
+            fields = list(found[:10])  # mode, ino, dev, nlink, uid, gid, size and times
+            fields[4] = 4242 if same else found.st_uid
+            return os.stat_result(fields)
 
-        def stat(path: Path, *, follow_symlinks: bool = True) -> Seen:
-            return Seen(os.stat(path, follow_symlinks=follow_symlinks))
+        def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+            return seen(os.stat(path, follow_symlinks=follow_symlinks))
 
-        monkeypatch.setattr(os, "fstat", lambda descriptor: Seen(real_fstat(descriptor)))
+        monkeypatch.setattr(os, "fstat", lambda descriptor: seen(real_fstat(descriptor)))
         monkeypatch.setattr(Path, "stat", stat)
         monkeypatch.setattr(Path, "lstat", lambda path: stat(path, follow_symlinks=False))
 
