@@ -71,9 +71,9 @@ class _Scanner:
         path: KeyPath = ()
         parts = self._key()
         for part in parts[:-1]:
-            path = self._newest((*path, part))
+            path = self._newest(_below(path, part))
             self._note(path, line)
-        path = (*path, parts[-1])
+        path = _below(path, parts[-1])
         self._expect("]]" if array else "]")
         if not array:
             self._note(path, line, again=True)
@@ -92,7 +92,7 @@ class _Scanner:
     def _pair(self, path: KeyPath) -> None:
         line = self._current_line()
         for part in self._key():
-            path = (*path, part)
+            path = _below(path, part)
             self._note(path, line)
         self._expect("=")
         self._skip(_SPACE)
@@ -102,7 +102,7 @@ class _Scanner:
         if self._take("["):
             index = 0
             while self._skip(_BLANK) < len(self._text) and not self._take("]"):
-                element = (*path, index)
+                element = _below(path, index)
                 self._note(element, self._current_line())
                 self._value(element)
                 self._skip(_BLANK)
@@ -158,3 +158,8 @@ class _Scanner:
     def _expect(self, mark: str) -> None:
         if not self._take(mark):
             raise _LostError
+
+
+def _below(path: KeyPath, part: str | int) -> KeyPath:
+    """Too deep ones stay as they are: copying them over and over would take minutes."""
+    return path if len(path) > MAX_DEPTH else (*path, part)

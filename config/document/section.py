@@ -137,7 +137,7 @@ class Section:
 
 def _suggestion(name: str, known: list[str]) -> str:
     lower = {each.lower(): each for each in known}
-    close = difflib.get_close_matches(name.lower(), lower, n=2, cutoff=0.6)
+    close = difflib.get_close_matches(name.lower(), lower, n=1)
     if close:
-        return f"did you mean {' or '.join(lower[each] for each in close)}?"
+        return f"did you mean {lower[close[0]]}?"
     return f"the keys here are {', '.join(map(shown_key, known))}"

@@ -36,7 +36,10 @@ def read_parameters(
     environment: Mapping[str, str],
     command_line: Mapping[str, Value],
 ) -> Resolved:
-    """`table` is what the document has below ``parameters``, None if nothing."""
+    """`table` is what the document has below ``parameters``, None if nothing.
+
+    Where a profile ignores a value, the source is that of a default.
+    """
     paths: dict[str, KeyPath] = {}
     file = _of_file(report, table, paths)
     layers = {"environment": _of_environment(report, environment), "command_line": command_line}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +19,12 @@ from config.document.read import Request, read_configuration
 from config.errors import ProblemsError
 from config.schema import as_json, as_schema
 from config.table import PARAMETERS
+from tests.config.document.support import a_request, read
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 EXAMPLE = (DOCS / "kssl.example.toml").read_text("utf-8")
+PAGE = (DOCS / "configuration.md").read_text("utf-8")
+BLOCKS = [re.sub(r"(?m)^    ", "", block) for block in re.findall(r"(?m)(?:^    .+\n)+", PAGE)]
 # A key that is switched off: "#" without a space behind it.
 EVERYTHING = re.sub(r"(?m)^#(?=\w+ = )", "", EXAMPLE)
 FILES = ("app.pem", "app.key", "other.pem", "other.key")
@@ -82,10 +87,41 @@ def test_every_key_has_a_comment() -> None:
 
 
 def test_the_page_names_every_key() -> None:
-    page = (DOCS / "configuration.md").read_text("utf-8")
     for known in SECTIONS.values():
         for key in known:
-            assert re.search(rf"\b{key.name}\b", page), key.name
+            assert re.search(rf"\b{key.name}\b", PAGE), key.name
+
+
+def test_the_first_file_of_the_page_works(tmp_path: Path) -> None:
+    text = BLOCKS[0]
+    assert len(text.strip().split("\n")) == 3
+    path = tmp_path / "kssl.toml"
+    path.write_text(text, "utf-8")
+    configuration = read_configuration(Request(path=path, state_dir=tmp_path))
+    assert configuration.warnings == ()
+    assert str(configuration.sites[0].bindings[0]) == "https://127.0.0.1:8443"
+
+
+def test_problems_look_as_the_page_says() -> None:
+    text = """\
+[parameters]
+
+EnableKernelSSL = 3
+
+[[site]]
+name = "app"
+
+
+hostname = ["app.localhost"]
+bindings = ["0.0.0.0:443"]
+upstreams = ["8000"]
+[[site]]
+upstreams = ["8000"]
+bindings = ["http://1.2.3.4:443"]
+"""
+    with pytest.raises(ProblemsError) as caught:
+        read(text, a_request(path=Path("kssl.toml")))
+    assert [str(problem) for problem in caught.value.problems] == BLOCKS[-1].strip().split("\n")
 
 
 # The schema
@@ -173,3 +209,11 @@ def test_every_object_of_the_schema_is_closed_and_described() -> None:
         for key, each in table["properties"].items():
             assert each["description"], (name, key)
     assert json.loads(as_json()) == schema
+
+
+@pytest.mark.parametrize("page", ["schema", "parameters", ""])
+def test_the_command_prints_the_pages(page: str) -> None:
+    command = [sys.executable, "-m", "config", *([page] if page else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    file = "kssl.schema.json" if page == "schema" else "parameters.md"
+    assert done.stdout == (DOCS / file).read_text("utf-8")

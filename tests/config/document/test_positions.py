@@ -81,6 +81,9 @@ def test_deep_nesting_is_survived() -> None:
     found = positions(text)
     assert max(map(len, found)) == MAX_DEPTH
     assert found[("a", 0)] == 1
+    found = positions(f"[{'a.' * 50_000}a]\n{'b.' * 50_000}b = 1\n[c]\n[[d]]")
+    assert max(map(len, found)) == MAX_DEPTH
+    assert (found[("c",)], found[("d", 0)]) == (3, 4)
 
 
 # Documents with every way to write a key, and the lines that they should have.
