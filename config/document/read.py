@@ -86,7 +86,8 @@ def read_text(text: str, request: Request, files: Files) -> Configuration:
     document = _parsed(text, file)
     report = Report(file, positions(text))
     root = Section(report, (), document, keys.ROOT)
-    profile = request.profile or _profile(root)
+    of_file = _profile(root)  # a mistake in it is told even where it does not count
+    profile = request.profile or of_file
     resolved = read_parameters(
         report, root.raw(SECTION), profile, request.environment, request.command_line
     )

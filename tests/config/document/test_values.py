@@ -127,7 +127,9 @@ def test_profile_of_the_file_and_of_the_command_line() -> None:
     ],
 )
 def test_no_such_profile(value: str, said: str) -> None:
-    assert problem(f"profile = {value}\n{SITE}") == said
+    text = f"profile = {value}\n{SITE}"
+    assert problem(text) == said
+    assert problem(text, a_request(profile=Profile.WS2008)) == said
 
 
 def test_kernel_mode_is_obsolete_in_ws2008() -> None:
