@@ -1,6 +1,13 @@
-"""``python -m config`` prints the parameters as Markdown: the content of docs/parameters.md."""
+"""``python -m config [parameters|schema]`` prints docs/parameters.md or docs/kssl.schema.json."""
+
+import argparse
 
 from config.markdown import as_markdown
+from config.schema import as_json
+
+PAGES = {"parameters": as_markdown, "schema": as_json}
 
 if __name__ == "__main__":
-    print(as_markdown(), end="")
+    parser = argparse.ArgumentParser(prog="python -m config", description=__doc__)
+    parser.add_argument("page", nargs="?", choices=PAGES, default="parameters")
+    print(PAGES[parser.parse_args().page](), end="")

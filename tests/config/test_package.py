@@ -9,7 +9,7 @@ import pytest
 
 import config
 
-SOURCES = sorted(Path(config.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(config.__file__).parent.rglob("*.py"))
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)

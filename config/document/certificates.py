@@ -1,0 +1,114 @@
+"""Which certificate files a site or a [[binding]] names. They are looked at, never read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.document.addresses import parse_hostnameport, parse_ipport, parse_thumbprint
+from config.document.context import Context
+from config.document.positions import KeyPath
+from config.document.section import Section
+from config.errors import ConfigError
+from config.model import CertificateBinding, CertificateFiles
+from config.target import Listen
+
+STORE = "certificates"
+"""Folder of the certificate store in the state folder: THUMBPRINT.pem and THUMBPRINT.key."""
+
+CERTIFICATE, KEY = "certificate file", "key file"
+"""What messages call them."""
+
+
+@dataclass(frozen=True, slots=True)
+class BindingRead:
+    """A certificate binding, and where it stands in the document."""
+
+    binding: CertificateBinding
+    path: KeyPath
+
+
+def read_files(section: Section, context: Context) -> CertificateFiles | None:
+    """``certificate`` and ``key`` of a table. A missing file is reported, and returned anyway, so
+    that nobody complains of a missing certificate too."""
+    certificate, key = section.text("certificate"), section.text("key")
+    if "key" in section and "certificate" not in section:
+        section.problem("a key without a certificate; add certificate", "key")
+    if certificate is None:
+        return None
+    files = CertificateFiles(
+        context.folder / certificate, None if key is None else context.folder / key
+    )
+    _look_at(section, context, "certificate", files.certificate, CERTIFICATE)
+    if files.key is not None:
+        _look_at(section, context, "key", files.key, KEY)
+    return files
+
+
+def read_binding(section: Section, context: Context) -> BindingRead | None:
+    """None if it is not clear what is bound to what; then there is a problem."""
+    files, thumbprint = _bound_files(section, context)
+    address = _address(section)
+    if files is None or address is None:
+        return None
+    if isinstance(address, Listen):
+        binding = CertificateBinding(files, ipport=address, thumbprint=thumbprint)
+    else:
+        name, port = address
+        binding = CertificateBinding(files, hostname=name, port=port, thumbprint=thumbprint)
+    return BindingRead(binding, section.path)
+
+
+def _address(section: Section) -> Listen | tuple[str, int] | None:
+    if ("ipport" in section) == ("hostnameport" in section):
+        section.problem(
+            'needs either ipport = "0.0.0.0:443" or hostnameport = "app.example.com:443"'
+        )
+        return None
+    key = "ipport" if "ipport" in section else "hostnameport"
+    text = section.text(key)
+    if text is None:
+        return None
+    try:
+        return parse_ipport(text) if key == "ipport" else parse_hostnameport(text)
+    except ConfigError as error:
+        section.problem(str(error), key)
+        return None
+
+
+def _bound_files(section: Section, context: Context) -> tuple[CertificateFiles | None, str]:
+    """The files, and the thumbprint if they are in the store."""
+    if ("certhash" in section) == ("certificate" in section):
+        section.problem(
+            "needs either certhash (a certificate in the store: kssl cert list) or certificate "
+            "and key (files)"
+        )
+        return None, ""
+    if "certhash" not in section:
+        return read_files(section, context), ""
+    if "key" in section:
+        section.problem("remove it: the store has the key of a certhash", "key")
+    text = section.text("certhash")
+    if text is None:
+        return None, ""
+    try:
+        thumbprint = parse_thumbprint(text)
+    except ConfigError as error:
+        section.problem(str(error), "certhash")
+        return None, ""
+    store = context.state_dir / STORE
+    files = CertificateFiles(store / f"{thumbprint}.pem", store / f"{thumbprint}.key")
+    for path in (files.certificate, store / f"{thumbprint}.key"):
+        if not _look_at(section, context, "certhash", path, "the certificate store's file"):
+            break
+    return files, thumbprint
+
+
+def _look_at(section: Section, context: Context, key: str, path: Path, what: str) -> bool:
+    try:
+        context.files.file(path, what)
+    except ConfigError as error:
+        hint = "; kssl cert list shows what is in the store" if key == "certhash" else ""
+        section.problem(f"{error}{hint}", key)
+        return False
+    return True

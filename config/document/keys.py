@@ -1,0 +1,212 @@
+"""The table of keys of kssl.toml. The keys of ``[parameters]`` are `config.table.PARAMETERS`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from config.model import SSL_FLAGS
+from config.parameter import Profile
+from config.target import MAX_PORT
+
+HSTS_PRELOAD_AGE = 31536000
+"""Seconds. What hstspreload.org asks for at least."""
+HSTS_LONGEST = 0x7FFFFFFF
+"""Seconds. Whoever parses max-age into 32 bits with a sign still gets it right."""
+LONGEST_NAME = 64
+"""Characters of a site's name."""
+
+# TOML 1.0 has integers of 64 bits with a sign.
+LARGEST = (1 << 63) - 1
+DWORD = 0xFFFFFFFF
+
+Schema = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One key of a table. `schema`: its value as JSON schema (draft 2020-12).
+
+    `default` is in words. `unsupported`: the design has the key, this version has not; it is
+    refused, because a site that relies on it would be open without it.
+    """
+
+    name: str
+    schema: Schema
+    meaning: str
+    default: str = ""
+    unsupported: bool = False
+
+
+_TEXT: Schema = {"type": "string", "minLength": 1}
+_FLAG: Schema = {"type": "boolean"}
+_TEXTS: Schema = {"type": "array", "items": _TEXT}
+
+
+def _number(minimum: int, maximum: int) -> Schema:
+    return {"type": "integer", "minimum": minimum, "maximum": maximum}
+
+
+ROOT = (
+    Key(
+        name="profile", schema={"enum": [str(profile) for profile in Profile]}, default="native",
+        meaning="origin of the defaults, and what is not available",
+    ),
+    Key(
+        name="parameters", schema={"$ref": "#/$defs/parameters"},
+        default="each its own, by profile",
+        meaning="values of HTTP\\Parameters, names in any case (docs/parameters.md)",
+    ),
+    Key(
+        name="site", schema={"type": "array", "items": {"$ref": "#/$defs/site"}},
+        default="one site for TARGET",
+        meaning="host names with one policy and one group of upstreams",
+    ),
+    Key(
+        name="binding", schema={"type": "array", "items": {"$ref": "#/$defs/binding"}},
+        meaning="a certificate for an address, or for a name on a port (SNI)",
+    ),
+    Key(name="logs", schema={"$ref": "#/$defs/logs"}, meaning="where the logs go"),
+)  # fmt: skip
+
+SITE = (
+    Key(
+        name="name", schema={"type": "string", "minLength": 1, "maxLength": LONGEST_NAME},
+        default="the first host name",
+        meaning="for logs and messages; each name once",
+    ),
+    Key(
+        name="hostnames", schema=_TEXTS, default="every name",
+        meaning="names the site answers for; *.example.org stands for one label more",
+    ),
+    Key(
+        name="bindings", schema=_TEXTS, default="the address of --listen",
+        meaning="addresses the site is reached at, ADDRESS:PORT; http:// in front: without TLS",
+    ),
+    Key(
+        name="default", schema=_FLAG, default="true without hostnames",
+        meaning="the site answers for names that no site on its bindings has",
+    ),
+    Key(
+        name="certificate", schema=_TEXT, default="a binding's, else the development CA's",
+        meaning="PEM chain; relative to the folder of kssl.toml",
+    ),
+    Key(
+        name="key", schema=_TEXT, default="in the certificate's file",
+        meaning="PEM private key",
+    ),
+    Key(
+        name="upstreams", schema={**_TEXTS, "minItems": 1}, default="required",
+        meaning="where requests go, in turn: http://HOST:PORT or unix:/PATH",
+    ),
+    Key(
+        name="sslFlags", schema={"type": "array", "items": {"enum": list(SSL_FLAGS)}},
+        default='["Ssl"]; [] in ws2008 and ws2003sp1',
+        meaning="Ssl: plain HTTP is answered 403.4; Ssl128: less than 128 bits 403.5; "
+        "SslNegotiateCert and SslRequireCert are not supported yet",
+    ),
+    Key(
+        name="redirect", schema=_FLAG, default="false",
+        meaning="plain HTTP is redirected to https instead of answered 403.4",
+    ),
+    Key(
+        name="hsts",
+        schema={"anyOf": [_number(0, HSTS_LONGEST), {"$ref": "#/$defs/hsts"}]}, default="not sent",
+        meaning="Strict-Transport-Security: seconds, or a table (RFC 6797)",
+    ),
+    Key(name="limits", schema={"$ref": "#/$defs/limits"}, meaning="limits of requests"),
+    Key(
+        name="upstream_ca", schema=_TEXT, unsupported=True,
+        meaning="CA of https:// upstreams; not supported yet",
+    ),
+    Key(
+        name="client_ca", schema=_TEXT, unsupported=True,
+        meaning="CA of client certificates; not supported yet",
+    ),
+    Key(
+        name="client_cert_failure", schema={"enum": ["alert", "page", "pass"]}, unsupported=True,
+        meaning="what a client without a good certificate gets; not supported yet",
+    ),
+)  # fmt: skip
+
+LIMITS = (
+    Key(
+        name="maxAllowedContentLength", schema=_number(0, LARGEST), default="0: no limit",
+        meaning="bytes of a request body; more is answered 413 (404.13 in ws2008)",
+    ),
+    Key(
+        name="maxUrl", schema=_number(0, DWORD), default="0: no limit",
+        meaning="bytes of a path; more is answered 404.14",
+    ),
+    Key(
+        name="maxQueryString", schema=_number(0, DWORD), default="0: no limit",
+        meaning="bytes behind the question mark; more is answered 404.15",
+    ),
+    Key(
+        name="maxConnections", schema=_number(0, DWORD), default="0: no limit",
+        meaning="requests of the site at the same time; more are answered 503.2",
+    ),
+)  # fmt: skip
+
+HSTS = (
+    Key(
+        name="max_age", schema=_number(0, HSTS_LONGEST), default="required",
+        meaning="seconds for which browsers use https only",
+    ),
+    Key(
+        name="include_subdomains", schema=_FLAG, default="false",
+        meaning="also for all names below",
+    ),
+    Key(
+        name="preload", schema=_FLAG, default="false",
+        meaning="consent to the browsers' built-in list; needs include_subdomains and "
+        f"max_age of at least {HSTS_PRELOAD_AGE}",
+    ),
+)  # fmt: skip
+
+BINDING = (
+    Key(
+        name="ipport", schema=_TEXT,
+        meaning=f"ADDRESS:PORT, or *:PORT for all addresses; port 0-{MAX_PORT}",
+    ),
+    Key(
+        name="hostnameport", schema=_TEXT,
+        meaning="NAME:PORT, for clients that name it (SNI); instead of ipport",
+    ),
+    Key(
+        name="certhash", schema=_TEXT,
+        meaning="SHA-256 thumbprint of a certificate in the store (kssl cert list)",
+    ),
+    Key(
+        name="certificate", schema=_TEXT,
+        meaning="PEM chain, instead of certhash; relative to the folder of kssl.toml",
+    ),
+    Key(
+        name="key", schema=_TEXT, default="in the certificate's file",
+        meaning="PEM private key",
+    ),
+)  # fmt: skip
+
+LOGS = (
+    Key(
+        name="access",
+        schema=_TEXT,
+        default="stderr",
+        meaning='access log: "stderr", "off" or a file',
+    ),
+)
+
+SECTIONS: Mapping[str, tuple[Key, ...]] = {
+    "": ROOT,
+    "site": SITE,
+    "site.limits": LIMITS,
+    "site.hsts": HSTS,
+    "binding": BINDING,
+    "logs": LOGS,
+}
+"""Every table but ``parameters``; "" is the whole document."""
+
+
+def by_name(keys: tuple[Key, ...], name: str) -> Key:
+    return next(key for key in keys if key.name == name)

@@ -1,0 +1,259 @@
+"""Reading the configuration: kssl.toml, the environment and the command line together."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from config import trusted
+from config.document import keys
+from config.document.addresses import canonical
+from config.document.certificates import (
+    CERTIFICATE,
+    KEY,
+    BindingRead,
+    read_binding,
+)
+from config.document.checks import check_bindings, check_certificates, check_sites
+from config.document.context import Context, Files, TrustedFiles
+from config.document.positions import positions
+from config.document.report import COMMAND_LINE, Report, shown
+from config.document.section import Section
+from config.document.sites import SiteRead, read_names, read_site, target_site
+from config.document.values import SECTION, Resolved, read_parameters
+from config.errors import ConfigError, Problem, ProblemsError
+from config.model import CertificateFiles, Configuration, Logs, Site
+from config.parameter import Profile, Value
+from config.target import LOOPBACK, Listen, Target
+
+DEFAULT_LISTEN = Listen(LOOPBACK, 8443)
+WHAT = "configuration file"
+
+# What tomllib says that does not say what to do.
+_HINTS = {
+    "Cannot overwrite a value": "this key or table is there already; keep one of them",
+    "Cannot declare": "this table is there already; put the keys under one header",
+    "Cannot mutate immutable namespace": "a table in { } is closed; put all of its keys there",
+    "Invalid value": "texts stand in quotes, numbers and true or false do not",
+    "Invalid statement": 'a line is KEY = VALUE, or [TABLE], or a comment with "#"',
+    "Expected '=' after a key": "a line is KEY = VALUE",
+    "Expected newline or end of document": "one KEY = VALUE in a line; texts stand in quotes",
+    "Unescaped '\\' in a string": "write \\\\ for \\, or the text in single quotes",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the command line says. `profile` and the rest win over the file.
+
+    `environment` is the whole of it; only ``KSSL_SET_…`` is looked at. `command_line` is what
+    `config.parameters.parse_assignments` has made of ``--set``. `listen` is for sites without
+    bindings of their own; `listen_given`: it was typed. `certificate` and `key` go with `target`.
+    """
+
+    state_dir: Path
+    path: Path | None = None
+    profile: Profile | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    command_line: Mapping[str, Value] = field(default_factory=dict)
+    target: Target | None = None
+    listen: Listen = DEFAULT_LISTEN
+    listen_given: bool = False
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+def read_configuration(request: Request) -> Configuration:
+    """Everything that `request` leads to, checked.
+
+    Raises:
+        ProblemsError: with all that is wrong.
+        ConfigError: the file cannot be read, or others may change it.
+    """
+    if request.path is None:
+        return read_text("", request, TrustedFiles())
+    return read_text(_decoded(request.path), request, TrustedFiles())
+
+
+def read_text(text: str, request: Request, files: Files) -> Configuration:
+    """As `read_configuration`, for the content `text` of `request.path`; looks at other files
+    through `files` only."""
+    file = COMMAND_LINE if request.path is None else str(request.path)
+    document = _parsed(text, file)
+    report = Report(file, positions(text))
+    root = Section(report, (), document, keys.ROOT)
+    of_file = _profile(root)  # a mistake in it is told even where it does not count
+    profile = request.profile or of_file
+    resolved = read_parameters(
+        report, root.raw(SECTION), profile, request.environment, request.command_line
+    )
+    context = Context(
+        folder=Path() if request.path is None else request.path.absolute().parent,
+        state_dir=request.state_dir,
+        files=files,
+        listen=canonical(request.listen),
+        profile=profile,
+        kernel_mode=bool(resolved.parameters.enable_kernel_ssl),
+    )
+    sections = root.tables("site", keys.SITE)
+    sites = [
+        read_site(section, number, name, context)
+        for number, (section, name) in enumerate(
+            zip(sections, read_names(sections), strict=True), 1
+        )
+    ]
+    bindings = [
+        found
+        for section in root.tables("binding", keys.BINDING)
+        if (found := read_binding(section, context)) is not None
+    ]
+    logs = _logs(root, context)
+    has_sites = root.raw("site") not in (None, [])
+    if has_sites or request.target is None:
+        _check_command_line(report, request, has_sites=has_sites)
+    else:
+        sites = [_single(report, request, request.target, context)]
+    return _checked(report, request, profile, resolved, sites, bindings, logs)
+
+
+def _checked(
+    report: Report,
+    request: Request,
+    profile: Profile,
+    resolved: Resolved,
+    sites: list[SiteRead],
+    bindings: list[BindingRead],
+    logs: Logs,
+) -> Configuration:
+    check_sites(report, sites)
+    check_bindings(report, bindings, sites)
+    _check_listen(report, request, [read.site for read in sites])
+    configuration = Configuration(
+        profile=profile,
+        parameters=resolved.parameters,
+        sources=resolved.sources,
+        sites=tuple(read.site for read in sites),
+        certificate_bindings=tuple(read.binding for read in bindings),
+        logs=logs,
+        path=None if request.path is None else request.path.absolute(),
+        warnings=report.warnings,
+    )
+    # A binding that could not be read may be the one with the certificate.
+    if not report.has_problem_below("binding"):
+        check_certificates(report, configuration, sites)
+    report.check()
+    return configuration
+
+
+def _decoded(path: Path) -> str:
+    data = trusted.read_trusted(path, WHAT)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ConfigError(f"{path} is in UTF-16; save it as UTF-8")
+    if data.startswith(b"\xef\xbb\xbf"):
+        # TOML has none (toml.abnf), and what edits the file would refuse it later.
+        raise ConfigError(f"{path} begins with a byte order mark; save it as UTF-8 without one")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        problem = Problem(str(path), line, "", "not UTF-8; save the file as UTF-8")
+        raise ProblemsError([problem]) from None
+
+
+def _parsed(text: str, file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        where = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", str(error))
+        said, digits = where.groups() if where else (str(error), None)
+        line = int(digits) if digits else text.rstrip("\n").count("\n") + 1
+        hint = next((hint for words, hint in _HINTS.items() if said.startswith(words)), "")
+        words = f"not TOML: {said}" + (f"; {hint}" if hint else "")
+        raise ProblemsError([Problem(file, line, "", words)]) from None
+    except ValueError:  # int() refuses thousands of digits
+        problem = Problem(file, 0, "", "there is a number with far too many digits")
+    except RecursionError:
+        problem = Problem(file, 0, "", "lists or tables are nested too deeply")
+    raise ProblemsError([problem])
+
+
+def _profile(root: Section) -> Profile:
+    text = root.text("profile")
+    if text is None:
+        return Profile.NATIVE
+    try:
+        return Profile(text)
+    except ValueError:
+        root.problem(f"{shown(text)}: the profiles are {', '.join(Profile)}", "profile")
+        return Profile.NATIVE
+
+
+def _logs(root: Section, context: Context) -> Logs:
+    section = root.table("logs", keys.LOGS)
+    access = section.text("access") if section is not None else None
+    if section is None or access is None:
+        return Logs()
+    if access in ("stderr", "off"):
+        return Logs(access)
+    path = context.folder / access
+    try:
+        context.files.folder(path.parent, "folder of the access log")
+    except ConfigError as error:
+        section.problem(str(error), "access")
+    return Logs(path)
+
+
+def _check_command_line(report: Report, request: Request, *, has_sites: bool) -> None:
+    """What does not go together with sites of the file, or without any."""
+    if request.target is not None:
+        report.problem_elsewhere(
+            COMMAND_LINE,
+            f"TARGET {request.target} and the sites of {request.path}: drop TARGET, or the "
+            "[[site]] tables",
+        )
+    elif not has_sites:
+        where = "a file with [[site]] (--config)" if request.path is None else "[[site]] tables"
+        report.problem_elsewhere(
+            COMMAND_LINE, f"nothing to serve: name a TARGET, such as 8000, or add {where}"
+        )
+    for option, value in (("--cert", request.certificate), ("--key", request.key)):
+        if value is not None and has_sites:
+            report.problem_elsewhere(
+                COMMAND_LINE,
+                f"{option} goes with TARGET only; name the file in its [[site]] of {request.path}",
+            )
+
+
+def _single(report: Report, request: Request, target: Target, context: Context) -> SiteRead:
+    """The site of TARGET, with --cert and --key."""
+    site = target_site(target, context)
+    if request.certificate is None:
+        if request.key is not None:
+            report.problem_elsewhere(
+                COMMAND_LINE, "--key without --cert; give both, or neither for a development one"
+            )
+        return SiteRead(site, ())
+    for what, path in ((CERTIFICATE, request.certificate), (KEY, request.key)):
+        if path is not None:
+            try:
+                context.files.file(path, what)
+            except ConfigError as error:
+                report.problem_elsewhere(COMMAND_LINE, str(error))
+    certificate = CertificateFiles(request.certificate, request.key)
+    return SiteRead(target_site(target, context, certificate), ())
+
+
+def _check_listen(report: Report, request: Request, sites: list[Site]) -> None:
+    listen = canonical(request.listen)
+    own = [site for site in sites if all(each.listen != listen for each in site.bindings)]
+    if request.listen_given and own and request.target is None:
+        names = ", ".join(repr(site.name) for site in own[:3]) + (", …" if len(own) > 3 else "")
+        report.warning_elsewhere(
+            COMMAND_LINE,
+            f"--listen {request.listen} is for sites without bindings only; "
+            f"with their own: {names}",
+        )

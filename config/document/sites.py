@@ -1,0 +1,227 @@
+"""One [[site]]."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from config.document import keys
+from config.document.addresses import parse_binding, parse_hostname
+from config.document.certificates import read_files
+from config.document.context import Context
+from config.document.positions import KeyPath
+from config.document.report import shown
+from config.document.section import Section
+from config.errors import ConfigError
+from config.model import (
+    CERTIFICATE_FLAGS,
+    SSL_FLAGS,
+    Binding,
+    CertificateFiles,
+    Hsts,
+    Site,
+    SiteLimits,
+)
+from config.profiles import NO_CLIENT_CERTIFICATES
+from config.target import Target, parse_target
+
+H = TypeVar("H", bound=Hashable)
+
+_FLAGS = {flag.lower(): flag for flag in SSL_FLAGS}
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRead:
+    """A site, and where it and its parts stand in the document."""
+
+    site: Site
+    path: KeyPath
+    hostnames: Mapping[str, KeyPath] = field(default_factory=dict)
+    bindings: Mapping[Binding, KeyPath] = field(default_factory=dict)
+
+    def path_of(self, part: str | Binding) -> KeyPath:
+        """Of a host name or binding; of the site itself if the binding is implied."""
+        if isinstance(part, str):
+            return self.hostnames.get(part, self.path)
+        return self.bindings.get(part, self.path)
+
+
+def read_site(section: Section, number: int, name: str, context: Context) -> SiteRead:
+    """The site as far as it is right; the rest has been reported. `number` counts from 1."""
+    hostnames = _list(section, "hostnames", section.parsed("hostnames", parse_hostname))
+    bindings = _list(section, "bindings", section.parsed("bindings", parse_binding))
+    upstreams = _list(section, "upstreams", section.parsed("upstreams", parse_target))
+    if "upstreams" not in section:
+        section.problem('upstreams is missing; write upstreams = ["http://127.0.0.1:8000"]')
+    own_bindings = tuple(bindings) or (() if "bindings" in section else (Binding(context.listen),))
+    site = Site(
+        name=name,
+        number=number,
+        hostnames=tuple(hostnames),
+        bindings=own_bindings,
+        default=_default(section),
+        certificate=read_files(section, context),
+        upstreams=tuple(upstreams),
+        ssl_flags=_ssl_flags(section, context),
+        redirect=section.flag("redirect") or False,
+        hsts=_hsts(section),
+        limits=_limits(section),
+    )
+    _check_schemes(section, site)
+    return SiteRead(site, section.path, hostnames, bindings)
+
+
+def target_site(
+    target: Target, context: Context, certificate: CertificateFiles | None = None
+) -> Site:
+    """The one site of ``kssl serve TARGET``."""
+    flags = frozenset(("Ssl",)) if context.rules.ssl_required else frozenset[str]()
+    return Site(
+        name="default",
+        bindings=(Binding(context.listen),),
+        default=True,
+        certificate=certificate,
+        upstreams=(target,),
+        ssl_flags=flags,
+    )
+
+
+def read_names(sections: list[Section]) -> list[str]:
+    """A name for each site: its own, else its first host name, else its number."""
+    names: list[str] = []
+    taken: dict[str, KeyPath] = {}
+    given = [_name(section) for section in sections]
+    for section, name in zip(sections, given, strict=True):
+        if name and name.lower() in taken:
+            first = section.report.line(taken[name.lower()])
+            section.problem(f"{shown(name)} is the name of another site (line {first})", "name")
+        elif name:
+            taken[name.lower()] = (*section.path, "name")
+    for number, (section, name) in enumerate(zip(sections, given, strict=True), 1):
+        chosen = name or _first_hostname(section) or f"site {number}"
+        while not name and chosen.lower() in taken:
+            chosen += f" ({number})"
+        taken.setdefault(chosen.lower(), section.path)
+        names.append(chosen)
+    return names
+
+
+def _name(section: Section) -> str | None:
+    name = section.text("name")
+    if name is None:
+        return None
+    if len(name) > keys.LONGEST_NAME or not name.isprintable():
+        section.problem(f"must be at most {keys.LONGEST_NAME} printable characters", "name")
+        return None
+    return name
+
+
+def _first_hostname(section: Section) -> str:
+    hostnames = section.raw("hostnames")
+    for each in hostnames if isinstance(hostnames, list) else ():
+        try:
+            return parse_hostname(each) if isinstance(each, str) else ""
+        except ConfigError:
+            return ""
+    return ""
+
+
+def _list(section: Section, key: str, found: list[tuple[int, H]] | None) -> dict[H, KeyPath]:
+    """The values of a list with where each stands; reports an empty list, and what is twice."""
+    if section.raw(key) == []:
+        section.problem("must not be empty", key)
+    paths: dict[H, KeyPath] = {}
+    for index, each in found or ():
+        if each in paths:
+            section.problem(f"{each} is there twice", key, index)
+        paths.setdefault(each, (*section.path, key, index))
+    return paths
+
+
+def _default(section: Section) -> bool:
+    given = section.flag("default")
+    if "hostnames" in section:
+        return given or False
+    if given is False:
+        section.problem("a site without hostnames answers for every name; remove this", "default")
+    return True
+
+
+def _ssl_flags(section: Section, context: Context) -> frozenset[str]:
+    found = section.parsed("sslFlags", _ssl_flag)
+    if found is None:
+        return frozenset(("Ssl",)) if context.rules.ssl_required else frozenset()
+    for index, flag in found:
+        if flag not in CERTIFICATE_FLAGS:
+            continue
+        if context.kernel_mode and not context.rules.client_certificates_in_kernel_mode:
+            section.problem(f"{flag}: {NO_CLIENT_CERTIFICATES}", "sslFlags", index)
+        else:
+            section.problem(f"{flag}: not supported by this version yet", "sslFlags", index)
+    return frozenset(flag for _, flag in found)
+
+
+def _ssl_flag(text: str) -> str:
+    flag = _FLAGS.get(text.strip().lower())
+    if flag is None:
+        raise ConfigError(
+            f"{shown(text)}: there is no such flag; the flags are {', '.join(SSL_FLAGS)}; "
+            "[] is none"
+        )
+    return flag
+
+
+def _hsts(section: Section) -> Hsts | None:
+    value = section.raw("hsts")
+    if not isinstance(value, dict):
+        if isinstance(value, bool | str | list):
+            section.problem(
+                f"must be seconds, hsts = {keys.HSTS_PRELOAD_AGE}, or a table with max_age, "
+                f"not {shown(value)}",
+                "hsts",
+            )
+            return None
+        seconds = section.number("hsts", like=keys.by_name(keys.HSTS, "max_age"))
+        return None if seconds is None else Hsts(seconds)
+    table = Section(section.report, (*section.path, "hsts"), value, keys.HSTS)
+    age = table.number("max_age")
+    if "max_age" not in table:
+        table.problem(f"max_age is missing; write max_age = {keys.HSTS_PRELOAD_AGE}")
+    hsts = Hsts(age or 0, table.flag("include_subdomains") or False, table.flag("preload") or False)
+    if hsts.preload and not (hsts.include_subdomains and hsts.max_age >= keys.HSTS_PRELOAD_AGE):
+        table.problem(
+            f"needs include_subdomains = true and max_age of at least {keys.HSTS_PRELOAD_AGE}",
+            "preload",
+        )
+    return hsts
+
+
+def _limits(section: Section) -> SiteLimits:
+    table = section.table("limits", keys.LIMITS)
+    if table is None:
+        return SiteLimits()
+    return SiteLimits(
+        max_allowed_content_length=table.number("maxAllowedContentLength") or 0,
+        max_url=table.number("maxUrl") or 0,
+        max_query_string=table.number("maxQueryString") or 0,
+        max_connections=table.number("maxConnections") or 0,
+    )
+
+
+def _check_schemes(section: Section, site: Site) -> None:
+    """What has no effect, or cannot work, with the bindings of `site`."""
+    plain = any(not binding.tls for binding in site.bindings)
+    encrypted = any(binding.tls for binding in site.bindings)
+    if site.redirect and "Ssl" not in site.ssl_flags:
+        section.problem('needs the flag Ssl: sslFlags = ["Ssl"]', "redirect")
+    if not site.bindings:
+        return
+    if site.redirect and not encrypted:
+        section.problem("there is no https:// binding to redirect to", "redirect")
+    elif site.redirect and not plain:
+        section.warning("has no effect: the site has no http:// binding", "redirect")
+    if site.hsts is not None and not encrypted:
+        section.warning("has no effect: the site has no https:// binding", "hsts")
+    if "Ssl" in site.ssl_flags and not encrypted:
+        section.warning("without an https:// binding every request is answered 403.4")
