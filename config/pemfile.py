@@ -14,7 +14,8 @@ from config.errors import ConfigError, reason
 
 # Bytes. A chain of ten certificates takes about 20 KiB; the bound is for a wrong file.
 MAX_FILE = 1 << 20
-_READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH | stat.S_IWGRP | stat.S_IWOTH
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH | _WRITABLE_BY_OTHERS
 
 # RFC 7468: one textual encoding, from its BEGIN line to the END line of the same label.
 _BLOCK = re.compile(
@@ -47,12 +48,19 @@ class Block(NamedTuple):
     pem: bytes
 
 
-def read_source(path: Path, what: str) -> SourceFile:
-    """Read `path`; `what` names it in errors: "certificate" or "key". Raises ConfigError."""
+def read_source(path: Path, what: str, *, guarded: bool = False) -> SourceFile:
+    """Read `path`; `what` names it in errors: "certificate" or "key". Raises ConfigError.
+
+    `guarded`: refuse a file that others than its owner and root may change, for whoever could put
+    a key of their own there would be the server.
+    """
     try:
         # Links are followed: certbot's live/ folder is made of them.
         with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            status = os.fstat(file.fileno())
+            mode = stat.S_IMODE(status.st_mode)
+            if guarded:
+                _refuse_changeable(path, what, status.st_uid, mode)
             data = file.read(MAX_FILE + 1)
     except FileNotFoundError:
         raise ConfigError(f"{what} file {path} does not exist; check the name") from None
@@ -71,6 +79,20 @@ def read_source(path: Path, what: str) -> SourceFile:
     if not data.strip():
         raise ConfigError(f"{what} file {path} is empty")
     return SourceFile(path, mode, data)
+
+
+def _refuse_changeable(path: Path, what: str, owner: int, mode: int) -> None:
+    me = os.geteuid()
+    if owner not in (me, 0):
+        raise ConfigError(
+            f"{what} file {path} belongs to another user (uid {owner}, kssl runs as {me}), who "
+            f"could replace it; run: chown {me} {shlex.quote(str(path))}"
+        )
+    if mode & _WRITABLE_BY_OTHERS:
+        raise ConfigError(
+            f"others may change the {what} file {path} (mode {mode:04o}); "
+            f"run: chmod go-w {shlex.quote(str(path))}"
+        )
 
 
 def pem_blocks(source: SourceFile, what: str) -> list[Block]:
