@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+from config.devca import DEFAULT_NAMES
 from fastpath.channel import Channel
 from fastpath.engines.aead import AeadEngine
 from fastpath.engines.contract import Engine, Handover, Session
@@ -264,6 +265,37 @@ class Accepted:
         self.channel.close()
 
 
+def worker_settings(
+    state_dir: Path,
+    pair: tuple[Path, Path | None] | None = None,
+    *,
+    names: tuple[str, ...] = DEFAULT_NAMES,
+    kernel_mode: bool = True,
+) -> WorkerSettings:
+    """One endpoint and one certificate: ``pair``, or one of the development CA for ``names``."""
+    return WorkerSettings(
+        str(state_dir),
+        kernel_mode,
+        {
+            "certificates": [told_certificate(pair, names=names)],
+            "endpoints": [{"names": {}, "default": 0}],
+        },
+    )
+
+
+def told_certificate(
+    pair: tuple[Path, Path | None] | None, *, names: tuple[str, ...] = (), policy: str = ""
+) -> dict[str, Any]:
+    """As in `config.routing.tls_settings`."""
+    certificate, key = pair or (None, None)
+    return {
+        "certificate": str(certificate) if certificate is not None else None,
+        "key": str(key) if key is not None else None,
+        "names": [] if pair else list(names),
+        "policy": policy,
+    }
+
+
 class Place:
     """One worker process with its certificate, and the connections that a test makes.
 
@@ -278,12 +310,8 @@ class Place:
         names: tuple[str, ...] = (),
         hops: int = 1,
     ) -> None:
-        settings: dict[str, Any] = {"state_dir": str(state_dir)}
-        if pair is not None:
-            settings["certificate"], settings["key"] = str(pair[0]), str(pair[1])
-        if names:
-            settings["names"] = names
-        self.supervisor = Supervisor(WorkerSettings(**settings), hops=hops)
+        settings = worker_settings(state_dir, pair, names=names or DEFAULT_NAMES)
+        self.supervisor = Supervisor(settings, hops=hops)
         self.answer: dict[str, Any] = {}
         self.loop_errors: list[dict[str, Any]] = []
         self._accepted: list[Accepted] = []

@@ -15,7 +15,7 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from fastpath.engines.aead import AeadEngine
-from fastpath.worker.contexts import MAX_NAMES
+from fastpath.worker.development import MAX_NAMES
 from fastpath.worker.handshake import MAX_HANDSHAKE_RECORDS
 from tests.fastpath.harness import Place, until
 
