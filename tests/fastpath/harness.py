@@ -106,6 +106,7 @@ class Certificates:
         )
         cert_path, key_path = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         cert_path.write_bytes(certificate.public_bytes(Encoding.PEM))
+        cert_path.chmod(0o644)  # whatever the umask: others may not change it
         key_path.touch(0o600)
         key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return cert_path, key_path
@@ -168,6 +169,7 @@ class Accepted:
         close_notify: bool = True,
         first_bytes: bytes = b"",
         reading: bool = True,
+        endpoint: int = 0,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.sink = RecordingSink()
@@ -187,6 +189,7 @@ class Accepted:
             self,
             kernel_mode=engine.kernel_mode,
             first_bytes=first_bytes,
+            endpoint=endpoint,
         )
 
     @property
@@ -356,6 +359,7 @@ class Place:
         buffers: int | None = None,
         close_notify: bool = True,
         reading: bool = True,
+        endpoint: int = 0,
         **client_options: Any,
     ) -> tuple[Client, Accepted]:
         """Both ends, connected; the client has sent nothing yet."""
@@ -363,7 +367,12 @@ class Place:
         client = Client(ours, suite=suite, tls13=tls13, **client_options)
         self._clients.append(client)
         accepted = Accepted(
-            theirs, self.supervisor, engine, close_notify=close_notify, reading=reading
+            theirs,
+            self.supervisor,
+            engine,
+            close_notify=close_notify,
+            reading=reading,
+            endpoint=endpoint,
         )
         self._accepted.append(accepted)
         return client, accepted
