@@ -11,7 +11,7 @@ Chromium refuses a wildcard directly below what it takes for a public suffix, an
 a dot is one.
 
 Keys here are made and stored by the process that starts the server; the serving key is loaded
-by the crypto worker alone (`config.credentials`).
+by the crypto worker alone (`config.credentials`). How the certificates look: `config.devcert`.
 
 Files in the state folder::
 
@@ -24,7 +24,6 @@ Files in the state folder::
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -34,17 +33,23 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from config import statedir
+from config.devcert import (
+    address_of,
+    general_name,
+    is_loopback,
+    issue_leaf,
+    self_signed,
+    spki,
+    spki_of,
+)
 from config.errors import ConfigError
 
 DEFAULT_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -59,17 +64,6 @@ LEAF_RENEWAL = LEAF_LIFETIME / 3
 # Containers and virtual machines lag behind their host's clock.
 BACKDATE = timedelta(hours=1)
 
-_LOOPBACK_4 = ipaddress.IPv4Network("127.0.0.0/8")
-_LOOPBACK_6 = ipaddress.IPv6Network("::1/128")
-_CONSTRAINTS = x509.NameConstraints(
-    permitted_subtrees=[
-        x509.DNSName("localhost"),  # covers the names below it too
-        x509.IPAddress(_LOOPBACK_4),
-        x509.IPAddress(_LOOPBACK_6),
-    ],
-    excluded_subtrees=None,
-)
-
 # RFC 1123, 2.1; lower case, because names are lowered first.
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _MAX_NAME = 253
@@ -79,9 +73,9 @@ _MAX_STEM = 200
 
 def permitted(name: str) -> bool:
     """Whether the development CA may vouch for `name`, a host name or a bare IP address."""
-    address = _address(name)
+    address = address_of(name)
     if address is not None:
-        return _is_loopback(address)
+        return is_loopback(address)
     labels = name.lower().split(".")
     return (
         len(name) <= _MAX_NAME
@@ -163,7 +157,7 @@ class DevelopmentCA:
         key = _load_key(key_pem)
         if key is None:
             raise ConfigError(f"{key_path} is not a PEM private key on P-256; {remedy}")
-        if _spki(key.public_key()) != _spki_of(certificate):
+        if spki(key.public_key()) != spki_of(certificate):
             raise ConfigError(f"{key_path} is not the key of {certificate_path}; {remedy}")
         if now < certificate.not_valid_before_utc:
             raise ConfigError(
@@ -178,7 +172,7 @@ class DevelopmentCA:
     def _create(cls, folder: Path, now: datetime) -> DevelopmentCA:
         """Make a new CA in the place of whatever is there. The lock is held."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _self_signed(key, now)
+        certificate = self_signed(key, now - BACKDATE, now + CA_LIFETIME)
         ca = cls(folder, certificate, key)
         # In this order a crash at any point leaves either nothing or a key without certificate,
         # which `_open` knows how to take; never a pair that does not match.
@@ -201,32 +195,8 @@ class DevelopmentCA:
         now = _clock(now)
         names = _checked(names)
         key = key or ec.generate_private_key(ec.SECP256R1())
-        issuer_key_id = self.certificate.extensions.get_extension_for_class(
-            x509.SubjectKeyIdentifier
-        ).value
-        # No host name in the subject: clients read the SAN only, and OpenSSL holds a common
-        # name that looks like a host name ("127.0.0.1" does) against the DNS constraints.
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kssl development leaf")])
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self.certificate.subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(max(now - BACKDATE, self.certificate.not_valid_before_utc))
-            .not_valid_after(min(now + LEAF_LIFETIME, self.certificate.not_valid_after_utc))
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(leaf=True), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(
-                x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
-            )
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key_id), False
-            )
-            .sign(self._key, SHA256())
-        )
+        start, end = now - BACKDATE, now + LEAF_LIFETIME
+        certificate = issue_leaf(names, key.public_key(), self.certificate, self._key, start, end)
         return Leaf(certificate, key)
 
     def ensure_leaf(
@@ -269,62 +239,20 @@ class DevelopmentCA:
         key: ec.EllipticCurvePrivateKey,
     ) -> bool:
         """Whether a stored leaf is ours, for this key and these names, and has life left."""
-        if _spki_of(certificate) != _spki(key.public_key()):
+        if spki_of(certificate) != spki(key.public_key()):
             return False
         try:
             certificate.verify_directly_issued_by(self.certificate)
             extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
             return False
-        wanted = {_general_name(name) for name in names}
+        wanted = {general_name(name) for name in names}
         # A clock that went back makes a leaf "not yet valid": as useless as an old one.
         return (
             wanted <= set(extension.value)
             and certificate.not_valid_before_utc <= now
             and certificate.not_valid_after_utc - now >= LEAF_RENEWAL
         )
-
-
-def _self_signed(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
-    # The fingerprint tells two machines' CAs apart in a trust store, without naming either the
-    # user or the host.
-    fingerprint = hashlib.sha256(_spki(key.public_key())).hexdigest()[:8]
-    name = x509.Name(
-        [x509.NameAttribute(NameOID.COMMON_NAME, f"kssl development CA {fingerprint}")]
-    )
-    key_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATE)
-        .not_valid_after(now + CA_LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(leaf=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(_CONSTRAINTS, critical=True)
-        .add_extension(key_id, critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(key_id), False
-        )
-        .sign(key, SHA256())
-    )
-
-
-def _usage(*, leaf: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=leaf,
-        key_cert_sign=not leaf,
-        crl_sign=not leaf,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _clock(now: datetime | None) -> datetime:
@@ -346,26 +274,6 @@ def _checked(names: Iterable[str]) -> list[str]:
     return checked
 
 
-def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    if "%" in name:  # a zone: no certificate can hold one
-        return None
-    try:
-        return ipaddress.ip_address(name)
-    except ValueError:
-        return None
-
-
-def _is_loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    # Not address.is_loopback: since Python 3.13 that is true of ::ffff:127.0.0.1 too, which is
-    # outside the constraints.
-    return address in _LOOPBACK_4 or address in _LOOPBACK_6
-
-
-def _general_name(name: str) -> x509.GeneralName:
-    address = _address(name)
-    return x509.DNSName(name) if address is None else x509.IPAddress(address)
-
-
 def _stem(names: Sequence[str]) -> str:
     """The file name for `names`: the first of them, and a digest unless that says it all.
 
@@ -380,18 +288,6 @@ def _stem(names: Sequence[str]) -> str:
 
 def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _spki(key: ec.EllipticCurvePublicKey) -> bytes:
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def _spki_of(certificate: x509.Certificate) -> bytes | None:
-    try:
-        key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        return None
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _load_certificate(pem: bytes | None) -> x509.Certificate | None:

@@ -23,6 +23,8 @@ The vocabulary:
     engines/       the contract and the engines
     worker/        the worker's process, the link and the supervisor
     filter/        the filter's process
+    clienthello.py what a client asks for, before OpenSSL knows
+    legacy.py      hellos of another age, recognised
     handshake.py   carries a handshake's bytes between client and worker
     channel.py     one non-blocking socket
     closing.py     how a connection is closed without losing what was sent

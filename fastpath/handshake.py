@@ -17,7 +17,7 @@ from typing import Protocol
 from fastpath.channel import Channel, describe
 from fastpath.closing import GracefulClose
 from fastpath.engines.contract import Session
-from fastpath.worker.frames import MAX_PAYLOAD, FrameType, unpack_established
+from fastpath.worker.frames import MAX_PAYLOAD, FrameType, pack_begin, unpack_established
 from fastpath.worker.link import WorkerLink
 from fastpath.worker.supervisor import Supervisor
 
@@ -59,12 +59,14 @@ class Handshake:
         *,
         kernel_mode: bool,
         first_bytes: bytes,
+        endpoint: int = 0,
     ) -> None:
+        """``endpoint``: which of the worker's endpoints the client connected to."""
         self._loop = loop
         self._channel = channel
         self._supervisor = supervisor
         self._owner = owner
-        self._kernel_mode = kernel_mode
+        self._begin_with = pack_begin(kernel_mode, endpoint)
         self._link: WorkerLink | None = None
         self._identifier = 0
         self._ahead = bytearray(first_bytes)
@@ -94,7 +96,7 @@ class Handshake:
             return
         self._link = link
         self._identifier = link.open(self)
-        self._submit(FrameType.BEGIN, b"\1" if self._kernel_mode else b"\0")
+        self._submit(FrameType.BEGIN, self._begin_with)
 
     def _submit(self, kind: FrameType, prefix: bytes = b"") -> None:
         assert self._link is not None

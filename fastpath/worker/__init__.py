@@ -6,7 +6,10 @@ It alone reads private keys and does handshakes; in user mode it also opens and 
     process.py     the worker's own loop: frames in, frames out
     connections.py what one connection is inside the worker
     handshake.py   one TLS handshake by OpenSSL, bytes in and flights out
-    contexts.py    certificates, SNI and OpenSSL contexts
+    store.py       what is served where: endpoints, SNI, reload
+    certificates.py  private keys and certificates, loaded and kept
+    development.py leaves of the development CA
+    contexts.py    how an OpenSSL context is set up
     link.py        the front end's end of the socketpair
     supervisor.py  starts the process, and starts it again when it dies
 """

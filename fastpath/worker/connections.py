@@ -8,6 +8,7 @@ without, OpenSSL drops the session. That is the rule of EnableSslCloseNotify (se
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import lru_cache
 
 from OpenSSL import SSL
@@ -20,6 +21,7 @@ from fastpath.worker.frames import (
     NO_ALERT,
     FrameType,
     pack_established,
+    pack_failed,
 )
 from fastpath.worker.handshake import Established, Flight, ServerHandshake
 from fastpath.worker.output import Output
@@ -43,11 +45,18 @@ class WorkerConnection:
 
     __slots__ = ("_handshake", "_id", "_kernel_mode", "_layer", "_output", "_ssl")
 
-    def __init__(self, identifier: int, ssl: SSL.Connection, output: Output) -> None:
+    def __init__(
+        self,
+        identifier: int,
+        ssl: SSL.Connection,
+        choose: Callable[[str], None],
+        output: Output,
+    ) -> None:
+        """``choose``: see `ServerHandshake`."""
         self._id = identifier
         self._ssl = ssl
         self._output = output
-        self._handshake: ServerHandshake | None = ServerHandshake(ssl)
+        self._handshake: ServerHandshake | None = ServerHandshake(ssl, choose)
         self._layer: RecordLayer | None = None
         self._kernel_mode = True
 
@@ -66,8 +75,7 @@ class WorkerConnection:
         if isinstance(step, Established):
             self._established(step)
         else:
-            alert = len(step.data).to_bytes(2, "little") + step.data
-            self._output.frame(FrameType.FAILED, self._id, alert + step.reason.encode())
+            self._output.frame(FrameType.FAILED, self._id, pack_failed(step.data, step.reason))
 
     def _established(self, step: Established) -> None:
         info = _info(step.version, step.keys.suite.name, step.server_name, step.alpn, step.group)

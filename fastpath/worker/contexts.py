@@ -1,32 +1,26 @@
-"""Certificates, SNI and the OpenSSL contexts of the crypto worker.
+"""OpenSSL contexts: one for all connections to begin on, and one for each certificate.
 
-The only module that loads private keys. A context is built whole before its first use.
+A connection begins on the base context, which has no certificate and lives as long as the worker:
+its session cache is the one that counts, so sessions outlive every reload. Once the client's name
+is known the connection is given the context of a certificate (`SSL.Connection.set_context`), which
+brings the certificate, the suites, ALPN, the key log and the session-ID context with it; options
+and versions stay the base's.
+
+That must be before OpenSSL sees the ClientHello. Its servername callback is called with every
+ClientHello, with and without SNI, but behind the look into the session cache: measured with
+OpenSSL 4.0, TLS 1.2 and 1.3, a session of one session-ID context was resumed under another.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
+import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-from cryptography import x509
 from OpenSSL import SSL
 
-from config.credentials import Credentials, load_credentials
-from config.devca import DevelopmentCA, permitted
+from config.credentials import Credentials
 from fastpath.suites import BY_OPENSSL_NAME
 from fastpath.worker.handshake import NoProtocolError
-
-log = logging.getLogger("kssl.worker")
-
-# Leaves issued on demand for names below `localhost`: a client chooses the names, so there is a
-# number after which it gets the default certificate. Each costs two small files and a signature.
-MAX_NAMES = 100
-
-# How often a served certificate is looked at again, so that a development leaf is renewed in time.
-RECHECK = timedelta(hours=1)
 
 ALPN = (b"http/1.1",)
 
@@ -64,10 +58,32 @@ def _alpn_selected(connection: SSL.Connection, offered: list[bytes]) -> bytes:
     raise NoProtocolError(f"no application protocol in common; the client offers {names}")
 
 
-def build_context(
-    credentials: Credentials, choose: Callable[[SSL.Connection], None]
-) -> SSL.Context:
-    """A server context for one certificate. ``choose`` is called with the client's SNI known."""
+def _name_acknowledged(connection: SSL.Connection) -> None:
+    """That there is a callback makes OpenSSL answer SNI with the empty extension (RFC 6066 §3)."""
+
+
+def base_context() -> SSL.Context:
+    """Where all connections begin. Without a certificate: nobody is served by mistake."""
+    context = _context(b"kssl")
+    context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
+    context.set_tlsext_servername_callback(_name_acknowledged)
+    return context
+
+
+def certificate_context(credentials: Credentials, policy: str) -> SSL.Context:
+    """For a connection of `base_context` to go on with. A session that began under one ``policy``
+    is not resumed under another."""
+    context = _context(hashlib.sha256(b"kssl " + policy.encode()).digest())
+    context.use_privatekey(credentials.key)
+    context.use_certificate(credentials.chain[0])
+    for certificate in credentials.chain[1:]:
+        context.add_extra_chain_cert(certificate)
+    context.check_privatekey()
+    return context
+
+
+def _context(session_id: bytes) -> SSL.Context:
+    """``session_id``: the session-ID context, 32 bytes at most (SSL_MAX_SID_CTX_LENGTH)."""
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(
@@ -79,100 +95,7 @@ def build_context(
     # Only suites that our record layer has: what OpenSSL negotiates, it must be able to go on with.
     context.set_cipher_list(_TLS12.encode())
     context.set_tls13_ciphersuites(_TLS13.encode())
-    context.use_privatekey(credentials.key)
-    context.use_certificate(credentials.chain[0])
-    for certificate in credentials.chain[1:]:
-        context.add_extra_chain_cert(certificate)
-    context.check_privatekey()
-    context.set_session_id(b"kssl")
-    context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
+    context.set_session_id(session_id)
     context.set_keylog_callback(_key_logged)
     context.set_alpn_select_callback(_alpn_selected)
-    context.set_tlsext_servername_callback(choose)
     return context
-
-
-class ContextStore:
-    """Chooses the context for a connection: the configured certificate, or development leaves.
-
-    With a certificate of one's own there is one context. With the development CA, each name
-    below `localhost` that a client asks for gets a leaf of its own, made at the first request.
-    """
-
-    def __init__(
-        self,
-        *,
-        certificate: Path | None,
-        key: Path | None,
-        state_dir: Path,
-        names: list[str],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        """Raises ConfigError when the certificate or key cannot be used."""
-        self._now = now
-        self._names = names
-        self._by_name: dict[str, SSL.Context] = {}
-        self._issued: set[str] = set()
-        self._ca: DevelopmentCA | None = None
-        self.warnings: list[str] = []
-        if certificate is not None:
-            credentials = load_credentials(certificate, key)
-            self.warnings += credentials.warnings
-            self.default = build_context(credentials, self._choose)
-            self.leaf = credentials.chain[0]
-        else:
-            self._ca = DevelopmentCA.open_or_create(state_dir, now=now())
-            self.default, self.leaf = self._development_context(names)
-        self._checked = now()
-
-    @property
-    def ca_path(self) -> Path | None:
-        """The development CA's certificate, or None with a certificate of one's own."""
-        return self._ca.ca_path if self._ca is not None else None
-
-    def connection(self) -> SSL.Connection:
-        """A new OpenSSL connection in accept state, on memory BIOs."""
-        self._renew_if_due()
-        connection = SSL.Connection(self.default, None)
-        connection.set_app_data(Secrets())
-        connection.set_accept_state()
-        return connection
-
-    def _development_context(self, names: list[str]) -> tuple[SSL.Context, x509.Certificate]:
-        assert self._ca is not None
-        certificate, key = self._ca.ensure_leaf(names, now=self._now())
-        credentials = load_credentials(certificate, key)
-        return build_context(credentials, self._choose), credentials.chain[0]
-
-    def _choose(self, connection: SSL.Connection) -> None:
-        """OpenSSL's SNI callback. An exception here would only be printed, so none may leave."""
-        if self._ca is None:
-            return
-        try:
-            name = (connection.get_servername() or b"").decode("ascii").lower().rstrip(".")
-            if not name or name in self._names or not permitted(name):
-                return
-            context = self._by_name.get(name)
-            if context is None:
-                if len(self._issued | {name}) > MAX_NAMES:
-                    return
-                self._issued.add(name)
-                context, _ = self._development_context([name])
-                self._by_name[name] = context
-            connection.set_context(context)
-        except Exception:
-            log.exception("no certificate for the name that the client asked for; default served")
-
-    def _renew_if_due(self) -> None:
-        if self._ca is None or self._now() - self._checked < RECHECK:
-            return
-        self._checked = self._now()
-        self._by_name.clear()  # made again, and renewed where due, at the next request
-        _, current = self._current_leaf()
-        if current != self.leaf:
-            self.default, self.leaf = self._development_context(self._names)
-
-    def _current_leaf(self) -> tuple[Path, x509.Certificate]:
-        assert self._ca is not None
-        path, _ = self._ca.ensure_leaf(self._names, now=self._now())
-        return path, x509.load_pem_x509_certificate(path.read_bytes())

@@ -25,14 +25,16 @@ MAX_PAYLOAD = 256 * 1024
 class FrameType(enum.IntEnum):
     """Who sends it (F: front end, W: worker) and what the payload is."""
 
-    CONFIGURE = 1  # F: JSON, the certificates and settings; the first frame
+    # These four may be longer than one frame; each has a byte first, see `pieces`.
+    CONFIGURE = 1  # F: JSON, see `WorkerSettings`; before anything else, once
     READY = 2  # W: JSON, what was loaded
-    REFUSED = 3  # W: UTF-8, one line that says what is wrong with the configuration
+    REFUSED = 3  # W: UTF-8, what is wrong with the configuration, one line for each problem
+    RECONFIGURE = 4  # F: as CONFIGURE. REFUSED: everything stays as it was
 
-    BEGIN = 10  # F: mode byte (0 user, 1 kernel), then the client's first bytes
+    BEGIN = 10  # F: see `pack_begin`, then the client's first bytes
     HANDSHAKE = 11  # F: more of the client's bytes. W: a flight to send; wants more
     ESTABLISHED = 12  # W: see `pack_established`
-    FAILED = 13  # W: u16 length, bytes to send (the alert), then UTF-8, the reason
+    FAILED = 13  # W: see `pack_failed`
 
     OPEN = 20  # F: the client's records (user mode)
     OPENED = 21  # W: plaintext, possibly none; exactly one for each OPEN
@@ -76,6 +78,45 @@ def parse(buffer: memoryview | bytearray, end: int) -> Iterator[Frame]:
             return
         position = start + length
         yield kind, connection, start, position
+
+
+_MORE, _LAST = 1, 0
+
+
+def pieces(payload: bytes) -> Iterator[bytes]:
+    """``payload`` for as many frames as it takes: u8 (1: more follow, 0: the last), then a part."""
+    size = MAX_PAYLOAD - 1
+    for start in range(0, max(len(payload), 1), size):
+        last = start + size >= len(payload)
+        yield bytes((_LAST if last else _MORE,)) + payload[start : start + size]
+
+
+class Joined:
+    """`pieces` put together again."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def add(self, piece: bytes | memoryview) -> bytes | None:
+        """The whole payload with its last piece, before that None."""
+        self._parts.append(bytes(piece[1:]))
+        if piece[0] == _MORE:
+            return None
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
+
+
+BEGIN = struct.Struct("<BH")
+
+
+def pack_begin(kernel_mode: bool, endpoint: int) -> bytes:
+    """u8 mode (0 user, 1 kernel), u16 index among the settings' ``endpoints``."""
+    return BEGIN.pack(kernel_mode, endpoint)
+
+
+def pack_failed(alert: bytes, reason: str) -> bytes:
+    """u16 length and ``alert``, bytes to send, possibly none; then ``reason`` in UTF-8."""
+    return len(alert).to_bytes(2, "little") + alert + reason.encode()
 
 
 _ESTABLISHED = struct.Struct("<III")

@@ -4,6 +4,9 @@ The client's bytes are fed record by record, because OpenSSL would read applicat
 arrives in the same segment as the client's Finished into buffers from which nobody gets it back.
 What is behind that record is returned as the leftover.
 
+The ClientHello is read before OpenSSL gets the end of it, because the name in it decides about the
+certificate and about the sessions that may be resumed: see `contexts`.
+
 After the client's Finished, OpenSSL writes its NewSessionTicket records (TLS 1.3) with the keys
 that our record layer is about to use. They are opened here with the server's own key, and the last
 ticket alone is sent again as record 0: with stateful tickets its session is the one that the
@@ -13,10 +16,13 @@ connection object holds, so that keeping or freeing that object decides about re
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from OpenSSL import SSL
 
+from fastpath import legacy
+from fastpath.clienthello import ClientHello, ClientHelloReader
 from fastpath.errors import Alert, PeerIncompatible, PeerMisbehaved, TlsError
 from fastpath.keys import ConnectionKeys, DirectionKeys
 from fastpath.keyschedule import tls12_keys, traffic_keys
@@ -27,6 +33,8 @@ from fastpath.suites import BY_OPENSSL_NAME, CipherSuite
 _RECORD_HEADER = struct.Struct("!BHH")
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA = 20, 21, 22, 23
 _NEW_SESSION_TICKET = 4
+
+_NO_SHARED_CIPHER = "no shared cipher"  # OpenSSL's words for SSL_R_NO_SHARED_CIPHER
 
 _READ = 65536  # bytes taken from OpenSSL at once
 
@@ -51,7 +59,7 @@ class Established:
     flight: bytes  # to be sent before anything the record layer seals
     leftover: bytes  # the client's bytes behind its Finished
     version: str  # "TLSv1.3"
-    server_name: str
+    server_name: str  # as in `ClientHello.host_name`
     alpn: str
     group: str
 
@@ -76,10 +84,17 @@ class NoProtocolError(Exception):
 
 
 class ServerHandshake:
-    """Feed it with :meth:`receive` until it returns `Established` or `Failure`."""
+    """Feed it with :meth:`receive` until it returns `Established` or `Failure`.
 
-    def __init__(self, connection: SSL.Connection) -> None:
+    ``choose`` is called once, with the client's host name or "", and gives ``connection`` the
+    context to go on with.
+    """
+
+    def __init__(self, connection: SSL.Connection, choose: Callable[[str], None]) -> None:
         self.connection = connection
+        self._choose = choose
+        self._reader = ClientHelloReader()
+        self._hello: ClientHello | None = None
         self._buffer = b""  # an incomplete record
         self._received = 0
         self._records = 0
@@ -95,6 +110,8 @@ class ServerHandshake:
             self._records += 1
             if self._records > MAX_HANDSHAKE_RECORDS:
                 return Failure(b"", f"handshake of more than {MAX_HANDSHAKE_RECORDS} records")
+            if self._hello is None:
+                self._read_hello(record)
             try:
                 self.connection.bio_write(record)
                 if record[0] == _CHANGE_CIPHER_SPEC:
@@ -103,7 +120,7 @@ class ServerHandshake:
             except SSL.WantReadError:
                 flight += self._drain()
             except SSL.Error as error:
-                return Failure(flight + self._drain(), _explain(error))
+                return Failure(flight + self._drain(), self._explain(error))
             except NoProtocolError as error:
                 return Failure(flight + self._drain(), str(error))
             else:
@@ -112,6 +129,12 @@ class ServerHandshake:
                 except TlsError as error:
                     return Failure(b"", str(error))
         return Flight(flight)
+
+    def _read_hello(self, record: bytes) -> None:
+        hello = self._reader.add(record)
+        if hello is not None:
+            self._hello = hello
+            self._choose(hello.host_name)
 
     def _next_record(self) -> bytes:
         """A complete record, or b""."""
@@ -142,6 +165,7 @@ class ServerHandshake:
         suite = BY_OPENSSL_NAME.get(name)
         if suite is None:
             raise PeerIncompatible(Alert.HANDSHAKE_FAILURE, f"no record layer for {name}")
+        server_name = self._server_name(suite)
         last = self._drain()
         if suite.tls13:
             keys, last = self._tls13_keys(suite, last)
@@ -152,10 +176,21 @@ class ServerHandshake:
             flight=flight + last,
             leftover=self._buffer,
             version=connection.get_protocol_version_name(),
-            server_name=(connection.get_servername() or b"").decode("ascii", "replace"),
+            server_name=server_name,
             alpn=connection.get_alpn_proto_negotiated().decode("ascii", "replace"),
             group=connection.get_group_name() or "",
         )
+
+    def _server_name(self, suite: CipherSuite) -> str:
+        """The name that the certificate was chosen by. A second ClientHello (TLS 1.3) may not have
+        another one (RFC 8446 §4.1.2), or a session could be resumed under a name that is not its
+        own. In TLS 1.2 OpenSSL tells a resumed session's name instead."""
+        chosen = self._hello.host_name if self._hello is not None else None
+        if suite.tls13:
+            told = ClientHello(self.connection.get_servername() or b"").host_name
+            if told != chosen:
+                raise PeerMisbehaved(Alert.ILLEGAL_PARAMETER, "the client's server name changed")
+        return chosen or ""
 
     def _tls12_keys(self, suite: CipherSuite) -> ConnectionKeys:
         connection = self.connection
@@ -203,6 +238,13 @@ class ServerHandshake:
             record = sealer.seal_record(ContentType.HANDSHAKE, last_ticket)
             write = sealer.keys
         return ConnectionKeys(suite, read, write), record
+
+    def _explain(self, error: SSL.Error) -> str:
+        reason = _explain(error)
+        offered = self._hello.cipher_suites if self._hello is not None else b""
+        if reason == _NO_SHARED_CIPHER and legacy.includes_rc2(offered):
+            return f"{legacy.RC2_SUITE}: the client offers RC2 suites and none that are allowed"
+        return reason
 
 
 def _open_handshake_records(suite: CipherSuite, keys: DirectionKeys, records: bytes) -> list[bytes]:

@@ -18,6 +18,7 @@ from fastpath.worker.frames import (
     MAX_PAYLOAD,
     FrameType,
     parse,
+    pieces,
 )
 
 log = logging.getLogger("kssl")
@@ -107,9 +108,15 @@ class WorkerLink:
             self._flushing = True
             self._poller.at_end(self._flush)
 
-    def configure(self, payload: bytes, receiver: Receiver) -> None:
+    def configure(self, kind: FrameType, payload: bytes, receiver: Receiver) -> None:
+        """``kind``: CONFIGURE or RECONFIGURE. ``receiver`` gets READY or REFUSED, in `pieces`."""
         self._receivers[0] = receiver
-        self.send(FrameType.CONFIGURE, 0, payload)
+        for piece in pieces(payload):
+            self.send(kind, 0, piece)
+
+    def give_up(self) -> None:
+        """Treats the worker as lost: everybody is told, and it ends."""
+        self._broken(None)
 
     def close(self) -> None:
         """Ends the worker too: it stops when its end of the socketpair does."""

@@ -13,14 +13,22 @@ import logging
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
-from config.errors import ConfigError
 from fastpath import collector
 from fastpath.hardening import become_helper
 from fastpath.worker.connections import WorkerConnection
-from fastpath.worker.contexts import ContextStore
-from fastpath.worker.frames import MAX_PAYLOAD, FrameType, parse
+from fastpath.worker.frames import (
+    BEGIN,
+    MAX_PAYLOAD,
+    FrameType,
+    Joined,
+    pack_failed,
+    parse,
+    pieces,
+)
 from fastpath.worker.output import Output
+from fastpath.worker.store import CertificatesError, ContextStore, UnknownEndpointError
 
 log = logging.getLogger("kssl.worker")
 
@@ -35,9 +43,9 @@ class Worker:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._output = Output(sock)
+        self._settings = Joined()
         self._store: ContextStore | None = None
-        self._configured = False
-        self._hands_over_keys = False
+        self._fixed: tuple[str, bool] | None = None  # state folder; whether keys are handed over
         self._connections: dict[int, WorkerConnection] = {}
 
     def run(self) -> None:
@@ -59,17 +67,13 @@ class Worker:
                 have -= done
 
     def _handle(self, kind: int, identifier: int, view: memoryview, start: int, end: int) -> None:
-        if kind == FrameType.CONFIGURE:
-            self._configure(bytes(view[start:end]))
+        if kind in (FrameType.CONFIGURE, FrameType.RECONFIGURE):
+            settings = self._settings.add(view[start:end])
+            if settings is not None:
+                self._configure(json.loads(settings), again=kind == FrameType.RECONFIGURE)
             return
         if kind == FrameType.BEGIN:
-            if self._store is None:
-                raise RuntimeError("BEGIN before CONFIGURE")
-            if view[start] and not self._hands_over_keys:
-                raise RuntimeError("keys were asked for in user mode")
-            connection = WorkerConnection(identifier, self._store.connection(), self._output)
-            self._connections[identifier] = connection
-            connection.begin(bool(view[start]), view[start + 1 : end])
+            self._begin(identifier, view[start:end])
             return
         if kind == FrameType.END:
             ended = self._connections.pop(identifier, None)
@@ -90,31 +94,49 @@ class Worker:
         else:
             raise RuntimeError(f"unknown frame type {kind}")
 
-    def _configure(self, payload: bytes) -> None:
-        if self._configured:
-            raise RuntimeError("CONFIGURE a second time")
-        self._configured = True
-        wanted = json.loads(payload)
-        self._hands_over_keys = bool(wanted["kernel_mode"])
+    def _begin(self, identifier: int, payload: memoryview) -> None:
+        if self._store is None or self._fixed is None:
+            raise RuntimeError("BEGIN before CONFIGURE")
+        kernel_mode, endpoint = BEGIN.unpack_from(payload)
+        if kernel_mode and not self._fixed[1]:
+            raise RuntimeError("keys were asked for in user mode")
         try:
-            self._store = ContextStore(
-                certificate=_path(wanted["certificate"]),
-                key=_path(wanted["key"]),
-                state_dir=Path(wanted["state_dir"]),
-                names=wanted["names"],
-            )
-        except ConfigError as error:
-            self._output.frame(FrameType.REFUSED, 0, str(error).encode())
+            ssl, choose = self._store.accept(endpoint)
+        except UnknownEndpointError as error:
+            self._output.frame(FrameType.FAILED, identifier, pack_failed(b"", str(error)))
             return
+        connection = WorkerConnection(identifier, ssl, choose, self._output)
+        self._connections[identifier] = connection
+        connection.begin(bool(kernel_mode), payload[BEGIN.size :])
+
+    def _configure(self, wanted: dict[str, Any], *, again: bool) -> None:
+        """Handshakes wait meanwhile, and in user mode records. Connections go on with what they
+        began with."""
+        fixed = (wanted["state_dir"], bool(wanted["kernel_mode"]))
+        if not again and self._fixed is not None:
+            raise RuntimeError("CONFIGURE a second time")
+        if again and self._store is None:
+            raise RuntimeError("RECONFIGURE before CONFIGURE")
+        if again and fixed != self._fixed:
+            raise RuntimeError("RECONFIGURE with another mode or state folder")
+        self._fixed = fixed
+        store = self._store or ContextStore(Path(wanted["state_dir"]))
+        try:
+            store.load(wanted["tls"])
+        except CertificatesError as error:
+            self._answer(FrameType.REFUSED, "\n".join(error.problems).encode())
+            return
+        self._store = store
         answer = {
-            "ca": str(self._store.ca_path) if self._store.ca_path else None,
-            "warnings": self._store.warnings,
+            "ca": str(store.ca_path) if store.ca_path else None,
+            "warnings": store.warnings,
+            "problems": [],
         }
-        self._output.frame(FrameType.READY, 0, json.dumps(answer).encode())
+        self._answer(FrameType.READY, json.dumps(answer).encode())
 
-
-def _path(text: str | None) -> Path | None:
-    return Path(text) if text is not None else None
+    def _answer(self, kind: FrameType, payload: bytes) -> None:
+        for piece in pieces(payload):
+            self._output.frame(kind, 0, piece)
 
 
 def main() -> int:

@@ -16,11 +16,11 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastpath.worker.frames import FrameType
+from fastpath.worker.frames import FrameType, Joined
 from fastpath.worker.link import WorkerLink
 
 log = logging.getLogger("kssl")
@@ -35,6 +35,8 @@ _PAUSE = 0.5
 # seconds. The second leaves a dying one the time to say why on stderr.
 _START_LIMIT = 30.0
 _END_LIMIT = 2.0
+
+_STOPPING = "the crypto worker is being stopped"
 
 # LD_LIBRARY_PATH, because some builds of Python find their own library by it.
 _ENVIRONMENT = (
@@ -51,48 +53,70 @@ _ENVIRONMENT = (
 
 
 class WorkerRefusedError(Exception):
-    """The worker cannot use its configuration; str() is one line for people."""
+    """The worker cannot use its configuration, or cannot work at all.
+
+    ``problems``: everything that is wrong, a line each. ``str()`` is one line.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        super().__init__(problems[0] + more)
+        self.problems = list(problems)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What a worker is told. Paths and names only: it reads the private key itself."""
+    """What a worker is told. Paths and names only: it reads the private keys itself.
+
+    ``tls``: see `config.routing.tls_settings`. Without ``kernel_mode`` it never hands over keys.
+    """
 
     state_dir: str
-    certificate: str | None = None
-    key: str | None = None
-    names: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
-    kernel_mode: bool = True  # otherwise it never hands over keys
+    kernel_mode: bool
+    tls: Mapping[str, Any]
 
     def to_json(self) -> bytes:
-        return json.dumps(
-            {
-                "state_dir": self.state_dir,
-                "certificate": self.certificate,
-                "key": self.key,
-                "names": list(self.names),
-                "kernel_mode": self.kernel_mode,
-            }
-        ).encode()
+        settings = {
+            "state_dir": self.state_dir,
+            "kernel_mode": self.kernel_mode,
+            "tls": self.tls,
+        }
+        return json.dumps(settings).encode()
 
 
 class _Configuration:
-    """Waits for the worker's answer to CONFIGURE."""
+    """Waits for the worker's answer to CONFIGURE or RECONFIGURE.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    ``accepted`` is called in the moment of READY, so that a worker that dies right behind it is
+    replaced by one with the settings that it had accepted.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        lost: str,
+        accepted: Callable[[], None] = lambda: None,
+    ) -> None:
         self.answer: asyncio.Future[dict[str, Any]] = loop.create_future()
+        self._lost = lost
+        self._accepted = accepted
+        self._joined = Joined()
 
     def frame_received(self, kind: int, payload: memoryview) -> None:
-        if self.answer.done():
+        told = self._joined.add(payload)
+        if told is None:
             return
         if kind == FrameType.READY:
-            self.answer.set_result(json.loads(bytes(payload)))
-        else:
-            self.answer.set_exception(WorkerRefusedError(bytes(payload).decode()))
+            self._accepted()
+            if not self.answer.done():
+                self.answer.set_result(json.loads(told))
+        elif not self.answer.done():
+            self.answer.set_exception(WorkerRefusedError(*told.decode().split("\n")))
 
     def worker_lost(self) -> None:
         if not self.answer.done():
-            self.answer.set_exception(WorkerRefusedError("the crypto worker died while starting"))
+            self.answer.set_exception(WorkerRefusedError(self._lost))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +151,8 @@ class Supervisor:
         self._waiting: dict[Callable[[], None], None] = {}  # in order
         self._restart: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
+        self._reconfigurations: set[asyncio.Task[dict[str, Any]]] = set()
+        self._one_at_a_time = asyncio.Lock()
         self._stopping = False
         self.link: WorkerLink | None = None
         self.restarts = 0
@@ -144,7 +170,9 @@ class Supervisor:
         return self._processes.filter.pid
 
     async def start(self) -> dict[str, Any]:
-        """Starts the worker and returns what it loaded: ``{"ca": path or None, "warnings": []}``.
+        """Starts the worker and returns what it loaded::
+
+            {"ca": path of the development CA or None, "warnings": [line], "problems": []}
 
         Raises WorkerRefusedError when that fails, most often for its configuration.
         """
@@ -155,8 +183,8 @@ class Supervisor:
             raise WorkerRefusedError(f"the crypto worker cannot be started: {error}") from None
         self._processes = processes
         link = WorkerLink(loop, ours, self._lost)
-        configuration = _Configuration(loop)
-        link.configure(self._settings.to_json(), configuration)
+        configuration = _Configuration(loop, lost="the crypto worker died while starting")
+        link.configure(FrameType.CONFIGURE, self._settings.to_json(), configuration)
         try:
             async with asyncio.timeout(_START_LIMIT):
                 answer = await configuration.answer
@@ -179,6 +207,71 @@ class Supervisor:
             ready()
         return answer
 
+    async def reconfigure(self, settings: WorkerSettings) -> dict[str, Any]:
+        """Gives the worker other certificates; returns the same as `start`.
+
+        Connections go on, and sessions can still be resumed. While there is no worker this waits
+        for one. A cancelled call goes on in the background: the worker may have accepted.
+
+        Raises:
+            WorkerRefusedError: a certificate cannot be used, or the worker died before it said
+                yes. Everything stays as it was, also in a worker that is started later.
+            RuntimeError: another mode or state folder, which needs another worker.
+        """
+        if self._stopping:
+            raise WorkerRefusedError(_STOPPING)
+        now = self._settings
+        if (settings.kernel_mode, settings.state_dir) != (now.kernel_mode, now.state_dir):
+            raise RuntimeError("the mode and the state folder of a running worker cannot change")
+        task = asyncio.get_running_loop().create_task(self._reconfigure(settings))
+        self._reconfigurations.add(task)
+        task.add_done_callback(self._reconfigured)
+        return await asyncio.shield(task)
+
+    async def _reconfigure(self, settings: WorkerSettings) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        try:
+            async with self._one_at_a_time:
+                link = await self._next_link()
+                configuration = _Configuration(
+                    loop,
+                    lost="the crypto worker died while it loaded; nothing has changed",
+                    accepted=lambda: self._accepted(settings),
+                )
+                link.configure(FrameType.RECONFIGURE, settings.to_json(), configuration)
+                try:
+                    async with asyncio.timeout(_START_LIMIT):
+                        return await configuration.answer
+                except TimeoutError:
+                    link.give_up()  # or it might accept later, when nobody counts on it
+                    raise WorkerRefusedError(
+                        f"the crypto worker did not answer within {_START_LIMIT:.0f} s; it is "
+                        "replaced, and nothing has changed"
+                    ) from None
+        except asyncio.CancelledError:
+            if self._stopping:
+                raise WorkerRefusedError(_STOPPING) from None
+            raise
+
+    def _accepted(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+
+    def _reconfigured(self, task: asyncio.Task[dict[str, Any]]) -> None:
+        self._reconfigurations.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, should the caller have been cancelled
+
+    async def _next_link(self) -> WorkerLink:
+        """The link, at once or as soon as there is a worker again."""
+        while self.link is None:
+            up = asyncio.Event()
+            self.when_ready(up.set)
+            try:
+                await up.wait()
+            finally:
+                self.forget(up.set)
+        return self.link
+
     def when_ready(self, ready: Callable[[], None]) -> None:
         """Calls ``ready`` once there is a worker again."""
         self._waiting[ready] = None
@@ -190,6 +283,9 @@ class Supervisor:
     async def stop(self) -> None:
         """Ends the worker by closing its link, and waits until it is gone."""
         self._stopping = True
+        for task in self._reconfigurations:
+            task.cancel()
+        await asyncio.gather(*self._reconfigurations, return_exceptions=True)
         if self._restart is not None:
             self._restart.cancel()
             await asyncio.gather(self._restart, return_exceptions=True)

@@ -170,10 +170,18 @@ class Service:
         kernel_mode = bool(parameters.enable_kernel_ssl)
         settings = WorkerSettings(
             state_dir=str(options.state_dir),
-            certificate=_absolute(options.certificate),
-            key=_absolute(options.key),
-            names=options.names,
             kernel_mode=kernel_mode,
+            tls={
+                "certificates": [
+                    {
+                        "certificate": _absolute(options.certificate),
+                        "key": _absolute(options.key),
+                        "names": list(options.names),
+                        "policy": "",
+                    }
+                ],
+                "endpoints": [{"names": {}, "default": 0}],
+            },
         )
         # In kernel mode nothing crosses after the handshake: no filter.
         hops = 1 if kernel_mode else parameters.user_mode_hops

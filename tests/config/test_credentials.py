@@ -26,6 +26,7 @@ from cryptography.x509.oid import NameOID
 
 from config.credentials import PrivateKey, load_credentials
 from config.errors import ConfigError
+from config.pemfile import read_source
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 AnyKey = PrivateKey | dsa.DSAPrivateKey | ed448.Ed448PrivateKey
@@ -340,3 +341,66 @@ def test_stranger_in_the_chain_goes_last(tmp_path: Path) -> None:
     assert loaded.chain == [each.certificate for each in (LEAF, MIDDLE, OTHER)]
     (warning,) = loaded.warnings
     assert "CN=other" in warning
+
+
+def test_an_rsa_key_whose_numbers_are_not_of_one_key(tmp_path: Path) -> None:
+    """The library's long check is skipped: a signature must show it."""
+    good = rsa.generate_private_key(65537, 2048)
+    numbers = good.private_numbers()
+    damaged = rsa.RSAPrivateNumbers(
+        p=numbers.p,
+        q=numbers.q,
+        d=numbers.d ^ 2,
+        dmp1=numbers.dmp1 ^ 2,
+        dmq1=numbers.dmq1,
+        iqmp=numbers.iqmp,
+        public_numbers=numbers.public_numbers,
+    ).private_key(unsafe_skip_rsa_key_validation=True)
+    certificate, key = tmp_path / "app.pem", tmp_path / "app.key"
+    certificate.write_bytes(issue("app", key=good).pem)
+    key.write_bytes(pem(damaged))
+    with pytest.raises(ConfigError, match=r"app\.key, line 1: this private key is damaged"):
+        load_credentials(certificate, key, now=NOW)
+
+
+# -- files that others may change ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666, 0o664])
+def test_a_guarded_file_that_others_may_change(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "app.pem"
+    path.write_bytes(issue("app").pem)
+    path.chmod(mode)
+    with pytest.raises(ConfigError) as caught:
+        read_source(path, "certificate", guarded=True)
+    assert str(caught.value) == (
+        f"others may change the certificate file {path} (mode {mode:04o}); run: chmod go-w {path}"
+    )
+    assert read_source(path, "certificate").mode == mode
+    path.chmod(mode & ~0o022)
+    assert read_source(path, "certificate", guarded=True).data == path.read_bytes()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_a_guarded_file_of_another_user(tmp_path: Path) -> None:
+    path = tmp_path / "app.key"
+    path.write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
+    path.chmod(0o600)
+    os.chown(path, 12345, -1)
+    with pytest.raises(ConfigError, match=r"belongs to another user \(uid 12345, .*chown 0 "):
+        read_source(path, "key", guarded=True)
+
+
+def test_roots_file_is_good_for_everybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "app.pem"
+    path.write_bytes(issue("app").pem)
+    path.chmod(0o644)
+    owner = path.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner)
+    read_source(path, "certificate", guarded=True)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    if owner == 0:
+        read_source(path, "certificate", guarded=True)
+    else:
+        with pytest.raises(ConfigError, match="belongs to another user"):
+            read_source(path, "certificate", guarded=True)

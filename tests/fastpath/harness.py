@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+from config.devca import DEFAULT_NAMES
 from fastpath.channel import Channel
 from fastpath.engines.aead import AeadEngine
 from fastpath.engines.contract import Engine, Handover, Session
@@ -105,6 +106,7 @@ class Certificates:
         )
         cert_path, key_path = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         cert_path.write_bytes(certificate.public_bytes(Encoding.PEM))
+        cert_path.chmod(0o644)  # whatever the umask: others may not change it
         key_path.touch(0o600)
         key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return cert_path, key_path
@@ -167,6 +169,7 @@ class Accepted:
         close_notify: bool = True,
         first_bytes: bytes = b"",
         reading: bool = True,
+        endpoint: int = 0,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.sink = RecordingSink()
@@ -186,6 +189,7 @@ class Accepted:
             self,
             kernel_mode=engine.kernel_mode,
             first_bytes=first_bytes,
+            endpoint=endpoint,
         )
 
     @property
@@ -264,6 +268,37 @@ class Accepted:
         self.channel.close()
 
 
+def worker_settings(
+    state_dir: Path,
+    pair: tuple[Path, Path | None] | None = None,
+    *,
+    names: tuple[str, ...] = DEFAULT_NAMES,
+    kernel_mode: bool = True,
+) -> WorkerSettings:
+    """One endpoint and one certificate: ``pair``, or one of the development CA for ``names``."""
+    return WorkerSettings(
+        str(state_dir),
+        kernel_mode,
+        {
+            "certificates": [told_certificate(pair, names=names)],
+            "endpoints": [{"names": {}, "default": 0}],
+        },
+    )
+
+
+def told_certificate(
+    pair: tuple[Path, Path | None] | None, *, names: tuple[str, ...] = (), policy: str = ""
+) -> dict[str, Any]:
+    """As in `config.routing.tls_settings`."""
+    certificate, key = pair or (None, None)
+    return {
+        "certificate": str(certificate) if certificate is not None else None,
+        "key": str(key) if key is not None else None,
+        "names": [] if pair else list(names),
+        "policy": policy,
+    }
+
+
 class Place:
     """One worker process with its certificate, and the connections that a test makes.
 
@@ -278,12 +313,8 @@ class Place:
         names: tuple[str, ...] = (),
         hops: int = 1,
     ) -> None:
-        settings: dict[str, Any] = {"state_dir": str(state_dir)}
-        if pair is not None:
-            settings["certificate"], settings["key"] = str(pair[0]), str(pair[1])
-        if names:
-            settings["names"] = names
-        self.supervisor = Supervisor(WorkerSettings(**settings), hops=hops)
+        settings = worker_settings(state_dir, pair, names=names or DEFAULT_NAMES)
+        self.supervisor = Supervisor(settings, hops=hops)
         self.answer: dict[str, Any] = {}
         self.loop_errors: list[dict[str, Any]] = []
         self._accepted: list[Accepted] = []
@@ -328,6 +359,7 @@ class Place:
         buffers: int | None = None,
         close_notify: bool = True,
         reading: bool = True,
+        endpoint: int = 0,
         **client_options: Any,
     ) -> tuple[Client, Accepted]:
         """Both ends, connected; the client has sent nothing yet."""
@@ -335,7 +367,12 @@ class Place:
         client = Client(ours, suite=suite, tls13=tls13, **client_options)
         self._clients.append(client)
         accepted = Accepted(
-            theirs, self.supervisor, engine, close_notify=close_notify, reading=reading
+            theirs,
+            self.supervisor,
+            engine,
+            close_notify=close_notify,
+            reading=reading,
+            endpoint=endpoint,
         )
         self._accepted.append(accepted)
         return client, accepted

@@ -15,9 +15,10 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from fastpath.engines.aead import AeadEngine
-from fastpath.worker.contexts import MAX_NAMES
+from fastpath.worker.development import MAX_NAMES
 from fastpath.worker.handshake import MAX_HANDSHAKE_RECORDS
 from tests.fastpath.harness import Place, until
+from tests.fastpath.test_clienthello import hello
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -182,6 +183,44 @@ async def test_no_shared_cipher(place: Place) -> None:
         place, "handshake failure", "no shared cipher",
         tls13=False, ciphers=b"ECDHE-ECDSA-AES128-SHA256",
     )  # fmt: skip
+
+
+RC2 = b"\x00\x06\x00\x61"
+
+
+@pytest.mark.parametrize(
+    ("suites", "reason"),
+    [
+        (RC2, "Rc2_Suite: the client offers RC2 suites and none that are allowed"),
+        (b"\x00\x0a" + RC2, "Rc2_Suite: the client offers RC2 suites and none that are allowed"),
+        (b"\x00\x0a\x00\x05", "no shared cipher"),
+    ],
+)
+async def test_rc2(suites: bytes, reason: str, place: Place) -> None:
+    client, accepted = place.pair(AeadEngine)
+    await client.send_raw(hello(suites=suites))
+    await until(lambda: accepted.decided)
+    assert accepted.failure == reason
+    assert await client.receive_raw() == b"\x15\x03\x03\x00\x02\x02\x28"  # handshake_failure
+
+
+async def test_rc2_beside_a_good_suite_goes_on(place: Place) -> None:
+    client, accepted = place.pair(AeadEngine)
+    # supported_groups: P-256; signature_algorithms: ecdsa_secp256r1_sha256
+    extensions = b"\0\x0a\0\x04\0\x02\0\x17" + b"\0\x0d\0\x04\0\x02\x04\x03"
+    await client.send_raw(hello(suites=RC2 + b"\xc0\x2b", extensions=extensions))
+    flight = await client.receive_raw()
+    assert flight[:1] == b"\x16"
+    assert b"\xc0\x2b\0" in flight[:100]  # ServerHello's choice
+    assert not accepted.decided
+
+
+async def test_an_endpoint_that_is_no_more(place: Place) -> None:
+    client, accepted = place.pair(AeadEngine, endpoint=7)
+    await client.send_raw(client.first_flight())
+    await until(lambda: accepted.decided)
+    assert accepted.failure == "the address that the client connected to is served no more"
+    assert await client.receive_raw() == b""
 
 
 @every_version

@@ -12,7 +12,10 @@ import fastpath
 ROOT = Path(fastpath.__file__).parent
 CORE = sorted(
     [*(ROOT / "record").glob("*.py")]
-    + [ROOT / f"{name}.py" for name in ("errors", "suites", "keys", "keyschedule")]
+    + [
+        ROOT / f"{name}.py"
+        for name in ("errors", "suites", "keys", "keyschedule", "clienthello", "legacy")
+    ]
 )
 FORBIDDEN = {
     "asyncio", "datetime", "os", "random", "secrets", "select", "socket", "ssl", "threading",

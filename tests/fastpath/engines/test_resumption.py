@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from fastpath.engines.contract import Engine
 from fastpath.errors import Alert
-from fastpath.worker.frames import FrameType
+from fastpath.worker.frames import FrameType, pack_begin
 from tests.fastpath.engines.variants import ONE_BY_ONE, identify
 from tests.fastpath.harness import ENGINES, Accepted, Place, tcp_pair, until
 
@@ -101,7 +101,7 @@ class Browser:
         answered = Answered()
         link = self._place.link
         identifier = link.open(answered)
-        link.send(FrameType.BEGIN, identifier, b"\0")
+        link.send(FrameType.BEGIN, identifier, pack_begin(False, 0))
         await until(lambda: answered.told)
         link.end(identifier, resumable=False)
 

@@ -16,8 +16,8 @@ import pytest_asyncio
 
 from fastpath.engines.worker import WorkerEngine
 from fastpath.worker import supervisor as module
-from fastpath.worker.supervisor import Supervisor, WorkerRefusedError, WorkerSettings
-from tests.fastpath.harness import Certificates, Place, process_exists, until
+from fastpath.worker.supervisor import Supervisor, WorkerRefusedError
+from tests.fastpath.harness import Certificates, Place, process_exists, until, worker_settings
 
 pytestmark = pytest.mark.asyncio
 
@@ -135,7 +135,7 @@ async def test_both_end_without_a_front_end(place: Place) -> None:
 
 async def test_a_refused_configuration_leaves_no_process(tmp_path: Path) -> None:
     missing = tmp_path / "missing.pem"
-    supervisor = Supervisor(WorkerSettings(str(tmp_path), str(missing)), hops=2)
+    supervisor = Supervisor(worker_settings(tmp_path, (missing, None)), hops=2)
     with pytest.raises(WorkerRefusedError, match=f"certificate file {missing} does not exist"):
         await supervisor.start()
     for pid in (supervisor.pid, supervisor.filter_pid):
@@ -159,7 +159,7 @@ async def test_a_filter_that_cannot_be_started(
         return process
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
-    supervisor = Supervisor(WorkerSettings(str(tmp_path)), hops=2)
+    supervisor = Supervisor(worker_settings(tmp_path), hops=2)
     with pytest.raises(WorkerRefusedError):  # the loop makes descriptors of its own
         await supervisor.start()
     before = sorted(os.listdir("/proc/self/fd"))

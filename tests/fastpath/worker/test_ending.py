@@ -21,8 +21,8 @@ from fastpath.worker import link as link_module
 from fastpath.worker import supervisor as module
 from fastpath.worker.frames import Frame, parse
 from fastpath.worker.link import WorkerLink
-from fastpath.worker.supervisor import Supervisor, WorkerRefusedError, WorkerSettings
-from tests.fastpath.harness import Certificates, Place, process_exists, until
+from fastpath.worker.supervisor import Supervisor, WorkerRefusedError
+from tests.fastpath.harness import Certificates, Place, process_exists, until, worker_settings
 
 pytestmark = pytest.mark.asyncio
 
@@ -73,8 +73,7 @@ async def test_one_that_dies_as_soon_as_it_is_ready(
     certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WorkerLink", DiesWhenReady)
-    certificate, key = map(str, certificates.ecdsa)
-    supervisor = Supervisor(WorkerSettings(str(tmp_path), certificate, key))
+    supervisor = Supervisor(worker_settings(tmp_path, certificates.ecdsa))
     with pytest.raises(WorkerRefusedError, match="died as soon as it was ready"):
         await supervisor.start()
     assert supervisor.link is None
@@ -143,7 +142,7 @@ async def test_nonsense_ends_a_process_that_would_live_on(
 async def test_a_process_that_cannot_be_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    supervisor = Supervisor(WorkerSettings(str(tmp_path)))
+    supervisor = Supervisor(worker_settings(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "missing"))
     with pytest.raises(WorkerRefusedError):  # the loop makes descriptors of its own
         await supervisor.start()
@@ -159,7 +158,7 @@ async def test_one_that_is_not_ready_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_START_LIMIT", 0.001)
-    supervisor = Supervisor(WorkerSettings(str(tmp_path)))
+    supervisor = Supervisor(worker_settings(tmp_path))
     with pytest.raises(WorkerRefusedError, match="not ready after"):
         await supervisor.start()
     assert supervisor.pid is not None

@@ -7,13 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpath.worker.frames import (
+    BEGIN,
     HEADER,
     HEADER_SIZE,
     MAX_PAYLOAD,
     FrameType,
+    Joined,
     append,
+    pack_begin,
     pack_established,
+    pack_failed,
     parse,
+    pieces,
     unpack_established,
 )
 
@@ -79,6 +84,31 @@ def test_nonsense_never_does_more_than_raise_value_error(data: bytes) -> None:
 def test_established(flight: bytes, keys: bytes, info: bytes, leftover: bytes) -> None:
     payload = memoryview(pack_established(flight, keys, info, leftover))
     assert unpack_established(payload) == (flight, keys, info, leftover)
+
+
+@pytest.mark.parametrize("size", [0, 1, MAX_PAYLOAD - 1, MAX_PAYLOAD, 3 * MAX_PAYLOAD + 7])
+def test_pieces_are_joined_again(size: int) -> None:
+    payload = bytes(index % 251 for index in range(size))
+    joined = Joined()
+    for _ in range(2):  # it can be used again
+        cut = list(pieces(payload))
+        assert max(map(len, cut)) <= MAX_PAYLOAD
+        assert [joined.add(memoryview(piece)) for piece in cut] == [None] * (len(cut) - 1) + [
+            payload
+        ]
+        assert len(cut) == max(1, -(-size // (MAX_PAYLOAD - 1)))
+
+
+@pytest.mark.parametrize("kernel_mode", [True, False])
+@pytest.mark.parametrize("endpoint", [0, 1, 258, 65535])
+def test_begin(kernel_mode: bool, endpoint: int) -> None:
+    packed = pack_begin(kernel_mode, endpoint)
+    assert packed == bytes([kernel_mode]) + endpoint.to_bytes(2, "little")
+    assert BEGIN.unpack(packed) == (kernel_mode, endpoint)
+
+
+def test_failed() -> None:
+    assert pack_failed(b"alert", "why: ä") == b"\x05\x00alertwhy: \xc3\xa4"
 
 
 def test_the_types_have_different_numbers_and_fit_a_byte() -> None:

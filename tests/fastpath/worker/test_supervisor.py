@@ -25,7 +25,7 @@ from fastpath.engines.worker import WorkerEngine
 from fastpath.worker import link as link_module
 from fastpath.worker.frames import HEADER, FrameType, append, parse
 from fastpath.worker.link import WorkerLink
-from fastpath.worker.supervisor import Supervisor, WorkerRefusedError, WorkerSettings
+from fastpath.worker.supervisor import Supervisor, WorkerRefusedError
 from tests.fastpath.client import Client
 from tests.fastpath.harness import (
     ENGINES,
@@ -34,6 +34,7 @@ from tests.fastpath.harness import (
     Place,
     process_exists,
     until,
+    worker_settings,
 )
 
 pytestmark = pytest.mark.asyncio
@@ -215,10 +216,7 @@ async def test_after_a_flight_only_that_worker_could_go_on(place: Place) -> None
 
 
 async def refusal(tmp_path: Path, certificate: Path, key: Path | None) -> str:
-    settings = WorkerSettings(
-        state_dir=str(tmp_path), certificate=str(certificate), key=str(key) if key else None
-    )
-    supervisor = Supervisor(settings)
+    supervisor = Supervisor(worker_settings(tmp_path, (certificate, key)))
     with pytest.raises(WorkerRefusedError) as caught:
         await supervisor.start()
     assert supervisor.link is None
@@ -242,8 +240,12 @@ async def test_a_key_of_another_certificate(tmp_path: Path, certificates: Certif
 
 
 async def test_what_was_loaded_is_told(tmp_path: Path) -> None:
-    supervisor = Supervisor(WorkerSettings(state_dir=str(tmp_path)))
-    assert await supervisor.start() == {"ca": str(tmp_path / "ca.pem"), "warnings": []}
+    supervisor = Supervisor(worker_settings(tmp_path))
+    assert await supervisor.start() == {
+        "ca": str(tmp_path / "ca.pem"),
+        "warnings": [],
+        "problems": [],
+    }
     await supervisor.stop()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 import sys
@@ -11,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.worker.frames import HEADER, FrameType, append
+from fastpath.worker.frames import HEADER, FrameType, append, pack_begin, pieces
 from fastpath.worker.supervisor import WorkerSettings
-from tests.fastpath.harness import Certificates
+from tests.fastpath.harness import Certificates, worker_settings
 
 
 class Worker:
@@ -29,10 +28,14 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
             )
-        self.send(FrameType.CONFIGURE, 0, settings.to_json())
+        self.configure(FrameType.CONFIGURE, settings)
         answer = self.receive()
         assert answer is not None
         assert answer[0] == FrameType.READY
+
+    def configure(self, kind: FrameType, settings: WorkerSettings) -> None:
+        for piece in pieces(settings.to_json()):
+            self.send(kind, 0, piece)
 
     def send(self, kind: FrameType, connection: int, payload: bytes) -> None:
         out = bytearray()
@@ -55,25 +58,46 @@ class Worker:
 
 @pytest.fixture
 def user_mode(certificates: Certificates, tmp_path: Path) -> Iterator[Worker]:
-    certificate, key = certificates.ecdsa
-    settings = WorkerSettings(
-        state_dir=str(tmp_path), certificate=str(certificate), key=str(key), kernel_mode=False
-    )
-    worker = Worker(settings)
+    worker = Worker(worker_settings(tmp_path, certificates.ecdsa, kernel_mode=False))
     yield worker
     if worker.process.poll() is None:
         worker.end()
 
 
 def test_no_keys_in_user_mode(user_mode: Worker) -> None:
-    user_mode.send(FrameType.BEGIN, 1, b"\1" + b"\x16\x03\x01\x00\x01\x01")
+    user_mode.send(FrameType.BEGIN, 1, pack_begin(True, 0) + b"\x16\x03\x01\x00\x01\x01")
     assert user_mode.receive() is None
     assert "keys were asked for in user mode" in user_mode.end()
 
 
 def test_one_configuration(user_mode: Worker, tmp_path: Path) -> None:
-    other = json.dumps({**json.loads(WorkerSettings(str(tmp_path / "other")).to_json())})
-    user_mode.send(FrameType.CONFIGURE, 0, other.encode())
+    user_mode.configure(FrameType.CONFIGURE, worker_settings(tmp_path / "other"))
     assert user_mode.receive() is None
     assert "CONFIGURE a second time" in user_mode.end()
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("change", ["kernel mode", "state folder"])
+def test_what_another_configuration_cannot_change(
+    user_mode: Worker, tmp_path: Path, certificates: Certificates, change: str
+) -> None:
+    """Above all no way from a worker that keeps its keys to one that hands them over."""
+    other = worker_settings(
+        tmp_path / "other" if change == "state folder" else tmp_path,
+        certificates.ecdsa,
+        kernel_mode=change == "kernel mode",
+    )
+    user_mode.configure(FrameType.RECONFIGURE, other)
+    assert user_mode.receive() is None
+    assert "RECONFIGURE with another mode or state folder" in user_mode.end()
+
+
+def test_no_keys_after_another_configuration_either(
+    user_mode: Worker, tmp_path: Path, certificates: Certificates
+) -> None:
+    other = worker_settings(tmp_path, certificates.rsa, kernel_mode=False)
+    user_mode.configure(FrameType.RECONFIGURE, other)
+    answer = user_mode.receive()
+    assert answer is not None
+    assert answer[0] == FrameType.READY
+    test_no_keys_in_user_mode(user_mode)

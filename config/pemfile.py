@@ -1,0 +1,125 @@
+"""Files with certificates and keys, read once and whole; and the PEM blocks in them (RFC 7468)."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from config.errors import ConfigError, reason
+
+# Bytes. A chain of ten certificates takes about 20 KiB; the bound is for a wrong file.
+MAX_FILE = 1 << 20
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH | _WRITABLE_BY_OTHERS
+
+# RFC 7468: one textual encoding, from its BEGIN line to the END line of the same label.
+_BLOCK = re.compile(
+    rb"^-----BEGIN (?P<label>[A-Z0-9 ]+)-----[ \t\r]*$.*?^-----END (?P=label)-----",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """What was in a file. `repr` does not show it: it may be a key. `mode`: permission bits."""
+
+    path: Path
+    mode: int
+    data: bytes = field(repr=False)
+
+    def notes_on_mode(self) -> list[str]:
+        """A line if others may use the private key in this file."""
+        if not self.mode & _READABLE_BY_OTHERS:
+            return []
+        return [
+            f"{self.path}: other users may read this private key (mode {self.mode:04o}); "
+            f"run: chmod 600 {shlex.quote(str(self.path))}"
+        ]
+
+
+class Block(NamedTuple):
+    label: str
+    line: int  # of BEGIN, from 1
+    pem: bytes
+
+
+def read_source(path: Path, what: str, *, guarded: bool = False) -> SourceFile:
+    """Read `path`; `what` names it in errors: "certificate" or "key". Raises ConfigError.
+
+    `guarded`: refuse a file that others than its owner and root may change, for whoever could put
+    a key of their own there would be the server.
+    """
+    try:
+        # Links are followed: certbot's live/ folder is made of them.
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            mode = stat.S_IMODE(status.st_mode)
+            if guarded:
+                _refuse_changeable(path, what, status.st_uid, mode)
+            data = file.read(MAX_FILE + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{what} file {path} does not exist; check the name") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{what} file {path} is a folder; name the PEM file in it") from None
+    except PermissionError:
+        raise ConfigError(
+            f"{what} file {path} cannot be read by this user (uid {os.geteuid()}); "
+            "change its owner or group"
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        why = reason(error) if isinstance(error, OSError) else "not a file name"
+        raise ConfigError(f"{what} file {path} cannot be read: {why}") from None
+    if len(data) > MAX_FILE:
+        raise ConfigError(f"{what} file {path} is larger than {MAX_FILE} bytes; not a PEM file")
+    if not data.strip():
+        raise ConfigError(f"{what} file {path} is empty")
+    return SourceFile(path, mode, data)
+
+
+def _refuse_changeable(path: Path, what: str, owner: int, mode: int) -> None:
+    me = os.geteuid()
+    if owner not in (me, 0):
+        raise ConfigError(
+            f"{what} file {path} belongs to another user (uid {owner}, kssl runs as {me}), who "
+            f"could replace it; run: chown {me} {shlex.quote(str(path))}"
+        )
+    if mode & _WRITABLE_BY_OTHERS:
+        raise ConfigError(
+            f"others may change the {what} file {path} (mode {mode:04o}); "
+            f"run: chmod go-w {shlex.quote(str(path))}"
+        )
+
+
+def pem_blocks(source: SourceFile, what: str) -> list[Block]:
+    """The blocks of `source`, one at least. Raises ConfigError if it is not PEM."""
+    data = source.data
+    blocks = [
+        Block(
+            match["label"].decode("ascii"),
+            data.count(b"\n", 0, match.start()) + 1,
+            match[0] + b"\n",
+        )
+        for match in _BLOCK.finditer(data)
+    ]
+    if not blocks:
+        hint = _not_pem_hint(source, what)
+        raise ConfigError(f"{what} file {source.path} is not PEM; {hint}")
+    return blocks
+
+
+def _not_pem_hint(source: SourceFile, what: str) -> str:
+    if b"-----BEGIN " in source.data:
+        return "it has a BEGIN line without the END line that belongs to it: copy it again"
+    if source.data[:1] == b"\x30":  # a DER SEQUENCE: a certificate, a key, or PKCS #12
+        tool = "x509" if what == "certificate" else "pkey"
+        return (
+            f"it looks like DER; convert it: openssl {tool} -inform DER "
+            f"-in {shlex.quote(str(source.path))} -out new.pem "
+            "(a .p12 or .pfx: openssl pkcs12 -nodes)"
+        )
+    return "it has no line that says -----BEGIN …-----"

@@ -1,0 +1,155 @@
+"""What is served where: the certificate for a connection, by endpoint and by the client's SNI."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from OpenSSL import SSL
+
+from config.errors import ConfigError
+from config.routing import NameTable
+from fastpath.worker.certificates import Certificates, Loaded
+from fastpath.worker.contexts import Secrets, base_context
+from fastpath.worker.development import DevelopmentLeaves
+
+log = logging.getLogger("kssl.worker")
+
+# How often a development leaf is looked at again, so that it is renewed in time.
+RECHECK = timedelta(hours=1)
+
+
+class CertificatesError(Exception):
+    """Certificates that cannot be used; ``problems`` has a line for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(problems[0])
+        self.problems = list(problems)
+
+
+class UnknownEndpointError(Exception):
+    """A connection came in where the present configuration has no endpoint."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One element of ``certificates``; see `config.routing.tls_settings`."""
+
+    loaded: Loaded
+    policy: str
+    names: tuple[str, ...] | None  # of a development certificate; None: a file of one's own
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    names: NameTable[_Entry]
+
+
+class ContextStore:
+    """`load` says what is served, as often as needed; `accept` and the chooser serve it."""
+
+    def __init__(
+        self, state_dir: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._now = now
+        self._base = base_context()
+        self._certificates = Certificates()
+        self._leaves = DevelopmentLeaves(state_dir, self._certificates)
+        self._entries: list[_Entry] = []
+        self._endpoints: list[_Endpoint] = []
+        self._checked = now()
+        self.warnings: list[str] = []
+
+    @property
+    def ca_path(self) -> Path | None:
+        """The development CA's certificate, or None if no certificate is issued by it."""
+        return self._leaves.ca_path
+
+    def load(self, tls: Mapping[str, Any]) -> None:
+        """Serves what ``tls`` says (`config.routing.tls_settings`) from now on.
+
+        Raises:
+            CertificatesError: with every problem; then all stays as it was.
+        """
+        now = self._now()
+        leaves = self._leaves.fresh()
+        entries: list[_Entry] = []
+        problems: list[str] = []
+        for told in tls["certificates"]:
+            try:
+                entries.append(self._entry(told, leaves, now))
+            except ConfigError as error:
+                problems.append(str(error))
+        if problems:
+            raise CertificatesError(list(dict.fromkeys(problems)))
+        endpoints = [
+            _Endpoint(
+                NameTable(
+                    ((name, entries[index]) for name, index in told["names"].items()),
+                    entries[told["default"]],
+                )
+            )
+            for told in tls["endpoints"]
+        ]
+        self._entries, self._endpoints, self._leaves = entries, endpoints, leaves
+        self._checked = now
+        self._certificates.keep_only([entry.loaded for entry in entries])
+        self.warnings = list(
+            dict.fromkeys(line for entry in entries for line in entry.loaded.warnings)
+        )
+
+    def _entry(self, told: Mapping[str, Any], leaves: DevelopmentLeaves, now: datetime) -> _Entry:
+        policy = told["policy"]
+        if told["certificate"] is None:
+            names = tuple(told["names"])
+            return _Entry(leaves.leaf(names, policy, now), policy, names)
+        key = Path(told["key"]) if told["key"] is not None else None
+        loaded = self._certificates.load(Path(told["certificate"]), key, policy, now)
+        return _Entry(loaded, policy, None)
+
+    def accept(self, endpoint: int) -> tuple[SSL.Connection, Callable[[str], None]]:
+        """A new OpenSSL connection in accept state, on memory BIOs; and what gives it its
+        certificate once the client's name is known ("": it has sent none).
+
+        Raises UnknownEndpointError.
+        """
+        self._renew_if_due()
+        if endpoint >= len(self._endpoints):
+            raise UnknownEndpointError("the address that the client connected to is served no more")
+        names = self._endpoints[endpoint].names
+        connection = SSL.Connection(self._base, None)
+        connection.set_app_data(Secrets())
+        connection.set_accept_state()
+
+        def choose(name: str) -> None:
+            connection.set_context(self._chosen(names, name).context)
+
+        return connection, choose
+
+    def _chosen(self, names: NameTable[_Entry], name: str) -> Loaded:
+        entry = names.find(name)
+        assert entry is not None  # every endpoint has a default
+        if entry.names is not None and name and name not in entry.names:
+            # A name below a wildcard, or one that nobody has where the default is a development
+            # certificate.
+            made = self._leaves.on_demand(name, entry.policy, self._now())
+            if made is not None:
+                return made
+        return entry.loaded
+
+    def _renew_if_due(self) -> None:
+        now = self._now()
+        if now - self._checked < RECHECK:
+            return
+        self._checked = now
+        self._leaves.forget()
+        for entry in self._entries:
+            if entry.names is not None:
+                try:
+                    entry.loaded = self._leaves.leaf(entry.names, entry.policy, now)
+                except ConfigError as error:
+                    log.error("a development certificate cannot be renewed: %s", error)
