@@ -28,6 +28,7 @@ class SiteNames:
 def read_sites(path: Path) -> list[SiteNames]:
     """Raises ConfigError if the file cannot be read or is not TOML."""
     tables = parse(read_text(path), path).get("site", [])
+    tables = tables if isinstance(tables, list) else []
     return [_site(table) for table in tables if isinstance(table, dict)]
 
 
