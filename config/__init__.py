@@ -25,7 +25,8 @@ The flow, from the command line to the process that owns the key::
                              +--> two file names --> crypto worker --> credentials
     certificate, key --------+
 
-The front end handles file *names* only; `load_credentials` runs in the crypto worker alone.
+The front end handles file *names* only; `load_credentials` runs in the crypto worker, and in
+`kssl cert` (`config.store`), which ends when it has looked at a key; nowhere else.
 
 Everything that a person can get wrong raises `ConfigError`, one line for stderr, exit status 2.
 Nothing here imports asyncio or opens a socket. The clock is an argument (``now``).

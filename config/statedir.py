@@ -120,7 +120,7 @@ def _write(path: Path, data: bytes, mode: int) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {reason(error)}") from None
 
@@ -133,7 +133,7 @@ def remove(path: Path) -> None:
         raise ConfigError(f"cannot delete {path}: {reason(error)}") from None
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename inside `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from config.errors import ConfigError
-from proxy.cli import bench, ca, demo, engines, serve, trace
+from proxy.cli import bench, ca, cert, demo, engines, serve, trace
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -17,7 +17,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="TLS-terminating reverse proxy with user-mode and kernel-mode encryption.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (serve, demo, trace, bench, engines, ca):
+    for module in (serve, demo, trace, bench, engines, ca, cert):
         module.register(commands)
     return parser
 

@@ -1,0 +1,383 @@
+"""`kssl cert`: certificates and their bindings, staged until `kssl cert commit`.
+
+What a command is asked for goes to stdout, notes go to stderr. Private keys are loaded in this
+process, to see that they belong to their certificates; it ends when they are stored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from config.credentials import Credentials, PassphraseNeededError, pem_credentials
+from config.errors import ConfigError, printable
+from config.parameter import Profile
+from config.pemfile import SourceFile, read_source
+from config.profiles import RULES
+from config.running import RunningService, running_services
+from config.statedir import default_state_dir
+from config.store.pkcs12 import is_pkcs12, pkcs12_credentials
+from config.store.place import FORMS, HOSTNAMEPORT, IPPORT, Place, parse_place
+from config.store.report import list_report, show_report
+from config.store.sites import read_sites
+from config.store.staged import ADD, BIND, DELETE, UNBIND, Change
+from config.store.store import Store, short
+from fastpath.hardening import protect_memory
+
+CONFIG_VARIABLE = "KSSL_CONFIG"
+CONFIG_NAME = "kssl.toml"
+STAGED = "staged; nothing changes until: kssl cert commit"
+CERTHASH = "certhash"
+# Of `netsh http add sslcert`: what has no meaning here, and what would change the meaning.
+IGNORED = ("appid", "certstorename")
+UNSUPPORTED = frozenset(
+    (
+        "ccs", "verifyclientcertrevocation", "verifyrevocationwithcachedclientcertonly",
+        "usagecheck", "revocationfreshnesstime", "urlretrievaltimeout", "sslctlidentifier",
+        "sslctlstorename", "dsmapperusage", "clientcertnegotiation", "reject", "disablehttp2",
+        "disablequic", "disablelegacytls", "disabletls12", "disabletls13", "disableocspstapling",
+        "enabletokenbinding", "logextendedevents", "enablesessionticket", "disablesessionid",
+    )
+)  # fmt: skip
+_MAX_PASSPHRASE = 4096  # bytes; the bound is for a wrong file
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("cert", help="certificates, and what they are bound to")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    def action(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        one = actions.add_parser(name, help=text, description=text)
+        one.add_argument("--state-dir", type=Path, metavar="DIR")
+        one.add_argument(
+            "--config", type=Path, metavar="FILE",
+            help=f"default ${CONFIG_VARIABLE}, else {CONFIG_NAME} in the state folder",
+        )  # fmt: skip
+        one.set_defaults(run=run)
+        return one
+
+    add = action("add", run_add, "stage a certificate and its key: PEM or PKCS #12")
+    add.add_argument("file", type=Path, metavar="FILE", help="the chain; with the key, or --key")
+    add.add_argument("--key", type=Path, metavar="FILE", help="PEM private key")
+    add.add_argument("--pfx", action="store_true", help="PKCS #12; else its content tells")
+    add.add_argument(
+        "--passphrase-file", type=Path, metavar="FILE",
+        help="its first line opens the key; else it is asked for on a terminal",
+    )  # fmt: skip
+    bind = action("bind", run_bind, "stage a binding; a former one of the same place is replaced")
+    bind.add_argument(
+        "words", nargs="+", metavar="KEY=VALUE", help=f"{FORMS}; and {CERTHASH}=THUMBPRINT"
+    )
+    unbind = action("unbind", run_unbind, "stage the end of a binding")
+    unbind.add_argument("words", nargs="+", metavar="KEY=VALUE", help=FORMS)
+    listing = action("list", run_list, "what is in the store, what is staged, what is served")
+    listing.add_argument("--json", action="store_true")
+    show = action("show", run_show, "everything about one certificate")
+    show.add_argument("thumbprint", metavar="THUMBPRINT")
+    show.add_argument("--json", action="store_true")
+    delete = action("delete", run_delete, "stage a deletion")
+    delete.add_argument("thumbprint", metavar="THUMBPRINT")
+    delete.add_argument("--force", action="store_true", help="with its bindings")
+    action("commit", run_commit, "make what is staged real")
+    action("discard", run_discard, "drop what is staged")
+
+
+def run_add(arguments: argparse.Namespace) -> int:
+    protect_memory()
+    store = _store(arguments)
+    credentials = _load(arguments)
+    thumbprint, note = store.add(credentials)
+    _notes([*credentials.warnings, *([note] if note else [])])
+    print(thumbprint)
+    return _staged(store)
+
+
+def run_bind(arguments: argparse.Namespace) -> int:
+    words = _words(arguments.words)
+    place = _place(words)
+    certhash = words.pop(CERTHASH, "")
+    if not certhash:
+        raise ConfigError(f"{CERTHASH}= is missing; give the thumbprint: kssl cert list")
+    _nothing_else(words)
+    store = _store(arguments)
+    _notes(store.bind(place, certhash))
+    return _staged(store)
+
+
+def run_unbind(arguments: argparse.Namespace) -> int:
+    words = _words(arguments.words)
+    place = _place(words)
+    _nothing_else(words)
+    store = _store(arguments)
+    store.unbind(place)
+    return _staged(store)
+
+
+def run_delete(arguments: argparse.Namespace) -> int:
+    store = _store(arguments)
+    others = _configs(_services(arguments))
+    _notes(store.delete(arguments.thumbprint, force=arguments.force, others=others))
+    return _staged(store)
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    store = _store(arguments)
+    report = list_report(store.view(), read_sites(store.config), datetime.now(UTC))
+    if arguments.json:
+        print(json.dumps(report, indent=2))
+    else:
+        _print(_list_text(report))
+    return 0
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    store = _store(arguments)
+    entry = store.entry(arguments.thumbprint)
+    report = show_report(entry, read_sites(store.config), datetime.now(UTC))
+    if arguments.json:
+        print(json.dumps(report, indent=2))
+    else:
+        _print(_show_text(report))
+    return 0
+
+
+def run_commit(arguments: argparse.Namespace) -> int:
+    protect_memory()
+    store = _store(arguments)
+    services = _services(arguments)
+    changes = store.commit(datetime.now(UTC), _configs(services))
+    if not changes:
+        print("nothing is staged; nothing changes")
+        return 0
+    _print(_told(change) for change in changes)
+    if any(change.op in (BIND, UNBIND) for change in changes):
+        _print([f"written: {store.config}"])
+    for service in services:
+        if service.config and Path(service.config).resolve() == store.config:
+            _print([_tell(service)])
+    return 0
+
+
+def run_discard(arguments: argparse.Namespace) -> int:
+    count = _store(arguments).discard()
+    if count == 0:
+        print("nothing was staged")
+    else:
+        print("dropped what was staged" if count < 0 else f"dropped: {_count(count)}")
+    return 0
+
+
+# --- what they have in common
+
+
+def _store(arguments: argparse.Namespace) -> Store:
+    state_dir = _state_dir(arguments)
+    named = arguments.config or os.environ.get(CONFIG_VARIABLE)
+    return Store(state_dir, Path(named) if named else state_dir / CONFIG_NAME)
+
+
+def _state_dir(arguments: argparse.Namespace) -> Path:
+    return arguments.state_dir or default_state_dir()
+
+
+def _services(arguments: argparse.Namespace) -> list[RunningService]:
+    return running_services(_state_dir(arguments))
+
+
+def _configs(services: Sequence[RunningService]) -> set[Path]:
+    return {Path(service.config) for service in services if service.config}
+
+
+def _tell(service: RunningService) -> str:
+    """Make `service` serve what was committed, or say what is left to be done."""
+    who = f"service {service.pid} ({service.where})"
+    profile = Profile(service.profile)
+    if not RULES[profile].hot_certificates:
+        return (
+            f"{who}: takes effect after restart (kssl restart): in profile {profile}, server "
+            "certificate configuration changes require a restart of the HTTP service"
+        )
+    try:
+        os.kill(service.pid, signal.SIGHUP)
+    except ProcessLookupError:
+        return f"{who}: has ended meanwhile"
+    except PermissionError:
+        return f"{who}: cannot be told by this user; run: kill -HUP {service.pid}"
+    return f"{who}: reloaded"
+
+
+def _count(number: int) -> str:
+    return "1 change" if number == 1 else f"{number} changes"
+
+
+def _staged(store: Store) -> int:
+    if store.staged():
+        print(STAGED, file=sys.stderr)
+    return 0
+
+
+def _notes(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(f"note: {printable(line)}", file=sys.stderr)
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Subjects and names in certificates are foreign text: nothing in them may be obeyed."""
+    for line in lines:
+        print(printable(line))
+
+
+# --- add
+
+
+def _load(arguments: argparse.Namespace) -> Credentials:
+    """Ask for a passphrase only if one is needed; the files are read once."""
+    source = read_source(arguments.file, "certificate")
+    key = None if arguments.key is None else read_source(arguments.key, "key")
+    pfx = arguments.pfx or is_pkcs12(source.data)
+    if pfx and key is not None:
+        raise ConfigError(f"{source.path} is PKCS #12 and holds its key; leave out --key")
+    passphrase = _passphrase_of(arguments.passphrase_file)
+    try:
+        return _opened(source, key, pfx, passphrase)
+    except PassphraseNeededError as error:
+        if passphrase is not None or not sys.stdin.isatty():
+            raise ConfigError(
+                f"{error} (--passphrase-file FILE; on a terminal, you are asked)"
+            ) from None
+    name = printable(str((key or source).path))
+    passphrase = getpass.getpass(f"Passphrase of {name}: ").encode()
+    return _opened(source, key, pfx, passphrase)
+
+
+def _opened(
+    source: SourceFile, key: SourceFile | None, pfx: bool, passphrase: bytes | None
+) -> Credentials:
+    if pfx:
+        return pkcs12_credentials(source, passphrase)
+    return pem_credentials(source, key, passphrase)
+
+
+def _passphrase_of(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    source = read_source(path, "passphrase")
+    if len(source.data) > _MAX_PASSPHRASE:
+        raise ConfigError(f"passphrase file {path} is larger than {_MAX_PASSPHRASE} bytes")
+    return source.data.splitlines()[0]
+
+
+# --- bind, unbind
+
+
+def _words(words: Sequence[str]) -> dict[str, str]:
+    """``KEY=VALUE …`` with keys in lower case. Raises ConfigError."""
+    found: dict[str, str] = {}
+    for word in words:
+        key, separator, value = word.partition("=")
+        key = key.lower()
+        if not separator or not value:
+            raise ConfigError(f"{word!r} is not KEY=VALUE; write {FORMS}, and {CERTHASH}=…")
+        if key in found:
+            raise ConfigError(f"{key}= is given twice; give it once")
+        if key in UNSUPPORTED:
+            raise ConfigError(f"{key}= is not supported yet; leave it out")
+        if key in IGNORED:
+            _notes([f"{key}= is ignored: it has no meaning here"])
+            continue
+        if key not in (IPPORT, HOSTNAMEPORT, CERTHASH):
+            raise ConfigError(f"{key}= is not known; write {FORMS}, and {CERTHASH}=…")
+        found[key] = value
+    return found
+
+
+def _place(words: dict[str, str]) -> Place:
+    """Takes the place out of `words`. Raises ConfigError."""
+    kinds = [kind for kind in (IPPORT, HOSTNAMEPORT) if kind in words]
+    if len(kinds) != 1:
+        raise ConfigError(f"give one place to bind: {FORMS}")
+    return parse_place(kinds[0], words.pop(kinds[0]))
+
+
+def _nothing_else(words: dict[str, str]) -> None:
+    for key in words:
+        raise ConfigError(f"{key}= has no meaning with this command; leave it out")
+
+
+# --- text
+
+
+def _told(change: Change) -> str:
+    what = short(change.thumbprint)
+    return {
+        ADD: f"added {what}",
+        DELETE: f"deleted {what}",
+        BIND: f"bound {change.place} to {what}",
+        UNBIND: f"unbound {change.place}",
+    }[change.op]
+
+
+def _list_text(report: dict[str, Any]) -> Iterable[str]:
+    if not report["certificates"]:
+        yield "no certificates; add one: kssl cert add FILE"
+    else:
+        yield f"{'THUMBPRINT':<18}{'EXPIRES':<29}{'STATE':<28}NAMES"
+    for each in report["certificates"]:
+        names = ", ".join(each.get("names") or [each.get("subject", "")])
+        expiry = _expiry(each) if "not_after" in each else ""
+        yield f"{short(each['thumbprint']):<18}{expiry:<29}{each['state']:<28}{names}".rstrip()
+        for bound in each["bindings"]:
+            yield f"    {_bound_text(bound)}"
+    for bound in report["dangling"]:
+        yield (
+            f"{_place_text(bound)} is bound to {short(bound[CERTHASH])}, which is not in the store"
+        )
+    if report["staged"]:
+        yield f"{_count(report['staged'])} {STAGED}"
+
+
+def _place_text(bound: dict[str, str]) -> str:
+    return next(f"{kind}={bound[kind]}" for kind in (IPPORT, HOSTNAMEPORT) if kind in bound)
+
+
+def _bound_text(bound: dict[str, str]) -> str:
+    staged = f" (staged {bound['staged']})" if bound["staged"] else ""
+    return _place_text(bound) + staged + (f": {bound['note']}" if bound["note"] else "")
+
+
+def _expiry(each: dict[str, Any]) -> str:
+    days = each["days_left"]
+    left = f"{days} days left" if days >= 0 else "expired"
+    return f"{each['not_after'][:10]}, {left}"
+
+
+def _show_text(report: dict[str, Any]) -> Iterable[str]:
+    yield f"SHA-256     {report['thumbprint']}"
+    yield f"state       {report['state']}"
+    for bound in report["bindings"]:
+        yield f"binding     {_bound_text(bound)}"
+    if "chain" not in report:
+        return
+    yield f"SHA-1       {report['sha1']}"
+    yield f"subject     {report['subject']}"
+    yield f"names       {', '.join(report['names']) or 'none'}"
+    yield f"issuer      {report['issuer']}"
+    yield f"serial      {report['serial']}"
+    yield f"valid       {report['not_before']} to {_expiry(report)}"
+    yield f"key         {report['key_type']}"
+    for number, each in enumerate(report["chain"]):
+        last = number + 1 == len(report["chain"])
+        by = "the next" if each["issued_by_next"] else each["issuer"]
+        gap = "" if each["issued_by_next"] or last else ": NOT the next one, the chain breaks here"
+        yield f"chain {number:<5} {each['subject']}, {_expiry(each)}; issued by {by}{gap}"
+    for key, word in (("covers", "covers"), ("does_not_cover", "not covered")):
+        if report[key]:
+            yield f"{word:<11} {', '.join(report[key])}"
