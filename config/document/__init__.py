@@ -1,0 +1,1 @@
+"""kssl.toml: reading, positions of its keys, and editing."""
