@@ -102,6 +102,10 @@ class Document:
             raise ProblemsError(problems)
         return values
 
+    def names(self) -> list[str]:
+        """The keys below [parameters] as they are written, right or wrong. Raises ConfigError."""
+        return list(self._table())
+
     def value_of(self, name: str) -> object:
         """What stands there for `name`, right or wrong; None: nothing. Raises ConfigError."""
         keys = self._keys_of(find_parameter(name).name)

@@ -8,8 +8,10 @@ from config.errors import ConfigError
 from config.parameter import Parameter, Value
 
 _DWORD = re.compile(r"dword:\s*([0-9a-f]*)", re.IGNORECASE | re.ASCII)
-_HEX = re.compile(r"hex(?:\(([0-9a-f]+)\))?:([0-9a-f,\s]*)", re.IGNORECASE | re.ASCII)
+_HEX = re.compile(r"hex(?:\(([0-9a-f]{1,8})\))?:([0-9a-f,\s]*)", re.IGNORECASE | re.ASCII)
 _TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_DELETE = re.compile("-")
+_KINDS = (_DELETE, _TEXT, _DWORD, _HEX)
 _COMMENT = re.compile(r"\s*(?:;.*)?", re.DOTALL)
 
 # Types of winnt.h that hex(…) may name.
@@ -30,22 +32,21 @@ def read_data(text: str, row: Parameter, version: int) -> Value | None:
     text = text.strip()
     if _COMMENT.fullmatch(text):
         raise ConfigError(f"no data; write {_example(row)}, or - to delete it")
-    value: Value | None
-    if text.startswith("-"):
-        value, rest = None, text[1:]
-    elif match := _TEXT.match(text):
-        value, rest = _unescape(match[1]), text[match.end() :]
-    elif match := _DWORD.match(text):
-        value, rest = _dword(match[1]), text[match.end() :]
-    elif match := _HEX.match(text):
-        value, rest = _from_hex(match, row, version), text[match.end() :]
-    elif text.startswith('"'):
+    found = next((match for kind in _KINDS if (match := kind.match(text))), None)
+    if found is None and text.startswith('"'):
         raise ConfigError(r"the text is not closed; write \" for a quote and \\ for a backslash")
-    else:
+    if found is None:
         raise ConfigError(f"{_shown(text)} is no data; write {_example(row)}, or - to delete it")
+    rest = text[found.end() :]
     if not _COMMENT.fullmatch(rest):
         raise ConfigError(f"{_shown(rest)} stands behind the data")
-    return None if value is None else _checked(row, value)
+    if found.re is _DELETE:
+        return None
+    if found.re is _TEXT:
+        return _checked(row, _unescape(found[1]))
+    if found.re is _DWORD:
+        return _checked(row, _dword(found[1]))
+    return _checked(row, _from_hex(found, row, version))
 
 
 def _checked(row: Parameter, value: Value) -> Value:

@@ -21,7 +21,7 @@ _MORE_HEX = re.compile(r"[0-9a-f,\s]+(?:\\|;.*)?", re.IGNORECASE | re.ASCII)
 _CONTINUED = re.compile(r"\s*hex[^;\"]*\\\s*", re.IGNORECASE | re.DOTALL)
 
 _BY_LOWER_NAME = {row.name.lower(): row for row in PARAMETERS}
-_SHOWN = 80  # characters of a foreign name that a note repeats
+_SHOWN = 200  # characters of a foreign name that a note repeats
 
 
 @dataclass(frozen=True, slots=True)

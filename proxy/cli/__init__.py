@@ -7,8 +7,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from config.errors import ConfigError
-from proxy.cli import bench, ca, demo, engines, serve, trace
+from config.errors import ConfigError, ProblemsError
+from proxy.cli import bench, ca, demo, engines, reg, serve, trace
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -17,7 +17,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="TLS-terminating reverse proxy with user-mode and kernel-mode encryption.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (serve, demo, trace, bench, engines, ca):
+    for module in (serve, demo, trace, bench, reg, engines, ca):
         module.register(commands)
     return parser
 
@@ -26,6 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
+    except ProblemsError as error:
+        for problem in error.problems:
+            print(f"kssl: {problem}", file=sys.stderr)
+        return 2
     except ConfigError as error:
         print(f"kssl: {error}", file=sys.stderr)
         return 2
