@@ -24,6 +24,7 @@ from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import AoT
 
 from config import statedir
 from config.document.ways import (
@@ -202,6 +203,8 @@ class Document:
 
             def remove(toml: tomlkit.TOMLDocument, index: int = index) -> None:
                 del toml[BINDING][index]
+                if not toml[BINDING] and isinstance(toml[BINDING], AoT):
+                    del toml[BINDING]  # tomlkit would write `binding = []`
 
             self._edit(wanted, without_binding(index), in_whole(remove))
         return len(chosen)

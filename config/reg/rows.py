@@ -73,8 +73,8 @@ def rows(layers: Layers, service: RunningService | None) -> list[Row]:
             if running != value:
                 pending, value = value, running
                 source = _source_then(row, running, layers)
-        numbers = (None, None) if row.is_text else (row.minimum, row.maximum)
-        made.append(Row(name, value, default, *numbers, row.unit, source, pending))
+        least, most = (None, None) if row.is_text else (row.minimum, row.maximum)
+        made.append(Row(name, value, default, least, most, row.unit, source, pending))
     return made
 
 
@@ -96,7 +96,7 @@ def service_assignments(arguments: Sequence[str]) -> dict[str, Value]:
 
 def service_profile(arguments: Sequence[str]) -> str:
     """What ``--profile`` of `kssl serve ARGUMENTS` says, "" if it is not there."""
-    return ([""] + _options(arguments, "--profile"))[-1]
+    return ["", *_options(arguments, "--profile")][-1]
 
 
 def _options(arguments: Sequence[str], option: str) -> list[str]:

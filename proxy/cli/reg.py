@@ -262,6 +262,7 @@ def _import(arguments: argparse.Namespace) -> int:
     file = parse_reg(_read(arguments.file), arguments.file)
     place = _place(arguments)
     changed: list[Parameter] = []
+    lines: list[str] = []
     outcome = {"set": 0, "deleted": 0, "unchanged": 0}
 
     def change(document: Document) -> None:
@@ -277,16 +278,18 @@ def _import(arguments: argparse.Namespace) -> int:
                 document.set_parameter(name, value)
             outcome["deleted" if value is None else "set"] += 1
             changed.append(row)
-            print(f"{name}: {_shown(before, row)} → {_shown(value, row)}")
+            lines.append(f"{name}: {_shown(before, row)} → {_shown(value, row)}")
 
     if arguments.dry_run:
         change(read_document(place.path) or Document.empty(str(place.path)))
     else:
         place.edit(change)
+    for line in lines:  # now that it is true
+        print(line)
     for note in file.notes:
         _say(note)
     counts = ", ".join(f"{count} {what}" for what, count in outcome.items())
-    would = "would be " if arguments.dry_run else ""
+    would = "would be: " if arguments.dry_run else ""
     print(f"{would}{counts}, {file.ignored} ignored   ({place.path})")
     if not arguments.dry_run:
         _say_when(place, changed)
