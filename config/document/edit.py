@@ -32,6 +32,7 @@ from config.document.ways import (
     PARAMETERS,
     Edit,
     appending,
+    canonical,
     in_section,
     in_whole,
     means,
@@ -55,10 +56,13 @@ class Document:
         self._text = text
         try:
             self._data: dict[str, Any] = tomllib.loads(text)
+            canonical(self._data)
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{file} is not TOML: {error}") from None
         except RecursionError:
             raise ConfigError(f"{file} is not a kssl.toml: nested too deeply") from None
+        except ValueError:  # int() and str() cap the digits that they convert
+            raise ConfigError(f"{file} is not a kssl.toml: a number has too many digits") from None
         self._crlf = "\r\n" in text and "\n" not in text.replace("\r\n", "")
 
     @classmethod

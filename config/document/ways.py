@@ -125,8 +125,8 @@ def means(text: str, wanted: Mapping[str, Any]) -> bool:
     """Whether `text` is TOML and means `wanted`. A table without a key may be absent."""
     try:
         found = tomllib.loads(text)
-        return bool(_canonical(_without_empty(found)) == _canonical(_without_empty(wanted)))
-    except (tomllib.TOMLDecodeError, RecursionError):
+        return bool(canonical(_without_empty(found)) == canonical(_without_empty(wanted)))
+    except (ValueError, RecursionError):  # a TOMLDecodeError is a ValueError
         return False
 
 
@@ -135,10 +135,10 @@ def _without_empty(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if value or key not in may_be_empty}
 
 
-def _canonical(value: Any) -> Any:
+def canonical(value: Any) -> Any:
     """For comparing: types count (1, 1.0 and true are three things), and NaN is itself."""
     if isinstance(value, Mapping):
-        return {str(key): _canonical(each) for key, each in value.items()}
+        return {str(key): canonical(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_canonical(each) for each in value]
+        return [canonical(each) for each in value]
     return type(value).__name__, str(value)

@@ -212,7 +212,7 @@ def _shown(value: object, parameter: Parameter) -> str:
         return "not set"
     if isinstance(value, str):
         return f'"{printable(value)}"'
-    return f"{value} ({parameter.zero})" if value == 0 and parameter.zero else str(value)
+    return f"{value} ({parameter.zero})" if value == 0 and parameter.zero else printable(str(value))
 
 
 # set, delete, import, export
@@ -231,9 +231,9 @@ def _set(arguments: argparse.Namespace) -> int:
 
     place.edit(change)
     if before == value and type(before) is type(value):
-        print(f"{row.name} is {_shown(value, row)} already; nothing changes")
+        _tell(f"{row.name} is {_shown(value, row)} already; nothing changes")
         return 0
-    print(f"{row.name}: {_shown(before, row)} → {_shown(value, row)}   ({place.path})")
+    _tell(f"{row.name}: {_shown(before, row)} → {_shown(value, row)}   ({place.path})")
     _say_when(place, [row])
     return 0
 
@@ -253,7 +253,7 @@ def _delete(arguments: argparse.Namespace) -> int:
     if before is None:
         _say(f"{row.name} is not set in {place.path}; nothing to delete")
         return 1
-    print(f"{row.name}: {_shown(before, row)} → not set   ({place.path})")
+    _tell(f"{row.name}: {_shown(before, row)} → not set   ({place.path})")
     _say_when(place, [row])
     return 0
 
@@ -285,12 +285,12 @@ def _import(arguments: argparse.Namespace) -> int:
     else:
         place.edit(change)
     for line in lines:  # now that it is true
-        print(line)
+        _tell(line)
     for note in file.notes:
         _say(note)
     counts = ", ".join(f"{count} {what}" for what, count in outcome.items())
     would = "would be: " if arguments.dry_run else ""
-    print(f"{would}{counts}, {file.ignored} ignored   ({place.path})")
+    _tell(f"{would}{counts}, {file.ignored} ignored   ({place.path})")
     if not arguments.dry_run:
         _say_when(place, changed)
     return 0
@@ -360,7 +360,7 @@ def _say_when(place: _Place, changed: list[Parameter]) -> None:
         when = "takes effect after restart (kssl restart)"
         if all(row.live_in(profile) for row in counting):
             when = f"takes effect on SIGHUP (kill -HUP {service.pid}) or restart (kssl restart)"
-        print(f"service {service.pid} runs: {when}")
+        _tell(f"service {service.pid} runs: {when}")
 
 
 def _overridden(service: RunningService, changed: Iterable[Parameter]) -> list[str]:
@@ -368,6 +368,11 @@ def _overridden(service: RunningService, changed: Iterable[Parameter]) -> list[s
     with contextlib.suppress(ConfigError):
         stronger = service_assignments(service.arguments)
     return [row.name for row in changed if row.name in stronger]
+
+
+def _tell(text: str) -> None:
+    """On stdout; the name of a file may hold anything."""
+    print(printable(text))
 
 
 def _say(text: str) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tomllib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from config.document.edit import Document, edit_file, read_document
 from config.document.where import config_path
 from config.errors import ConfigError, ProblemsError
-from config.parameter import Value
-from tests.config.reg.support import parameter_sets
+from config.parameter import Parameter, Profile, Value
+from config.table import PARAMETERS
+from tests.config.reg.support import EXAMPLES, parameter_sets
 
 COMMENTED = """\
 # Ours.
@@ -132,7 +137,8 @@ def test_files_that_make_no_sense(text: str, message: str) -> None:
         Document.from_text(text).set_parameter("UserModeHops", 2)
 
 
-@pytest.mark.parametrize("text", ["[parameters", "a = 1\na = 2", "\x00", "a = " + "[" * 99999])
+@pytest.mark.parametrize("text", ["[parameters", "a = 1\na = 2", "\x00", "a = " + "[" * 99999,
+                                  "a = " + "9" * 9999, "a = 0x" + "f" * 9999])  # fmt: skip
 def test_not_toml(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^my\.toml is not "):
         Document.from_text(text, "my.toml")
@@ -197,6 +203,52 @@ def test_any_set_of_values(values: dict[str, Value | None]) -> None:
         "\n\n# The shop.\n[[site]]",
     ):
         assert comment in document.text()
+
+
+_PIECES = [
+    "[parameters]\n", "[[parameters]]\n", "[[binding]]\n", "[[site]]\n", "parameters", "binding",
+    "UserModeHops = 1\n", "parameters.UserModeHops = 1\n", "'UserModeHops'", "usermodehops", "=",
+    ".", "{", "}", "[", "]", "'''", '"""', "\n", "\r\n", "\r", "#", "'", '"', ",", "1", "nan", "\\",
+    "\u2028", "\x0c", "2020-01-01", "0x" + "f" * 5000, "true", "ipport = '*:443'\n",
+]  # fmt: skip
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> str:
+    """A good file with pieces put in and cut out, or pieces alone."""
+    text = draw(st.sampled_from(["", COMMENTED, TWO, TWO + COMMENTED, COMMENTED + "[s]\n" + TWO]))
+    for _ in range(draw(st.integers(0, 6))):
+        start = draw(st.integers(0, len(text)))
+        end = start + draw(st.integers(0, 30))
+        text = text[:start] + draw(st.sampled_from(_PIECES)) + text[end:]
+    return text
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(mutated())
+def test_any_text_is_edited_rightly_or_refused(text: str) -> None:
+    try:
+        document = Document.from_text(text)
+    except ConfigError:
+        return
+    edits: list[Callable[[Document], object]] = [
+        lambda document: document.set_parameter("UserModeHops", 2),
+        lambda document: document.set_parameter("ErrorLoggingDir", 'a"\\'),
+        lambda document: document.delete_parameter("UserModeHops"),
+        lambda document: document.add_binding({"ipport": "x"}),
+        lambda document: document.remove_binding(lambda binding: "ipport" in binding),
+        lambda document: document.parameters(),
+        lambda document: document.profile(),
+    ]
+    for edit in edits:
+        before = tomllib.loads(document.text())
+        with contextlib.suppress(ConfigError):
+            edit(document)
+        after = tomllib.loads(document.text())
+        for each in (before, after):
+            each.pop("parameters", None)
+            each.pop("binding", None)
+        assert str(after) == str(before)  # as text: NaN is not equal to itself
 
 
 # Bindings.
@@ -325,6 +377,20 @@ def test_a_change_that_fails_leaves_the_file(path: Path, tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="MaxConnections=5"):
         edit_file(path, tmp_path / "state", change)
     assert path.read_text() == COMMENTED
+
+
+def test_changes_at_the_same_time_all_count(path: Path, tmp_path: Path) -> None:
+    rows = [row for row in PARAMETERS if not row.is_text]
+
+    def change(row: Parameter) -> None:
+        value = row.default_in(Profile.NATIVE)
+        edit_file(
+            path, tmp_path / "state", lambda document: document.set_parameter(row.name, value)
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(change, rows))
+    assert set(Document.from_text(path.read_text()).parameters()) == {row.name for row in rows}
 
 
 @pytest.mark.parametrize("mode", [0o660, 0o606, 0o666])
