@@ -7,8 +7,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from config.errors import ConfigError
-from proxy.cli import bench, ca, cert, demo, engines, serve, trace
+from config.errors import ConfigError, ProblemsError
+from proxy.cli import bench, ca, cert, check, control, demo, engines, reg, serve, trace
+
+_COMMANDS = (serve, control, check, reg, cert, demo, trace, bench, engines, ca)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -17,7 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="TLS-terminating reverse proxy with user-mode and kernel-mode encryption.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (serve, demo, trace, bench, engines, ca, cert):
+    for module in _COMMANDS:
         module.register(commands)
     return parser
 
@@ -26,6 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
+    except ProblemsError as error:
+        for problem in error.problems:
+            print(f"kssl: {problem}", file=sys.stderr)
+        return 2
     except ConfigError as error:
         print(f"kssl: {error}", file=sys.stderr)
         return 2

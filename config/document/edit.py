@@ -1,0 +1,328 @@
+"""Editing kssl.toml: comments, order and spelling stay as a person has written them.
+
+    edit_file(path, state_dir, change):  lock ─ read ─ change(Document) ─ write beside, rename
+
+An edit is tried on the few lines it is about, with tomlkit for those lines or by the lines alone;
+where a file is written in another way (inline tables, dotted keys) tomlkit edits the whole.
+Each attempt is held against the data that the text must mean afterwards, as tomllib reads it. So
+finding lines may be simple, and an edit that would touch anything else is an error, not a surprise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import re
+import secrets
+import shlex
+import stat
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import AoT
+
+from config import statedir
+from config.document.ways import (
+    BINDING,
+    PARAMETERS,
+    Edit,
+    appending,
+    canonical,
+    in_section,
+    in_whole,
+    means,
+    put,
+    split_lines,
+    without_binding,
+)
+from config.errors import ConfigError, Problem, ProblemsError, reason
+from config.parameter import Value
+from config.parameters import find_parameter
+
+_MAX_FILE = 1 << 22  # bytes; a thousand sites need a quarter of a MiB
+
+
+class Document:
+    """The text of a kssl.toml that is being changed. `file` is its name in messages."""
+
+    def __init__(self, text: str, file: str = "kssl.toml") -> None:
+        """Raises ConfigError if `text` is not TOML."""
+        self._file = file
+        self._text = text
+        try:
+            self._data: dict[str, Any] = tomllib.loads(text)
+            canonical(self._data)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{file} is not TOML: {error}") from None
+        except RecursionError:
+            raise ConfigError(f"{file} is not a kssl.toml: nested too deeply") from None
+        except ValueError:  # int() and str() cap the digits that they convert
+            raise ConfigError(f"{file} is not a kssl.toml: a number has too many digits") from None
+        self._crlf = "\r\n" in text and "\n" not in text.replace("\r\n", "")
+
+    @classmethod
+    def from_text(cls, text: str, file: str = "kssl.toml") -> Document:
+        """Raises ConfigError if `text` is not TOML."""
+        return cls(text, file)
+
+    @classmethod
+    def empty(cls, file: str = "kssl.toml") -> Document:
+        return cls("", file)
+
+    def text(self) -> str:
+        """The file's new content, exactly the old one if nothing has changed."""
+        return self._text
+
+    # The parameters.
+
+    def profile(self) -> str:
+        """The file's ``profile``, "" without one. Raises ConfigError."""
+        profile = self._data.get("profile", "")
+        if not isinstance(profile, str):
+            raise ConfigError(f"{self._file}: profile: must be a text in quotes")
+        return profile
+
+    def parameters(self) -> dict[str, Value]:
+        """What the file sets, by registry name.
+
+        Raises:
+            ProblemsError: names that do not exist or stand twice, and bad values: all of them.
+        """
+        values: dict[str, Value] = {}
+        problems = []
+        for key, value in self._table().items():
+            try:
+                row = find_parameter(key)
+                if row.name in values:
+                    raise ConfigError(f"{row.name} stands there twice; delete one of them")
+                values[row.name] = row.check(value)
+            except ConfigError as error:
+                problems.append(Problem(self._file, self._line_of(key), PARAMETERS, str(error)))
+        if problems:
+            raise ProblemsError(problems)
+        return values
+
+    def names(self) -> list[str]:
+        """The keys below [parameters] as they are written, right or wrong. Raises ConfigError."""
+        return list(self._table())
+
+    def value_of(self, name: str) -> object:
+        """What stands there for `name`, right or wrong; None: nothing. Raises ConfigError."""
+        keys = self._keys_of(find_parameter(name).name)
+        return self._table()[keys[0]] if keys else None
+
+    def set_parameter(self, name: str, value: Value) -> None:
+        """Keeps the spelling and the comment of a line that is there already.
+
+        Raises:
+            ConfigError: an unknown name, a bad value, or the name stands there twice.
+        """
+        row = find_parameter(name)
+        row.check(value)
+        keys = self._keys_of(row.name)
+        if len(keys) > 1:
+            raise ConfigError(
+                f"{self._file}: {row.name} stands there twice, as {' and '.join(keys)}; "
+                "delete one of them"
+            )
+        key = keys[0] if keys else row.name
+        wanted = copy.deepcopy(self._data)
+        wanted.setdefault(PARAMETERS, {})[key] = value
+
+        def change(toml: tomlkit.TOMLDocument) -> None:
+            put(toml[PARAMETERS], key, value)
+
+        if PARAMETERS in self._data:
+            self._edit(wanted, in_section(change), in_whole(change))
+        else:
+            lines = f"[{PARAMETERS}]\n{key} = {tomlkit.item(value).as_string()}\n"
+            self._edit(wanted, appending(lines))
+
+    def delete_parameter(self, name: str) -> bool:
+        """Its line with the comment on it; False if there is none. Raises ConfigError."""
+        keys = self._keys_of(find_parameter(name).name)
+        for key in keys:
+            wanted = copy.deepcopy(self._data)
+            del wanted[PARAMETERS][key]
+
+            def drop(toml: tomlkit.TOMLDocument, key: str = key) -> None:
+                del toml[PARAMETERS][key]
+
+            self._edit(wanted, in_section(drop), in_whole(drop))
+        return bool(keys)
+
+    def _table(self) -> dict[str, Any]:
+        table = self._data.get(PARAMETERS, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{self._file}: {PARAMETERS}: must be a table, [{PARAMETERS}]")
+        return table
+
+    def _keys_of(self, name: str) -> list[str]:
+        return [key for key in self._table() if key.lower() == name.lower()]
+
+    def _line_of(self, key: str) -> int:
+        """Where `key` is set, 0 if that is not plain to see."""
+        pattern = re.compile(rf"\s*(?:parameters\s*\.\s*)?[\"']?{re.escape(key)}[\"']?\s*=")
+        numbered = enumerate(split_lines(self._text), 1)
+        found = [number for number, line in numbered if pattern.match(line)]
+        return found[0] if len(found) == 1 else 0
+
+    # The certificate bindings.
+
+    def bindings(self) -> list[dict[str, Any]]:
+        """The ``[[binding]]`` tables as they are. Raises ConfigError: something else is there."""
+        bindings = self._data.get(BINDING, [])
+        if not isinstance(bindings, list) or not all(isinstance(each, dict) for each in bindings):
+            raise ConfigError(f"{self._file}: {BINDING}: must be tables, [[{BINDING}]]")
+        return copy.deepcopy(bindings)
+
+    def add_binding(self, binding: Mapping[str, Any]) -> None:
+        """As the last one. Raises ConfigError."""
+        wanted = {**self._data, BINDING: [*self.bindings(), dict(binding)]}
+        table = tomlkit.table()
+        table.update(binding)
+
+        def append(toml: tomlkit.TOMLDocument) -> None:
+            inline = tomlkit.inline_table()
+            inline.update(binding)
+            toml[BINDING].append(inline)
+
+        lines = f"[[{BINDING}]]\n{table.as_string()}"
+        self._edit(wanted, appending(lines), in_whole(append))
+
+    def remove_binding(self, which: Callable[[dict[str, Any]], bool]) -> int:
+        """Those for which `which` is true; how many they were. Raises ConfigError.
+
+        Comments inside go with it; those between it and the next table stay.
+        """
+        chosen = [index for index, binding in enumerate(self.bindings()) if which(binding)]
+        for index in reversed(chosen):
+            wanted = copy.deepcopy(self._data)
+            del wanted[BINDING][index]
+
+            def remove(toml: tomlkit.TOMLDocument, index: int = index) -> None:
+                del toml[BINDING][index]
+                if not toml[BINDING] and isinstance(toml[BINDING], AoT):
+                    del toml[BINDING]  # tomlkit would write `binding = []`
+
+            self._edit(wanted, without_binding(index), in_whole(remove))
+        return len(chosen)
+
+    def _edit(self, wanted: dict[str, Any], *ways: Edit) -> None:
+        """The first of `ways` that leads to a text that means `wanted`."""
+        for way in ways:
+            try:
+                text = way(self._text)
+            except (TOMLKitError, RecursionError, ValueError, AttributeError, TypeError, KeyError):
+                continue  # tomlkit does not know what tomllib does, or the lines were not a table
+            if text is None:
+                continue
+            if self._crlf:
+                text = re.sub(r"(?<!\r)\n", "\r\n", text)
+            if means(text, wanted):
+                self._text, self._data = text, tomllib.loads(text)
+                return
+        raise ConfigError(
+            f"{self._file} is written in a way that cannot be changed here without changing "
+            "something else; edit it by hand"
+        )
+
+
+# Files.
+
+
+def read_document(path: Path) -> Document | None:
+    """None if there is no such file.
+
+    Raises:
+        ConfigError: it cannot be read, is not TOML, or somebody else may write to it.
+    """
+    try:
+        _check_ours(path)
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {reason(error)}") from None
+    if len(data) > _MAX_FILE:
+        raise ConfigError(f"{path} is larger than {_MAX_FILE} bytes; that is no kssl.toml")
+    try:
+        return Document.from_text(data.decode(), str(path))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 (byte {error.start}); TOML must be") from None
+
+
+def edit_file(path: Path, state_dir: Path, change: Callable[[Document], None]) -> None:
+    """Change the file `path`, or make it. What a symlink leads to is edited, not the link.
+
+    The file is as it was, or as it should be, at any time. Nothing is written if nothing changes,
+    or if `change` raises.
+
+    Raises:
+        ConfigError: it cannot be read, changed or written, or somebody else may write to it.
+    """
+    with statedir.locked(statedir.ensure_state_dir(state_dir)):
+        try:
+            target = path.resolve()
+        except (OSError, RuntimeError):  # RuntimeError: a loop of symlinks, before 3.13
+            raise ConfigError(f"cannot read {path}: a loop of symlinks") from None
+        found = read_document(target)
+        document = Document.empty(str(target)) if found is None else found
+        before = document.text()
+        change(document)
+        after = document.text()
+        if after != before:
+            _replace(target, after.encode())
+
+
+def _check_ours(path: Path) -> None:
+    """Raises ConfigError if anybody but the owner and root may write to `path`, and OSError."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ConfigError(f"{path} is not a regular file")
+    if found.st_uid not in (os.geteuid(), 0):
+        raise ConfigError(
+            f"{path} belongs to another user (uid {found.st_uid}, kssl runs as {os.geteuid()})"
+        )
+    if found.st_mode & statedir.WRITABLE_BY_OTHERS:
+        raise ConfigError(
+            f"others may write to {path} (mode {stat.S_IMODE(found.st_mode):04o}); "
+            f"run: chmod go-w {shlex.quote(str(path))}"
+        )
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Atomically; mode and owner stay, those of a new file are 0600 and ours."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        old = path.stat() if path.exists() else None
+        descriptor = os.open(temporary, flags, statedir.PRIVATE_FILE_MODE)
+        try:
+            with open(descriptor, "wb") as file:
+                if old is not None:
+                    mine = os.fstat(file.fileno())
+                    if (old.st_uid, old.st_gid) != (mine.st_uid, mine.st_gid):
+                        os.fchown(file.fileno(), old.st_uid, old.st_gid)
+                    os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {reason(error)}") from None
