@@ -8,7 +8,8 @@ are compared whole.
 Nothing is accepted here that a codec has not accepted: a request line that matches the strict
 grammar in front of a block that passed every rule is a head that passes every rule, as long as no
 rule looks at both. Those that do (absolute-form and Host, HTTP/1.0 and framing, CONNECT) keep a
-head from being remembered, and so do bodies, upgrades and expectations.
+head from being remembered, and so do bodies, upgrades and expectations. The rules of the path
+(url.py) are applied here, to every target that is new.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ MAX_REMEMBERED = 4096
 
 
 class RequestMemo:
-    """Of one client connection."""
+    """Of one client connection. With other `limits` it takes another memo."""
 
     __slots__ = (
         "_block",
@@ -36,16 +37,16 @@ class RequestMemo:
         "_codec",
         "_default_host",
         "_last",
-        "_limits",
         "_raw",
         "_sent",
+        "limits",
     )
 
     def __init__(
         self, codec: Codec, limits: Limits, client: ClientInfo, default_host: bytes
     ) -> None:
         self._codec = codec
-        self._limits = limits
+        self.limits = limits
         self._client = client
         self._default_host = default_host
         self._raw = b""  # the last head
@@ -63,11 +64,13 @@ class RequestMemo:
                 line = raw[: -len(self._block)]
                 match = grammar.common_request_line(line)
                 if match is not None:
+                    self.limits.url.check(match[2])
                     last = _below(last[0], raw, match[1], match[2]), line + self._sent
                     if len(raw) <= MAX_REMEMBERED:
                         self._raw, self._last = raw, last
                     return last
-        head = self._codec.parse_request(raw, self._limits)
+        head = self._codec.parse_request(raw, self.limits)
+        self.limits.url.check(head.target)
         sent = build_upstream_request(head, self._client, default_host=self._default_host)
         if self._codec.remembers and len(raw) <= MAX_REMEMBERED:
             end = raw.find(b"\r\n")
