@@ -23,6 +23,7 @@ from proxy.http.forward import (
     client_framing,
 )
 from proxy.http.messages import Fields, Framing, Limits, RequestHead, ResponseHead
+from proxy.http.policy import ResponsePolicy
 
 # A longer head is not remembered, in bytes: it would be kept for each idle connection.
 MAX_REMEMBERED = 4096
@@ -124,24 +125,32 @@ class Response:
 
 
 class ResponseMemo:
-    """Of one upstream connection."""
+    """Of one upstream connection, which may serve clients of several sites."""
 
-    __slots__ = ("_key", "_raw", "_response")
+    __slots__ = ("_key", "_policy", "_raw", "_response")
 
     def __init__(self) -> None:
         self._raw = b""
         self._key: tuple[bool, bytes, bool] | None = None
+        self._policy: ResponsePolicy | None = None
         self._response: Response | None = None
 
     def parse(
-        self, raw: bytes, request: RequestHead, keep_alive: bool, codec: Codec, limits: Limits
+        self,
+        raw: bytes,
+        request: RequestHead,
+        keep_alive: bool,
+        codec: Codec,
+        limits: Limits,
+        policy: ResponsePolicy | None = None,
     ) -> Response:
         """A complete head; ``keep_alive``: whether the client's connection could stay open.
 
-        For 1xx, ``text`` is the interim response. Raises UpstreamError.
+        policy: of the client's site. For 1xx, ``text`` is the interim response.
+        Raises UpstreamError.
         """
         to_head = request.method == b"HEAD"
-        if raw == self._raw:
+        if raw == self._raw and policy is self._policy:
             remembered = self._response
             if remembered is not None and self._key == (to_head, request.version, keep_alive):
                 return remembered
@@ -157,9 +166,11 @@ class ResponseMemo:
             keep_alive=stays,
             framing=Framing.NONE if interim else framing,
             interim=interim,
+            policy=policy,
         )
         response = Response(head, framing, stays, text)
         if codec.remembers and not interim and len(raw) <= MAX_REMEMBERED:
             self._raw, self._response = raw, response
             self._key = to_head, request.version, keep_alive
+            self._policy = policy
         return response

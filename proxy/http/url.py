@@ -15,6 +15,7 @@ from config.parameters import Parameters
 from proxy.http.errors import HttpError
 
 _UNLIMITED = 1 << 62  # longer than any target
+_PERCENT = 0x25  # as a number: looking for b"%" takes three times as long
 
 # %uNNNN, of no RFC: one UTF-16 code unit, as old JavaScript's escape() wrote it. The group is
 # missing where four digits do not follow.
@@ -67,11 +68,11 @@ class UrlRules:
 
         Costs less than 0.1 µs for a short target without escapes.
         """
-        if len(target) > self._harmless or b"%" in target:
+        if len(target) > self._harmless or _PERCENT in target:
             self._check_path(target.partition(b"?")[0])
 
     def _check_path(self, path: bytes) -> None:
-        escaped = b"%" in path
+        escaped = _PERCENT in path
         if len(path) <= self._harmless and not escaped:
             return
         if 0 < self.segment_max_count < path.count(b"/"):
