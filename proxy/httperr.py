@@ -221,6 +221,7 @@ class _Files:
         self._truncate_size = truncate_size
         self._descriptor = -1
         self._size = 0
+        self._empty = True  # but for its header
 
     def check(self) -> None:
         """The folder is there and fit. Raises ConfigError."""
@@ -232,13 +233,14 @@ class _Files:
             if self._descriptor < 0 or os.fstat(self._descriptor).st_nlink == 0:
                 self._next_file(date)  # the first, or somebody has deleted the last
             fitting, size = _fitting(lines, self._truncate_size - self._size)
-            if not fitting:
+            if not fitting and not self._empty:
                 self._next_file(date)
-                fitting, size = _fitting(lines, self._truncate_size - self._size)
-                if not fitting:  # a line longer than a whole file
-                    fitting, size = 1, len(lines[0])
+                continue
+            if not fitting:  # a line longer than a whole file
+                fitting, size = 1, len(lines[0])
             self._write(b"".join(lines[:fitting]))
             self._size += size
+            self._empty = False
             del lines[:fitting]
 
     def close(self) -> None:
@@ -275,7 +277,7 @@ class _Files:
         except OSError:
             self.close()  # no file goes on without its header
             raise
-        self._size = len(header)
+        self._size, self._empty = len(header), True
 
     def _open_folder(self) -> int:
         """A descriptor of the folder, so that what was checked is what is used."""

@@ -133,7 +133,13 @@ def body_size(response: bytes) -> int:
     return len(response) - response.index(b"\r\n\r\n") - 4
 
 
-def plain_http_response(host_header: bytes | None, port: int, path: bytes) -> bytes:
+def plain_http_response(
+    host_header: bytes | None,
+    port: int,
+    path: bytes,
+    *,
+    extra_fields: Sequence[tuple[bytes, bytes]] = (),
+) -> bytes:
     """The answer to plain HTTP on the TLS port: where the https URL is.
 
     host_header: the Host value as received, named only when it is a valid one.
@@ -148,4 +154,9 @@ def plain_http_response(host_header: bytes | None, port: int, path: bytes) -> by
         suffix = "" if port == 443 else f":{port}"
         where = path if grammar.origin_form(path) is not None else b"/"
         advice = f"Use https://{name.decode('ascii')}{suffix}{where.decode('ascii')} instead."
-    return error_response(400, detail="This port speaks HTTPS, and this was HTTP.", advice=advice)
+    return error_response(
+        400,
+        detail="This port speaks HTTPS, and this was HTTP.",
+        advice=advice,
+        extra_fields=extra_fields,
+    )

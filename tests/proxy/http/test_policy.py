@@ -131,7 +131,7 @@ def test_a_connection_that_serves_several_sites() -> None:
     """What one site's client got is not given to another's."""
     memo = ResponseMemo()
     raw = b"HTTP/1.1 200 OK\r\nServer: app\r\nContent-Length: 2\r\n\r\n"
-    texts = {}
+    texts: dict[str, bytes] = {}
     twin = ResponsePolicy(True, b"max-age=5")
     for _ in range(2):
         for name, policy in (("none", None), ("both", BOTH), ("twin", twin), ("server", NO_SERVER)):

@@ -28,8 +28,7 @@ def refusal(rules: UrlRules, target: bytes) -> str:
     try:
         rules.check(target)
     except HttpError as error:
-        assert (error.status, error.reason) == (400, "URL")
-        return error.detail
+        return error.detail if (error.status, error.reason) == (400, "URL") else str(error)
     return ""
 
 
@@ -202,8 +201,8 @@ def slow(rules: UrlRules, target: bytes) -> bool:
 
 
 PIECES = st.sampled_from(
-    ["/", "/", "a", "bc", "?", "%", "%u", "%U", "%u0041", "%u0000", "%41", "%2F", "%25", "%00", "%7f",
-     "%C3", "%A9", "%C3%A9", "%C2", "%80", "%zz", "u", "0", "4"]
+    ["/", "/", "a", "bc", "?", "%", "%u", "%U", "%u0041", "%u0000", "%41", "%2F", "%25", "%00",
+     "%7f", "%C3", "%A9", "%C3%A9", "%C2", "%80", "%zz", "u", "0", "4"]
 )  # fmt: skip
 
 
