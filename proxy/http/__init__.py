@@ -6,7 +6,7 @@ owns the connections and the clock. RFC 9110 is HTTP's semantics, RFC 9112 is HT
     client bytes ── skip_empty_lines ── find_head_end ──┐ one head, up to and with CRLFCRLF
                                                          ▼
                          Codec.parse_request: grammar → library → rules → RequestHead
-                                                         │            └ HttpError (answer, close)
+                         UrlRules.check, SiteRules.check │            └ HttpError (answer, close)
             Codec.request_body → BodyReader ◄────────────┤
                                                          ▼
                                         forward.build_upstream_request → upstream bytes
@@ -27,6 +27,8 @@ Vocabulary
                 agree with the grammar, so that a mistake in one of the two lets nothing through
     rules       what a legal head may say (request_rules.py, response_rules.py); the same for
                 both codecs
+    site rules  what the site of a request asks of it beyond that (site_rules.py)
+    policy      what a site wants of the heads of its responses (policy.py)
     special     a field that a rule or a builder acts on; all others only pass through
     plan        what the rules say about all heads with the same special fields (usual.py)
     reader      a BodyReader: takes bytes, returns views of the body, stops at the message's end

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from proxy.http.messages import ErrorFactory, Field
+from proxy.http.messages import ErrorFactory, Field, HttpError
 
 
 class BodyReader(Protocol):
@@ -83,3 +83,34 @@ class CloseReader:
 
     def feed_eof(self) -> None:
         self.done = True
+
+
+class LimitedReader:
+    """Another reader whose body may have `limit` bytes; raises `error` with the first one more.
+
+    For bodies of unknown length: a known one is judged by its head.
+    """
+
+    __slots__ = ("_error", "_limit", "_reader", "done", "received", "trailers")
+
+    def __init__(self, reader: BodyReader, limit: int, error: HttpError) -> None:
+        self.done = reader.done
+        self.trailers = reader.trailers
+        self.received = reader.received
+        self._reader = reader
+        self._limit = limit
+        self._error = error
+
+    def feed(self, data: memoryview) -> tuple[list[memoryview], int]:
+        reader = self._reader
+        fed = reader.feed(data)
+        if reader.received > self._limit:
+            raise self._error
+        self.received = reader.received
+        self.done = reader.done
+        self.trailers = reader.trailers
+        return fed
+
+    def feed_eof(self) -> None:
+        self._reader.feed_eof()
+        self.done = self._reader.done

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from proxy.http.messages import Field, Framing, RequestHead, ResponseHead
 from proxy.http.names import END_TO_END, HARMLESS_OPTIONS, HOP_BY_HOP, is_forged
+from proxy.http.policy import ResponsePolicy
 
 _CRLF = b"\r\n"
 # Looking up a member in the class takes 50 ns (Python 3.11).
@@ -187,11 +188,13 @@ def build_client_response(
     keep_alive: bool,
     framing: Framing,
     interim: bool = False,
+    policy: ResponsePolicy | None = None,
 ) -> bytes:
     """The head that the client gets, up to and with the empty line.
 
     framing: from client_framing. keep_alive: whether we will read another request.
     interim: a 1xx before the real response, which says nothing about the connection.
+    policy: the site's.
     Raises ValueError for a chunked body to a client of HTTP/1.0.
     """
     status = head.status
@@ -201,11 +204,16 @@ def build_client_response(
         and framing is not _CLOSE
         and client_version == b"1.1"
     ):
+        if policy is not None:
+            passed_on = policy.without(b"", head.fields.passed_on)
+            return passed_on + policy.line + _END[framing is _CHUNKED, keep_alive]
         return head.fields.passed_on + _END[framing is _CHUNKED, keep_alive]
     out = [b"HTTP/1.1 %d %b\r\n" % (status, head.reason)]
     fields: Iterable[Field] = head.fields
     if head.connection_options and not head.connection_options <= HARMLESS_OPTIONS:
         fields = [item for item in fields if item[0] not in head.connection_options]
+    if policy is not None:
+        fields = [item for item in fields if item[0] not in policy.dropped]
     # None where RFC 9110 section 8.6 forbids it; without a body it only informs.
     length = head.content_length if framing is _LENGTH or framing is _NONE else None
     length_sent = False
@@ -224,6 +232,8 @@ def build_client_response(
             via += value + b", "
         elif low != b"trailer" or framing is _CHUNKED:
             out += (name, b": ", value, _CRLF)
+    if policy is not None and not (interim or status < 200):
+        out.append(policy.line)
     out += (b"Via: ", via, head.version, b" kssl\r\n")
     if framing is _CHUNKED:
         if client_version == b"1.0":

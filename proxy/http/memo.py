@@ -8,7 +8,8 @@ are compared whole.
 Nothing is accepted here that a codec has not accepted: a request line that matches the strict
 grammar in front of a block that passed every rule is a head that passes every rule, as long as no
 rule looks at both. Those that do (absolute-form and Host, HTTP/1.0 and framing, CONNECT) keep a
-head from being remembered, and so do bodies, upgrades and expectations.
+head from being remembered, and so do bodies, upgrades and expectations. The rules of the path
+(url.py) are applied here, to every target that is new.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from proxy.http.forward import (
     client_framing,
 )
 from proxy.http.messages import Fields, Framing, Limits, RequestHead, ResponseHead
+from proxy.http.policy import ResponsePolicy
 
 # A longer head is not remembered, in bytes: it would be kept for each idle connection.
 MAX_REMEMBERED = 4096
 
 
 class RequestMemo:
-    """Of one client connection."""
+    """Of one client connection. With other `limits` it takes another memo."""
 
     __slots__ = (
         "_block",
@@ -36,16 +38,16 @@ class RequestMemo:
         "_codec",
         "_default_host",
         "_last",
-        "_limits",
         "_raw",
         "_sent",
+        "limits",
     )
 
     def __init__(
         self, codec: Codec, limits: Limits, client: ClientInfo, default_host: bytes
     ) -> None:
         self._codec = codec
-        self._limits = limits
+        self.limits = limits
         self._client = client
         self._default_host = default_host
         self._raw = b""  # the last head
@@ -63,11 +65,13 @@ class RequestMemo:
                 line = raw[: -len(self._block)]
                 match = grammar.common_request_line(line)
                 if match is not None:
+                    self.limits.url.check(match[2])
                     last = _below(last[0], raw, match[1], match[2]), line + self._sent
                     if len(raw) <= MAX_REMEMBERED:
                         self._raw, self._last = raw, last
                     return last
-        head = self._codec.parse_request(raw, self._limits)
+        head = self._codec.parse_request(raw, self.limits)
+        self.limits.url.check(head.target)
         sent = build_upstream_request(head, self._client, default_host=self._default_host)
         if self._codec.remembers and len(raw) <= MAX_REMEMBERED:
             end = raw.find(b"\r\n")
@@ -121,24 +125,32 @@ class Response:
 
 
 class ResponseMemo:
-    """Of one upstream connection."""
+    """Of one upstream connection, which may serve clients of several sites."""
 
-    __slots__ = ("_key", "_raw", "_response")
+    __slots__ = ("_key", "_policy", "_raw", "_response")
 
     def __init__(self) -> None:
         self._raw = b""
         self._key: tuple[bool, bytes, bool] | None = None
+        self._policy: ResponsePolicy | None = None
         self._response: Response | None = None
 
     def parse(
-        self, raw: bytes, request: RequestHead, keep_alive: bool, codec: Codec, limits: Limits
+        self,
+        raw: bytes,
+        request: RequestHead,
+        keep_alive: bool,
+        codec: Codec,
+        limits: Limits,
+        policy: ResponsePolicy | None = None,
     ) -> Response:
         """A complete head; ``keep_alive``: whether the client's connection could stay open.
 
-        For 1xx, ``text`` is the interim response. Raises UpstreamError.
+        policy: of the client's site. For 1xx, ``text`` is the interim response.
+        Raises UpstreamError.
         """
         to_head = request.method == b"HEAD"
-        if raw == self._raw:
+        if raw == self._raw and policy is self._policy:
             remembered = self._response
             if remembered is not None and self._key == (to_head, request.version, keep_alive):
                 return remembered
@@ -154,9 +166,11 @@ class ResponseMemo:
             keep_alive=stays,
             framing=Framing.NONE if interim else framing,
             interim=interim,
+            policy=policy,
         )
         response = Response(head, framing, stays, text)
         if codec.remembers and not interim and len(raw) <= MAX_REMEMBERED:
             self._raw, self._response = raw, response
             self._key = to_head, request.version, keep_alive
+            self._policy = policy
         return response

@@ -5,9 +5,34 @@ Field values and names are bytes as received. Sizes are bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from enum import Enum, auto
+
+# Who reads heads needs their errors too, and finds both here.
+from proxy.http.errors import (
+    ErrorFactory,
+    HttpError,
+    UpstreamError,
+    client_error,
+    upstream_error,
+)
+from proxy.http.url import UrlRules
+
+__all__ = [
+    "MAX_BODY",
+    "ErrorFactory",
+    "Field",
+    "Fields",
+    "Framing",
+    "HttpError",
+    "Limits",
+    "RequestHead",
+    "ResponseHead",
+    "UpstreamError",
+    "client_error",
+    "upstream_error",
+]
 
 Field = tuple[bytes, bytes, bytes]
 """(lower-case name, name as received, value without optional white space)."""
@@ -16,45 +41,9 @@ MAX_BODY = 2**63 - 1
 """Largest body length in bytes: what a signed 64-bit counter holds in any upstream."""
 
 
-class HttpError(Exception):
-    """The client's fault: answer `status`, log `reason`, close the connection.
-
-    reason: a word of the HTTPERR log, such as "BadRequest", "Header" or "Hostname".
-    detail: one sentence for people. It never quotes more than a name from the request.
-    """
-
-    def __init__(self, status: int, reason: str, detail: str) -> None:
-        super().__init__(f"{status} {reason}: {detail}")
-        self.status = status
-        self.reason = reason
-        self.detail = detail
-
-
-class UpstreamError(Exception):
-    """The upstream's fault: the client gets 502. `detail` is one sentence for people."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
-
-
-ErrorFactory = Callable[[str, str], Exception]
-"""Makes the exception of the side that is read, from an HTTPERR reason and a detail."""
-
-
-def client_error(reason: str, detail: str) -> HttpError:
-    """The ErrorFactory for bytes that come from the client."""
-    return HttpError(400, reason, detail)
-
-
-def upstream_error(reason: str, detail: str) -> UpstreamError:
-    """The ErrorFactory for bytes that come from the upstream; it has no use for the reason."""
-    return UpstreamError(detail)
-
-
 @dataclass(slots=True)
 class Limits:
-    """Bytes, except `max_fields`. The first two are MaxFieldLength and MaxRequestBytes."""
+    """Bytes, except `max_fields` and `url`; the first two: MaxFieldLength, MaxRequestBytes."""
 
     max_field_length: int = 16384
     """Name and value of one field together."""
@@ -66,6 +55,8 @@ class Limits:
     """Field lines in one head; bounds the work per head, not its bytes."""
     max_trailer_bytes: int = 16384
     """The whole trailer section of one body."""
+    url: UrlRules = field(default_factory=UrlRules)
+    """Of the path. RequestMemo applies it, so that no codec has to."""
 
 
 class Framing(Enum):

@@ -10,6 +10,7 @@ from proxy.http import grammar
 
 _PAGES: dict[int, tuple[str, str]] = {
     # status: reason phrase (RFC 9110 section 15), what to do
+    308: ("Permanent Redirect", "Write https:// in front of the address."),
     400: ("Bad Request", "Check the request; it was not forwarded to the application."),
     403: ("Forbidden", "Present the credentials that this site asks for."),
     404: ("Not Found", "Check the host name; no site of this proxy has it."),
@@ -26,6 +27,34 @@ _PAGES: dict[int, tuple[str, str]] = {
     504: ("Gateway Timeout", "Check whether the application hangs, or raise the time limit."),
     505: ("HTTP Version Not Supported", "Use HTTP/1.1."),
 }
+SUBSTATUS: dict[tuple[int, int], tuple[str, str]] = {
+    # status and substatus of IIS: what stands behind the reason phrase, what to do
+    (403, 4): (
+        "SSL required",
+        "Write https:// instead of http:// in front of the address.",
+    ),
+    (403, 5): (
+        "128-bit SSL required",
+        "Use a client that offers AES or ChaCha20; this site takes no shorter key.",
+    ),
+    (404, 13): (
+        "request body too large",
+        "Send less, or ask the administrator to raise maxAllowedContentLength of this site.",
+    ),
+    (404, 14): (
+        "path too long",
+        "Use a shorter address, or ask the administrator to raise maxUrl of this site.",
+    ),
+    (404, 15): (
+        "query string too long",
+        "Put less behind the question mark, or ask the administrator to raise maxQueryString "
+        "of this site.",
+    ),
+    (503, 2): (
+        "too many requests at the same time",
+        "Try again in a moment, or ask the administrator to raise maxConnections of this site.",
+    ),
+}
 _CULPRIT = {4: "This proxy refused the request.", 5: "This proxy could not answer the request."}
 
 _TEMPLATE = """<!DOCTYPE html>
@@ -38,6 +67,7 @@ h1{{font-size:1.4em}}</style></head>
 
 def error_response(
     status: int,
+    substatus: int = 0,
     *,
     detail: str,
     reason_phrase: str | None = None,
@@ -48,14 +78,20 @@ def error_response(
 ) -> bytes:
     """A complete response, ready to send.
 
+    substatus: shown in the page as 403.4 is; the status line has none.
     detail, advice: sentences for people, as text; they are escaped here.
     extra_fields: (name, value), trusted: Date, Server, Retry-After and the like.
     head_only: the answer to HEAD, with the length that GET would have.
     """
     phrase, usual_advice = _PAGES.get(status, ("Error", "Look into the log of the proxy."))
     phrase = reason_phrase or phrase
+    title = f"{status} {phrase}"
+    if substatus:
+        title = f"{status}.{substatus} {phrase}"
+        what, usual_advice = SUBSTATUS.get((status, substatus), ("", usual_advice))
+        title += f": {what}" if what else ""
     body = _TEMPLATE.format(
-        title=escape(f"{status} {phrase}"),
+        title=escape(title),
         where=_CULPRIT.get(status // 100, ""),
         detail=escape(detail),
         advice=escape(advice or usual_advice),
@@ -74,12 +110,36 @@ def error_response(
     return b"".join(out)
 
 
+def redirect_response(
+    location: bytes,
+    *,
+    extra_fields: Sequence[tuple[bytes, bytes]] = (),
+    head_only: bool = False,
+    keep_alive: bool = False,
+) -> bytes:
+    """308 to `location`, which `SiteRules.check` made: method and body stay (RFC 9110 15.4.9)."""
+    return error_response(
+        308,
+        detail="This site is for HTTPS only.",
+        advice=f"Go on at {location.decode('ascii', 'replace')}.",
+        extra_fields=((b"Location", location), *extra_fields),
+        head_only=head_only,
+        keep_alive=keep_alive,
+    )
+
+
 def body_size(response: bytes) -> int:
     """Bytes of body in what `error_response` made, for the log."""
     return len(response) - response.index(b"\r\n\r\n") - 4
 
 
-def plain_http_response(host_header: bytes | None, port: int, path: bytes) -> bytes:
+def plain_http_response(
+    host_header: bytes | None,
+    port: int,
+    path: bytes,
+    *,
+    extra_fields: Sequence[tuple[bytes, bytes]] = (),
+) -> bytes:
     """The answer to plain HTTP on the TLS port: where the https URL is.
 
     host_header: the Host value as received, named only when it is a valid one.
@@ -94,4 +154,9 @@ def plain_http_response(host_header: bytes | None, port: int, path: bytes) -> by
         suffix = "" if port == 443 else f":{port}"
         where = path if grammar.origin_form(path) is not None else b"/"
         advice = f"Use https://{name.decode('ascii')}{suffix}{where.decode('ascii')} instead."
-    return error_response(400, detail="This port speaks HTTPS, and this was HTTP.", advice=advice)
+    return error_response(
+        400,
+        detail="This port speaks HTTPS, and this was HTTP.",
+        advice=advice,
+        extra_fields=extra_fields,
+    )

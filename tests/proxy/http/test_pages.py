@@ -5,9 +5,15 @@ from __future__ import annotations
 import h11
 import pytest
 
-from proxy.http.pages import error_response, plain_http_response
+from proxy.http.messages import HttpError
+from proxy.http.pages import (
+    SUBSTATUS,
+    error_response,
+    plain_http_response,
+    redirect_response,
+)
 
-STATUSES = [400, 403, 404, 405, 408, 413, 417, 431, 500, 501, 502, 503, 504, 505]
+STATUSES = [308, 400, 403, 404, 405, 408, 413, 417, 421, 431, 500, 501, 502, 503, 504, 505]
 
 
 def read(data: bytes, method: str = "GET") -> tuple[h11.Response, bytes]:
@@ -65,6 +71,54 @@ def test_options() -> None:
     assert dict(head.headers)[b"content-length"] == b"%d" % len(body)
 
 
+@pytest.mark.parametrize(("status", "substatus"), SUBSTATUS)
+def test_the_page_has_the_substatus_and_the_status_line_has_not(
+    status: int, substatus: int
+) -> None:
+    data = error_response(status, substatus, detail="x")
+    response, body = read(data)
+    plain, plain_body = read(error_response(status, detail="x"))
+    what, advice = SUBSTATUS[status, substatus]
+    assert (response.status_code, response.reason) == (status, plain.reason)
+    title = f"<title>{status}.{substatus} {plain.reason.decode()}: {what}</title>"
+    assert title.encode() in body
+    assert advice.encode() in body
+    assert advice.encode() not in plain_body
+    assert b"403.4" not in data.partition(b"\r\n")[0]
+
+
+def test_forbidden_in_words() -> None:
+    _, body = read(error_response(403, 4, detail="x"))
+    assert b"<h1>403.4 Forbidden: SSL required</h1>" in body
+
+
+def test_a_substatus_without_words() -> None:
+    response, body = read(error_response(403, 99, detail="x"))
+    assert response.reason == b"Forbidden"
+    assert b"<title>403.99 Forbidden</title>" in body
+
+
+def test_errors_name_their_substatus() -> None:
+    assert str(HttpError(403, "Forbidden", "No.", 4)) == "403.4 Forbidden: No."
+    assert str(HttpError(403, "Forbidden", "No.")) == "403 Forbidden: No."
+
+
+def test_redirect() -> None:
+    location = b"https://a:8443/x?<y>&z"
+    fields = [(b"Server", b"kssl")]
+    response, body = read(redirect_response(location, extra_fields=fields, keep_alive=True))
+    assert (response.status_code, response.reason) == (308, b"Permanent Redirect")
+    told = dict(response.headers)
+    assert told[b"location"] == location
+    assert told[b"server"] == b"kssl"
+    assert b"connection" not in told
+    assert b"https://a:8443/x?&lt;y&gt;&amp;z" in body
+    head, nothing = read(redirect_response(location, head_only=True), "HEAD")
+    assert nothing == b""
+    assert dict(head.headers)[b"location"] == location
+    assert dict(head.headers)[b"content-length"] == b"%d" % len(body)
+
+
 @pytest.mark.parametrize(
     ("host", "port", "path", "url"),
     [
@@ -91,3 +145,8 @@ def test_plain_http_without_a_valid_host(host: bytes | None) -> None:
     assert b"https:// instead of http://" in body
     assert b"secret" not in body
     assert not host or host not in body
+
+
+def test_plain_http_with_fields() -> None:
+    response, _ = read(plain_http_response(b"a", 443, b"/", extra_fields=[(b"Server", b"kssl")]))
+    assert dict(response.headers)[b"server"] == b"kssl"
