@@ -1,4 +1,4 @@
-"""A running service under control: its record for other commands, reload (SIGHUP), restart (SIGUSR2).
+"""A running service under control: its record, reload (SIGHUP), restart (SIGUSR2).
 
 One thing at a time: a second SIGHUP during a reload waits for it, and reads the file again.
 """

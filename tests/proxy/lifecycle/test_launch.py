@@ -17,7 +17,6 @@ from proxy.lifecycle import launch as launching
 from proxy.lifecycle.launch import LaunchError, launch
 from proxy.lifecycle.report import LISTENERS, REPORT, Starter
 
-
 _SCRIPT = f"""#!{sys.executable}
 import json, os, sys
 def write(data): os.write(int(os.environ[{REPORT!r}]), data)
@@ -33,7 +32,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         script = tmp_path / "python"
         script.write_text(_SCRIPT + text)
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
-        monkeypatch.setattr(launching.sys, "executable", str(script))
+        monkeypatch.setattr("sys.executable", str(script))
         return launch(["serve", "x"], folder=tmp_path, **options)
 
     return run
