@@ -119,6 +119,8 @@ def write_bindings(
 
 
 def _change(text: str, path: Path, add: Mapping[Place, str], remove: Collection[Place]) -> str:
+    if text and not text.endswith("\n"):
+        text += "\n"  # a table is appended to the last line otherwise
     try:
         document = tomlkit.parse(text)
         tables: Any = document.get(TABLE)
@@ -139,6 +141,8 @@ def _change(text: str, path: Path, add: Mapping[Place, str], remove: Collection[
                 inline = isinstance(tables, Array)
                 table: Any = tomlkit.inline_table() if inline else tomlkit.table()
                 table.update({place.kind: place.netloc, "certhash": add[place]})
+                if isinstance(tables, AoT) and TABLE in document:
+                    table.add(tomlkit.nl())  # a new one at the end of the file gets it anyway
                 tables.append(table)
         if TABLE in document and len(tables) == 0:
             del document[TABLE]

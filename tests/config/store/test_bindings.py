@@ -118,6 +118,13 @@ def test_tables_with_others_in_between_are_changed_or_left_alone(
         assert tomllib.loads(path.read_text())["site"] == tomllib.loads(FILE)["site"]
 
 
+def test_a_last_line_without_its_end(path: Path, tmp_path: Path) -> None:
+    path.write_text(f'[[binding]]\nipport = "*:8443"\ncerthash = "{A}"  # the end')
+    write_bindings(path, tmp_path, {NAME: B}, ())
+    assert read_bindings(path) == {ANY: A, NAME: B}
+    assert "# the end\n" in path.read_text()
+
+
 def test_nothing_to_change_writes_nothing(path: Path, tmp_path: Path) -> None:
     before = path.stat()
     write_bindings(path, tmp_path, {ADDRESS: A}, {NAME})

@@ -145,6 +145,17 @@ def test_another_configuration_file(kssl: Kssl, folder: Path, state: Path) -> No
     assert "covers      app.example\n" in shown
 
 
+def test_the_configuration_file_of_the_environment(kssl: Kssl, folder: Path, state: Path) -> None:
+    added(kssl, folder)
+    for action in (("bind", "ipport=*:443", f"certhash={APP.thumbprint}"), ("commit",)):
+        subprocess.run(
+            [sys.executable, "-m", "proxy", "cert", *action, "--state-dir", str(state)],
+            env={**os.environ, "KSSL_CONFIG": str(folder / "env.toml")},
+            check=True, capture_output=True, timeout=20,
+        )  # fmt: skip
+    assert read_bindings(folder / "env.toml") == {ANY: APP.thumbprint}
+
+
 # --- what can be added
 
 
