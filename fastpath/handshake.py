@@ -59,6 +59,7 @@ class Handshake:
         *,
         kernel_mode: bool,
         first_bytes: bytes,
+        endpoint: int = 0,  # STAND-IN: not sent yet
     ) -> None:
         self._loop = loop
         self._channel = channel

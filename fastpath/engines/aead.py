@@ -35,7 +35,7 @@ class AeadEngine(ChannelEngine):
         self._layer = RecordLayer(ConnectionKeys.unpack(handover.keys))
         handover.channel.rebind(self._readable, self._drained, self._channel_broken)
         # The worker keeps the session's handle for this connection, but has nothing to tell.
-        handover.link.rebind(handover.identifier, self)
+        self._link.rebind(handover.identifier, self)
 
     @property
     def backlog(self) -> int:

@@ -7,6 +7,7 @@ from typing import ClassVar
 from fastpath.channel import Channel, describe
 from fastpath.closing import GracefulClose
 from fastpath.engines.contract import RECEIVE_SIZE, Handover, Sink
+from fastpath.worker.link import WorkerLink
 
 # Bytes that may wait for a peer which does not read, before nothing more is read from it: some of
 # what it sends (KeyUpdate) is answered without asking the sink, and answers must not pile up.
@@ -51,7 +52,7 @@ class ChannelEngine:
     def __init__(self, handover: Handover, sink: Sink) -> None:
         self._loop = handover.loop
         self._channel: Channel = handover.channel
-        self._link = handover.link
+        self._link: WorkerLink = handover.link  # type: ignore[assignment]  # STAND-IN
         self._identifier = handover.identifier
         self._close_notify = handover.close_notify
         self._sink: Sink = sink

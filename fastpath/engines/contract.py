@@ -72,10 +72,12 @@ class Handover:
 
     loop: AbstractEventLoop
     channel: Channel
-    link: WorkerLink  # of the worker that did the handshake
+    link: WorkerLink | None  # of the worker that did the handshake
     identifier: int  # the connection's number on that link
     keys: bytes  # packed `ConnectionKeys` in kernel mode, b"" in user mode
     close_notify: bool  # EnableSslCloseNotify
+    max_send: int = RECEIVE_SIZE  # STAND-IN
+    bulk: bool = True  # STAND-IN
 
 
 class Engine(Protocol):

@@ -63,8 +63,22 @@ class WorkerSettings:
     key: str | None = None
     names: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
     kernel_mode: bool = True  # otherwise it never hands over keys
+    tls: dict[str, Any] | None = None  # STAND-IN: only the first certificate is used
 
     def to_json(self) -> bytes:
+        if self.tls is not None:
+            every = self.tls["certificates"]
+            first = every[self.tls["endpoints"][0]["default"]] if every else {}
+            names = {name: None for told in every for name in told["names"]}
+            return json.dumps(
+                {
+                    "state_dir": self.state_dir,
+                    "certificate": first.get("certificate"),
+                    "key": first.get("key"),
+                    "names": list(names) or ["localhost"],
+                    "kernel_mode": self.kernel_mode,
+                }
+            ).encode()
         return json.dumps(
             {
                 "state_dir": self.state_dir,
@@ -178,6 +192,10 @@ class Supervisor:
         for ready in waiting:
             ready()
         return answer
+
+    async def reconfigure(self, settings: WorkerSettings) -> dict[str, Any]:  # STAND-IN
+        self._settings = settings
+        return {"ca": None, "warnings": [], "problems": []}
 
     def when_ready(self, ready: Callable[[], None]) -> None:
         """Calls ``ready`` once there is a worker again."""

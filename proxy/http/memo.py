@@ -22,6 +22,7 @@ from proxy.http.forward import (
     client_framing,
 )
 from proxy.http.messages import Fields, Framing, Limits, RequestHead, ResponseHead
+from proxy.http.policy import ResponsePolicy
 
 # A longer head is not remembered, in bytes: it would be kept for each idle connection.
 MAX_REMEMBERED = 4096
@@ -131,7 +132,13 @@ class ResponseMemo:
         self._response: Response | None = None
 
     def parse(
-        self, raw: bytes, request: RequestHead, keep_alive: bool, codec: Codec, limits: Limits
+        self,
+        raw: bytes,
+        request: RequestHead,
+        keep_alive: bool,
+        codec: Codec,
+        limits: Limits,
+        policy: ResponsePolicy | None = None,  # STAND-IN: not applied yet
     ) -> Response:
         """A complete head; ``keep_alive``: whether the client's connection could stay open.
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from proxy.http.url import UrlRules
+
 Field = tuple[bytes, bytes, bytes]
 """(lower-case name, name as received, value without optional white space)."""
 
@@ -23,9 +25,11 @@ class HttpError(Exception):
     detail: one sentence for people. It never quotes more than a name from the request.
     """
 
-    def __init__(self, status: int, reason: str, detail: str) -> None:
+    # STAND-IN: substatus
+    def __init__(self, status: int, reason: str, detail: str, substatus: int = 0) -> None:
         super().__init__(f"{status} {reason}: {detail}")
         self.status = status
+        self.substatus = substatus
         self.reason = reason
         self.detail = detail
 
@@ -66,6 +70,7 @@ class Limits:
     """Field lines in one head; bounds the work per head, not its bytes."""
     max_trailer_bytes: int = 16384
     """The whole trailer section of one body."""
+    url: UrlRules = UrlRules()  # STAND-IN
 
 
 class Framing(Enum):

@@ -38,6 +38,7 @@ h1{{font-size:1.4em}}</style></head>
 
 def error_response(
     status: int,
+    substatus: int = 0,  # STAND-IN
     *,
     detail: str,
     reason_phrase: str | None = None,

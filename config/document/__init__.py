@@ -1,0 +1,2 @@
+"""Reading kssl.toml."""
+# STAND-IN
