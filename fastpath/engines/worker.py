@@ -52,7 +52,7 @@ class WorkerEngine(ChannelEngine):
         self._skipping = False  # what came late was too much for the worker
         self._when_finished: Callable[[], None] | None = None
         handover.channel.rebind(self._readable, self._drained, self._channel_broken)
-        handover.link.rebind(handover.identifier, self)
+        self._link.rebind(handover.identifier, self)
 
     @property
     def backlog(self) -> int:

@@ -1,4 +1,4 @@
-"""What a configuration needs before it can be served: sockets that listen, addresses of upstreams."""
+"""What a configuration needs before it is served: sockets that listen, addresses of upstreams."""
 
 from __future__ import annotations
 

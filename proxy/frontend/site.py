@@ -55,7 +55,9 @@ class SiteFront:
         self.tls_policy = _policy(drop_server, site.hsts.value if site.hsts else None)
         self.limited = bool(site.limits.max_connections)
         # One that did not count has no number to go on from.
-        self.running = before.running if before is not None and before.limited else Running()
+        self.running: Running = (
+            before.running if before is not None and before.limited else Running()
+        )
         self.default_host = (first_name(site) or "localhost").encode()  # HTTP/1.0 without Host
 
     def enter(self) -> bool:

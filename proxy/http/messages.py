@@ -6,7 +6,7 @@ Field values and names are bytes as received. Sizes are bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from proxy.http.url import UrlRules
@@ -70,7 +70,7 @@ class Limits:
     """Field lines in one head; bounds the work per head, not its bytes."""
     max_trailer_bytes: int = 16384
     """The whole trailer section of one body."""
-    url: UrlRules = UrlRules()  # STAND-IN
+    url: UrlRules = field(default_factory=UrlRules)  # STAND-IN
 
 
 class Framing(Enum):

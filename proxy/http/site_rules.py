@@ -55,24 +55,17 @@ class _LimitedReader:
         self._reader = reader
         self._rules = rules
         self._left = rules.body_limit
-
-    @property
-    def done(self) -> bool:
-        return self._reader.done
-
-    @property
-    def trailers(self) -> list[Field]:
-        return self._reader.trailers
-
-    @property
-    def received(self) -> int:
-        return self._reader.received
+        self.done = reader.done
+        self.trailers: list[Field] = []
+        self.received = reader.received
 
     def feed(self, data: memoryview) -> tuple[list[memoryview], int]:
         pieces, used = self._reader.feed(data)
         self._left -= sum(map(len, pieces))
         if self._left < 0:
             raise self._rules.body_too_large()
+        self.done, self.trailers = self._reader.done, self._reader.trailers
+        self.received = self._reader.received
         return pieces, used
 
     def feed_eof(self) -> None:
