@@ -8,12 +8,20 @@
 
 from __future__ import annotations
 
+import io
+import logging
+import os
 import re
 import time
 from asyncio import AbstractEventLoop
-from typing import BinaryIO
+from pathlib import Path
+from typing import BinaryIO, cast
 
+from config.errors import ConfigError, reason
+from config.model import Logs
 from fastpath.engines.contract import Session
+
+log = logging.getLogger("kssl")
 
 # What could forge a line or a field, or confuse a terminal: written as \xHH.
 _UNSAFE = re.compile(rb'[\x00-\x1f\x7f-\xff"\\]')
@@ -37,6 +45,7 @@ class AccessLog:
         self._lines: list[bytes] = []
         self._second = -1
         self._date = b""
+        self._failing = False
 
     def write(
         self,
@@ -72,11 +81,52 @@ class AccessLog:
             self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
+        """A file that cannot be written, on a full disk say, is worth one warning, no more."""
         if self._lines and self._stream is not None:
             lines, self._lines = self._lines, []
-            self._stream.write(b"".join(lines))
-            self._stream.flush()
+            try:
+                self._stream.write(b"".join(lines))
+                self._stream.flush()
+            except OSError as error:
+                if not self._failing:
+                    log.warning("access log: %s; lines are lost", reason(error))
+                self._failing = True
+            else:
+                self._failing = False
+
+    def reopen(self, stream: BinaryIO | None) -> None:
+        """Goes on in another stream, or in the same file under its name (logrotate). A file of
+        before is closed."""
+        self.flush()
+        old, self._stream = self._stream, stream
+        self.enabled = stream is not None
+        if isinstance(old, _LogFile) and old is not stream:
+            old.close()
+
+
+class _LogFile(io.FileIO):
+    """Of our own, as against a stream that somebody gave us."""
+
+
+def open_access_log(logs: Logs, standard: BinaryIO | None) -> BinaryIO | None:
+    """What `AccessLog` writes to. ``standard``: for "stderr". A file is opened to append to, 0640
+    if it is new: addresses and URLs are not for everybody.
+
+    Raises ConfigError.
+    """
+    if not isinstance(logs.access, Path):
+        return standard if logs.access == "stderr" else None
+    try:
+        return cast(BinaryIO, _LogFile(logs.access, "ab", opener=_open_private))
+    except OSError as error:
+        raise ConfigError(f"access log {logs.access}: {reason(error)}") from None
+
+
+def _open_private(path: str, flags: int) -> int:
+    # Without waiting for a reader, should it be a FIFO.
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY, 0o640)
 
 
 def describe_session(session: Session, mode: str) -> bytes:
-    return f"{session.version} {session.cipher} {mode}".encode()
+    """Without TLS there is neither version nor cipher."""
+    return f"{session.version or '-'} {session.cipher or '-'} {mode}".encode()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from config.document.read import Request, read_configuration
 from config.errors import ConfigError
-from config.parameters import Parameters, parse_assignments
+from config.model import Configuration
+from config.parameter import Profile
+from config.parameters import parse_assignments
 from config.statedir import default_state_dir
 from config.target import Target, parse_listen
 from proxy.frontend.service import ServiceOptions
@@ -17,7 +22,10 @@ DEFAULT_LISTEN = "127.0.0.1:8443"
 
 def add_service_options(parser: argparse.ArgumentParser, *, listen: str = DEFAULT_LISTEN) -> None:
     add = parser.add_argument
-    add("--listen", metavar="ADDR:PORT", default=listen, help=f"default {listen}; port 0: any")
+    add("--config", type=Path, metavar="FILE", help="kssl.toml: sites, certificates, parameters")
+    add("--profile", choices=[profile.value for profile in Profile],
+        help="native (default), or defaults and limits of a Windows Server")  # fmt: skip
+    add("--listen", metavar="ADDR:PORT", help=f"default {listen}; port 0: any")
     add("--mode", choices=("kernel", "user"), help="default kernel; the same as EnableKernelSSL")
     add("--engine", default="auto", metavar="NAME", help="of kernel mode: auto or aead")
     add("--http", choices=("auto", "httptools", "h11"), default="auto", help="the HTTP/1.1 codec")
@@ -28,29 +36,57 @@ def add_service_options(parser: argparse.ArgumentParser, *, listen: str = DEFAUL
     add("--key", type=Path, metavar="FILE", help="PEM private key, unless it is in --cert")
     add("--state-dir", type=Path, metavar="DIR", help="default $XDG_STATE_HOME/kssl")
     add("--ready-file", type=Path, metavar="FILE", help="JSON, written once the listener accepts")
-    add("--no-access-log", action="store_true", help="no access log on stderr")
+    add("--no-access-log", action="store_true", dest="no_log", help="no access log")
+    parser.set_defaults(usual_listen=listen)
 
 
-def service_options(arguments: argparse.Namespace, target: Target) -> ServiceOptions:
-    """Raises ConfigError."""
+def service_options(arguments: argparse.Namespace, target: Target | None) -> ServiceOptions:
+    """``target`` None: the sites are in the configuration file. Raises ConfigError."""
+    if not 1 <= arguments.workers <= 64:
+        raise ConfigError(f"--workers {arguments.workers}: must be 1-64")
+    return ServiceOptions(
+        configuration=configuration(arguments, target),
+        state_dir=_state_dir(arguments),
+        engine=arguments.engine,
+        codec=arguments.http,
+        workers=arguments.workers,
+        ready_file=arguments.ready_file,
+        access_log=sys.stderr.buffer,
+    )
+
+
+def configuration(arguments: argparse.Namespace, target: Target | None) -> Configuration:
+    """What the command line, the environment and the file say now; asked again for a reload.
+
+    Raises ConfigError.
+    """
     assignments = list(arguments.assignments)
     if arguments.mode is not None:
         wanted = "1" if arguments.mode == "kernel" else "0"
         assignments.append(f"EnableKernelSSL={wanted}")
     if arguments.key is not None and arguments.cert is None:
         raise ConfigError("--key without --cert; give both, or neither for a development one")
-    if not 1 <= arguments.workers <= 64:
-        raise ConfigError(f"--workers {arguments.workers}: must be 1-64")
-    return ServiceOptions(
-        target=target,
-        listen=parse_listen(arguments.listen),
-        state_dir=arguments.state_dir or default_state_dir(),
-        parameters=Parameters.of(parse_assignments(assignments)),
-        engine=arguments.engine,
-        codec=arguments.http,
-        workers=arguments.workers,
-        certificate=arguments.cert,
-        key=arguments.key,
-        ready_file=arguments.ready_file,
-        access_log=None if arguments.no_access_log else sys.stderr.buffer,
+    read = read_configuration(
+        Request(
+            path=arguments.config,
+            state_dir=_state_dir(arguments),
+            profile=Profile(arguments.profile) if arguments.profile is not None else None,
+            environment=os.environ,
+            command_line=parse_assignments(assignments),
+            target=target,
+            listen=parse_listen(arguments.listen or arguments.usual_listen),
+            listen_given=arguments.listen is not None,
+            certificate=_absolute(arguments.cert),
+            key=_absolute(arguments.key),
+        )
     )
+    return replace(read, logs=replace(read.logs, access="off")) if arguments.no_log else read
+
+
+def _state_dir(arguments: argparse.Namespace) -> Path:
+    return arguments.state_dir or default_state_dir()
+
+
+def _absolute(path: Path | None) -> Path | None:
+    """The worker need not share our folder."""
+    return path.absolute() if path is not None else None

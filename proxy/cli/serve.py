@@ -1,4 +1,4 @@
-"""`kssl serve TARGET`: the proxy in front of an app, until a signal ends it."""
+"""`kssl serve`: the proxy in front of an app or of several sites, until a signal ends it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ from collections.abc import Callable
 
 import uvloop
 
+from config.model import Site
 from config.target import parse_target
 from fastpath import collector
 from proxy.cli.options import add_service_options, service_options
 from proxy.frontend.service import Service, ServiceOptions
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("serve", help="put HTTPS in front of an app")
-    parser.add_argument("target", metavar="TARGET", help="PORT, HOST:PORT, http://… or unix:/PATH")
+    parser.add_argument("target", metavar="TARGET", nargs="?",
+        help="PORT, HOST:PORT, http://… or unix:/PATH; or --config FILE with sites")  # fmt: skip
     add_service_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return serve(service_options(arguments, parse_target(arguments.target)), announce)
+    target = parse_target(arguments.target) if arguments.target is not None else None
+    return serve(service_options(arguments, target), announce)
 
 
 def serve(options: ServiceOptions, started: Callable[[Service], None]) -> int:
@@ -52,14 +57,25 @@ async def _serve(options: ServiceOptions, started: Callable[[Service], None]) ->
 
 def announce(service: Service) -> None:
     """What a person needs to know, on stderr."""
-    front, options = service.front, service.options
-    say = [
-        f"{service.url}  →  {options.target}   ({front.mode} mode, engine {front.engine.name})",
-    ]
+    front = service.front
+    how = f"({front.mode} mode, engine {front.engine.name})"
+    say = []
+    for endpoint in front.endpoints:
+        for site in endpoint.sites:
+            targets = ", ".join(str(target) for target in site.upstreams)
+            say.append(
+                f"{endpoint.url_of(site)}  →  {targets}   {how if endpoint.tls else '(plain)'}"
+            )
     if service.ca is not None:
         say.append(f"development certificate; try: curl --cacert {service.ca} {service.url}/")
-        if options.listen.host not in ("127.0.0.1", "::1", "localhost"):
+        if any(_needs_names(site) for site in service.configuration.sites):
             say.append("it is valid for localhost only; give --cert and --key for other names")
     say += [f"warning: {warning}" for warning in service.warnings]
     for line in say:
         print(f"kssl: {line}", file=sys.stderr, flush=True)
+
+
+def _needs_names(site: Site) -> bool:
+    """Whether others may reach it by a name, and there is no certificate for one."""
+    hosts = {binding.listen.host for binding in site.bindings if binding.tls}
+    return not site.hostnames and not site.certificate and not hosts <= set(_LOOPBACK)

@@ -1,4 +1,4 @@
-"""One accepted connection: first bytes → handshake → engine and HTTP."""
+"""One accepted connection: first bytes → handshake → engine and HTTP; without TLS at once HTTP."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ import socket
 
 from fastpath.channel import Channel, describe
 from fastpath.closing import GracefulClose
-from fastpath.engines.contract import Handover, Session
+from fastpath.engines.contract import Engine, Handover, Session
+from fastpath.engines.plain import PlainEngine
 from fastpath.handshake import Handshake
+from fastpath.legacy import NEED_MORE, recognise
 from fastpath.worker.link import WorkerLink
 from proxy.accesslog import escape
 from proxy.frontend.deadlines import NEVER
+from proxy.frontend.endpoint import Endpoint
+from proxy.frontend.errorline import handshake_reason, write_line
 from proxy.frontend.front import Front
 from proxy.frontend.http_connection import HttpConnection
 from proxy.http.pages import plain_http_response
@@ -30,23 +34,46 @@ _METHOD_BEGINS = re.compile(rb"[A-Z]{1,20}( |\Z)", re.ASCII)
 _MAX_PLAIN_HEAD = 8192  # bytes looked at before the answer is sent all the same
 _MAX_LOGGED = 200  # characters of a reason
 
+_NO_TLS = Session(version="", cipher="", server_name="", alpn="", group="")
+
+# Hellos of protocols before TLS begin with a byte from here on: their records' length.
+_LEGACY = 0x80
+
 
 class ClientConnection:
     """Lives from accept to the end; `Front.connections` holds it."""
 
-    __slots__ = ("_channel", "_first", "_front", "_handshake", "_http", "_peer", "deadline")
+    __slots__ = (
+        "_channel",
+        "_endpoint",
+        "_epoch",
+        "_first",
+        "_front",
+        "_handshake",
+        "_http",
+        "_peer",
+        "deadline",
+    )
 
-    def __init__(self, front: Front, sock: socket.socket, peer: tuple[str, int]) -> None:
+    def __init__(
+        self, front: Front, endpoint: Endpoint, sock: socket.socket, peer: tuple[str, int]
+    ) -> None:
         self._front = front
+        self._endpoint = endpoint
+        self._epoch = front.epoch
         self._peer = peer
         self._first = b""
         self._handshake: Handshake | None = None
         self._http: HttpConnection | None = None
         self._channel = Channel(front.loop, sock, self._first_bytes, lambda: None, self._broken)
         front.connections.add(self)
-        front.deadlines.add(self)
-        self.deadline = front.header_deadline
-        self._channel.start_reading()
+        self.deadline = NEVER
+        if endpoint.tls:
+            front.deadlines.add(self)
+            self.deadline = front.header_deadline
+            self._channel.start_reading()
+        else:
+            self._start_http(_NO_TLS, PlainEngine, None, 0, b"", b"")
 
     @property
     def idle(self) -> bool:
@@ -56,6 +83,11 @@ class ClientConnection:
     @property
     def channel(self) -> Channel:
         return self._channel
+
+    def renew(self) -> None:
+        """There is a new configuration."""
+        if self._http is not None:
+            self._http.renew()
 
     def end(self) -> None:
         """The service stops."""
@@ -82,14 +114,33 @@ class ClientConnection:
         if not received:
             if self._first:
                 self._log_early("closed before TLS began")
+                self._log_error("Connection_Dropped")
             self._drop()
         elif self._first[0] == _TLS_HANDSHAKE:
             self._start_handshake()
+        elif self._first[0] >= _LEGACY:
+            self._legacy()
         elif _METHOD_BEGINS.match(self._first):
             self._plain_http()
         else:
-            self._log_early("bytes that are neither TLS nor HTTP")
-            self._drop()
+            self._not_ours()
+
+    def _legacy(self) -> None:
+        """A hello of SSL 2.0 or PCT 1.0, or in their format."""
+        word = recognise(self._first)
+        if word == NEED_MORE:
+            return
+        if word is None:
+            self._not_ours()
+            return
+        self._log_early(f"{word}: no protocol before TLS 1.2 is spoken here")
+        self._log_error(word)
+        self._drop()
+
+    def _not_ours(self) -> None:
+        self._log_early("bytes that are neither TLS nor HTTP")
+        self._log_error("BadRequest")
+        self._drop()
 
     def _plain_http(self) -> None:
         """Answers once the head is here, so that the answer can name the URL."""
@@ -99,10 +150,11 @@ class ClientConnection:
         request, host = _PLAIN_HTTP.match(data), _HOST.search(data)
         self._channel.send(
             plain_http_response(
-                host[1] if host else None, self._front.port, request[1] if request else b"/"
+                host[1] if host else None, self._endpoint.port, request[1] if request else b"/"
             )
         )
         self._log_early("plain HTTP on the TLS port, answered 400")
+        self._log_error("BadRequest", 400, data.partition(b"\n")[0].rstrip(b"\r"))
         self._forget()
         GracefulClose(self._front.loop, self._channel, lambda: None)
 
@@ -115,11 +167,34 @@ class ClientConnection:
         text = escape(what[:_MAX_LOGGED].encode("ascii", "replace")).decode()
         log.warning("%s: %s", self._peer[0], text)
 
+    def _log_error(self, reason: str, status: int = 0, request_line: bytes = b"") -> None:
+        write_line(
+            self._front.error_log,
+            client=self._peer,
+            server=self._endpoint.address_of(self._channel.sock),
+            reason=reason,
+            status=status,
+            request_line=request_line,
+        )
+
     # -- the handshake ---------------------------------------------------------------------
 
     def _start_handshake(self) -> None:
         self._channel.stop_reading()
+        if not self._front.hold(self):
+            self.begin_handshake()
+
+    def begin_handshake(self) -> None:
+        """Also called at the end of a reload that this connection has waited for."""
+        if self._channel.closed:
+            return
+        index = self._endpoint.index
+        if index is None:
+            self._log_early("closed: nothing listens on this address any more")
+            self._drop()
+            return
         first, self._first = self._first, b""
+        self._epoch = self._front.epoch
         self._handshake = Handshake(
             self._front.loop,
             self._channel,
@@ -127,32 +202,53 @@ class ClientConnection:
             self,
             kernel_mode=self._front.engine.kernel_mode,
             first_bytes=first,
+            endpoint=index,
         )
 
     def handshake_done(
         self, session: Session, link: WorkerLink, identifier: int, keys: bytes, leftover: bytes
     ) -> None:
-        front = self._front
         self._handshake = None
         self.deadline = NEVER
-        front.deadlines.discard(self)
-        self._http = HttpConnection(front, self._peer, session, self._forget)
-        engine = front.engine(
-            Handover(
-                loop=front.loop,
-                channel=self._channel,
-                link=link,
-                identifier=identifier,
-                keys=keys,
-                close_notify=bool(front.parameters.enable_ssl_close_notify),
-            ),
-            self._http,
+        self._front.deadlines.discard(self)
+        self._start_http(session, self._front.engine, link, identifier, keys, leftover)
+
+    def _start_http(
+        self,
+        session: Session,
+        engine: type[Engine],
+        link: WorkerLink | None,
+        identifier: int,
+        keys: bytes,
+        leftover: bytes,
+    ) -> None:
+        front, endpoint = self._front, self._endpoint
+        self._http = HttpConnection(
+            front,
+            endpoint,
+            peer=self._peer,
+            local=endpoint.address_of(self._channel.sock),
+            session=session,
+            engine_name=engine.name,
+            settled=self._epoch == front.epoch,
+            done=self._forget,
         )
-        self._http.start(engine, leftover)
+        handover = Handover(
+            loop=front.loop,
+            channel=self._channel,
+            link=link,
+            identifier=identifier,
+            keys=keys,
+            close_notify=bool(front.parameters.enable_ssl_close_notify),
+            max_send=front.parameters.max_bytes_per_send,
+            bulk=front.bulk,
+        )
+        self._http.start(engine(handover, self._http), leftover)
 
     def handshake_failed(self, reason: str) -> None:
         self._handshake = None
         self._log_early(f"handshake failed: {reason}")
+        self._log_error(handshake_reason(reason))
         self._forget()
 
     # -- the end ---------------------------------------------------------------------------
@@ -160,6 +256,7 @@ class ClientConnection:
     def expired(self) -> None:
         what = "the handshake" if self._handshake is not None else "a ClientHello"
         self._log_early(f"closed: {what} took longer than HeaderWaitTimeout")
+        self._log_error("Timer_HeaderWait")
         self._drop()
 
     def _drop(self) -> None:

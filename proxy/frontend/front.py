@@ -6,18 +6,30 @@ import asyncio
 import contextlib
 import socket
 from asyncio import AbstractEventLoop
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from config import routing
+from config.model import Binding, Configuration, Site
+from config.parameter import Profile
 from config.parameters import Parameters
+from config.profiles import RULES
+from config.table import PARAMETERS
+from config.target import Target
 from fastpath.channel import Channel
 from fastpath.engines.contract import Engine
 from fastpath.worker.supervisor import Supervisor
 from proxy.accesslog import AccessLog
 from proxy.frontend.deadlines import Deadlines
+from proxy.frontend.endpoint import Endpoint, Routes
+from proxy.frontend.site import SiteFront
 from proxy.http.codec import Codec
 from proxy.http.messages import Limits
-from proxy.upstream.pool import Pool
+from proxy.http.url import UrlRules
+from proxy.httperr import ErrorLog
+from proxy.upstream.group import Group
+from proxy.upstream.pool import Address, Pool
 
 if TYPE_CHECKING:
     from proxy.frontend.client import ClientConnection
@@ -29,31 +41,40 @@ _POLL = 0.01  # seconds
 
 @dataclass(slots=True)
 class Front:
-    """One front-end process: its settings, its upstream, its workers, its connections."""
+    """One front-end process: its settings, its sites, its workers, its connections.
+
+    `apply` gives it its sites, when the service starts and at each reload.
+    """
 
     loop: AbstractEventLoop
     parameters: Parameters
-    engine: type[Engine]  # of new connections
+    profile: Profile
+    engine: type[Engine]  # of new TLS connections
     codec: Codec
-    limits: Limits
-    pool: Pool
     supervisors: list[Supervisor]
     access_log: AccessLog
+    error_log: ErrorLog
     deadlines: Deadlines
-    port: int = 0
-    default_host: bytes = b"localhost"  # for HTTP/1.0 clients that name none
+    limits: Limits = field(init=False)
+    endpoints: list[Endpoint] = field(default_factory=list)
+    pools: dict[Target, Pool] = field(default_factory=dict)
     connections: set[ClientConnection] = field(default_factory=set)
     closing: set[Channel] = field(default_factory=set)  # what is left of forgotten connections
-    stopping: bool = False
+    # Counts reloads. A handshake that begins under one number and ends under another may have
+    # had either policy.
+    epoch: int = 0
     # Deadlines for what begins to wait now, as of the last sweep: to read one costs nothing.
     header_deadline: float = field(init=False)
     body_deadline: float = field(init=False)
     response_deadline: float = field(init=False)
     idle_deadline: float = field(init=False)
+    _sites: dict[str, SiteFront] = field(default_factory=dict)
+    _held: list[ClientConnection] | None = None  # during a reload: handshakes that wait for it
     _turn: int = 0
     _empty: asyncio.Event | None = None
 
     def __post_init__(self) -> None:
+        self.limits = _limits(self.parameters)
         self.set_deadlines()
 
     def set_deadlines(self) -> None:
@@ -67,6 +88,103 @@ class Front:
     @property
     def mode(self) -> str:
         return "kernel" if self.engine.kernel_mode else "user"
+
+    @property
+    def bulk(self) -> bool:
+        """Whether records are encrypted and sent in batches."""
+        return RULES[self.profile].bulk
+
+    @property
+    def server_field(self) -> bool:
+        """Whether our own responses say who we are."""
+        return self.parameters.disable_server_header == 0
+
+    # -- the configuration -----------------------------------------------------------------
+
+    def apply(
+        self,
+        configuration: Configuration,
+        endpoints: Sequence[Endpoint],
+        addresses: Mapping[Target, list[Address]],
+    ) -> None:
+        """Serves these sites from the next request of each connection on.
+
+        ``endpoints``: one for each of the configuration's bindings, those that there are already
+        among them. ``addresses``: of every upstream (`proxy.upstream.pool.resolve`).
+
+        Requests in progress keep the site and the upstream that they have. Parameters that are
+        not live, and the profile, stay as they were when the service started.
+        """
+        self.parameters = _with_live(self.parameters, configuration.parameters, self.profile)
+        self.limits = _limits(self.parameters)
+        self.set_deadlines()
+        self._set_pools(addresses)
+        ports = {endpoint.binding: endpoint.port for endpoint in endpoints}
+        self._sites = {
+            site.name: SiteFront(
+                site,
+                Group([self.pools[target] for target in site.upstreams]),
+                parameters=self.parameters,
+                rules=RULES[self.profile],
+                https_port=_https_port(site, ports),
+                before=self._sites.get(site.name),
+            )
+            for site in configuration.sites
+        }
+        self._set_endpoints(configuration, endpoints)
+        for connection in list(self.connections):
+            connection.renew()
+        self.end_reload()
+
+    def _set_pools(self, addresses: Mapping[Target, list[Address]]) -> None:
+        timeout = self.parameters.upstream_connect_timeout
+        for target in self.pools.keys() - addresses.keys():
+            self.pools.pop(target).retire()
+        for target, found in addresses.items():
+            if target in self.pools:
+                self.pools[target].update(timeout, found)
+            else:
+                self.pools[target] = Pool(self.loop, target, timeout, found)
+
+    def _set_endpoints(self, configuration: Configuration, endpoints: Sequence[Endpoint]) -> None:
+        by_binding = {endpoint.binding: endpoint for endpoint in endpoints}
+        given_up = [endpoint for endpoint in self.endpoints if endpoint not in endpoints]
+        self.endpoints = []
+        index = 0
+        for address in routing.endpoints(configuration):
+            endpoint = by_binding[address.binding]
+            endpoint.routes = Routes.of(address, self._sites)
+            endpoint.index = index if endpoint.tls else None
+            index += endpoint.tls
+            self.endpoints.append(endpoint)
+        self.give_up(given_up)
+
+    def give_up(self, endpoints: Iterable[Endpoint]) -> None:
+        """Their connections end with the request that they are at, or are about to send."""
+        for endpoint in endpoints:
+            endpoint.open = False
+            endpoint.index = None
+
+    def begin_reload(self) -> None:
+        """Before the workers are told of another configuration: handshakes that would begin now
+        wait, for the workers' endpoints are about to be others than the front end's."""
+        self.epoch += 1
+        self._held = []
+
+    def end_reload(self) -> None:
+        """The workers and the front end agree again; `apply` calls it."""
+        held, self._held = self._held, None
+        for connection in held or ():
+            connection.begin_handshake()
+
+    def hold(self, connection: ClientConnection) -> bool:
+        """Whether ``connection`` has to wait with its handshake until it is told to begin."""
+        if self._held is None:
+            return False
+        self._held.append(connection)
+        return True
+
+    # -- connections -----------------------------------------------------------------------
 
     def forget(self, connection: ClientConnection) -> None:
         """The connection is over, or needs nothing more but time to close."""
@@ -87,8 +205,14 @@ class Front:
     def sweep(self, now: float) -> None:
         """Twice a second (`Deadlines`)."""
         self.set_deadlines()
-        self.pool.sweep(now)
+        for pool in self.pools.values():
+            pool.sweep(now)
         self.drop_closed()
+
+    def close_pools(self) -> None:
+        """Closes all idle connections to upstreams."""
+        for pool in self.pools.values():
+            pool.close()
 
     @property
     def open_connections(self) -> int:
@@ -123,3 +247,28 @@ def _all_sent(channel: Channel) -> bool:
         return channel.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] not in _OPEN
     except OSError:
         return True
+
+
+def _with_live(old: Parameters, new: Parameters, profile: Profile) -> Parameters:
+    live = [row.attribute for row in PARAMETERS if row.live_in(profile)]
+    return replace(old, **{name: getattr(new, name) for name in live})
+
+
+def _limits(parameters: Parameters) -> Limits:
+    return Limits(
+        max_field_length=parameters.max_field_length,
+        max_request_bytes=parameters.max_request_bytes,
+        url=UrlRules(
+            segment_max_length=parameters.url_segment_max_length,
+            segment_max_count=parameters.url_segment_max_count,
+            allow_restricted_chars=bool(parameters.allow_restricted_chars),
+            percent_u_allowed=bool(parameters.percent_u_allowed),
+            enable_non_utf8=bool(parameters.enable_non_utf8),
+            favor_utf8=bool(parameters.favor_utf8),
+        ),
+    )
+
+
+def _https_port(site: Site, ports: Mapping[Binding, int]) -> int:
+    """Where plain HTTP is redirected to; 443 when that is elsewhere."""
+    return next((ports[binding] for binding in site.bindings if binding.tls), 443)

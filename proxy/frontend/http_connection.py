@@ -17,20 +17,25 @@ from collections.abc import Callable
 
 from fastpath.engines.contract import Engine, Session
 from proxy.accesslog import describe_session
+from proxy.frontend.admission import Admission
 from proxy.frontend.deadlines import NEVER
+from proxy.frontend.endpoint import Endpoint, client_info
+from proxy.frontend.errorline import write_line
 from proxy.frontend.exchange import Exchange
 from proxy.frontend.front import Front
+from proxy.frontend.responses import own_page, redirect_page
 from proxy.frontend.tunnel import Tunnel
 from proxy.http.codec import find_head_end, skip_empty_lines
-from proxy.http.forward import ClientInfo
 from proxy.http.memo import RequestMemo
 from proxy.http.messages import HttpError, RequestHead
-from proxy.http.pages import body_size, error_response
+from proxy.http.pages import body_size
 from proxy.upstream.connection import UpstreamConnection
 
 log = logging.getLogger("kssl")
 
 _CR = 13
+
+_PLAIN = "plain"  # the mode of connections without TLS
 
 _USUAL = {os.strerror(code).lower() for code in (errno.ECONNRESET, errno.EPIPE)}
 
@@ -42,13 +47,16 @@ class HttpConnection:
         "_buffer",
         "_done",
         "_exchange",
+        "_local",
         "_memo",
         "_next_waits",
         "_outstanding",
         "_peer_closed",
         "_tunnel",
+        "admission",
         "client",
         "deadline",
+        "endpoint",
         "engine",
         "front",
         "over",
@@ -57,23 +65,27 @@ class HttpConnection:
     )
 
     def __init__(
-        self, front: Front, peer: tuple[str, int], session: Session, done: Callable[[], None]
+        self,
+        front: Front,
+        endpoint: Endpoint,
+        *,
+        peer: tuple[str, int],
+        local: tuple[str, int],
+        session: Session,
+        engine_name: str,
+        settled: bool,
+        done: Callable[[], None],
     ) -> None:
+        """``session`` is empty without TLS. ``settled``: no reload came during the handshake."""
         self.front = front
+        self.endpoint = endpoint
         self.peer = peer[0].encode()
-        self.client = ClientInfo(
-            address=peer[0],
-            port=peer[1],
-            server_port=front.port,
-            own_fields=(
-                ("X-Kssl-Tls-Version", session.version),
-                ("X-Kssl-Cipher", session.cipher),
-                ("X-Kssl-Mode", front.mode),
-                ("X-Kssl-Engine", front.engine.name),
-            ),
-        )
-        self.session_text = describe_session(session, front.mode)
-        self._memo = RequestMemo(front.codec, front.limits, self.client, front.default_host)
+        self._local = local
+        mode = front.mode if endpoint.tls else _PLAIN
+        self.client = client_info(endpoint, peer, session, mode=mode, engine=engine_name)
+        self.session_text = describe_session(session, mode)
+        self.admission = Admission(endpoint, session, settled=settled)
+        self._memo = self._new_memo()
         self.engine: Engine
         self.over = False
         self.deadline = NEVER
@@ -84,6 +96,20 @@ class HttpConnection:
         self._next_waits = False  # a held request, for its turn
         self._peer_closed = False
         self._outstanding = -1
+
+    def renew(self) -> None:
+        """There is a new configuration: the next request meets its limits and its sites. What is
+        remembered was accepted under the old ones."""
+        self._memo = self._new_memo()
+        self.admission.forget()
+        # A client that has not asked for anything yet gets its answer first.
+        answered = self.admission.site is not None and self._tunnel is None
+        if not self.endpoint.open and self.idle and answered:
+            self.close()
+
+    def _new_memo(self) -> RequestMemo:
+        front = self.front
+        return RequestMemo(front.codec, front.limits, self.client, self.admission.default_host)
 
     def start(self, engine: Engine, leftover: bytes) -> None:
         self.engine = engine
@@ -133,16 +159,22 @@ class HttpConnection:
         elif self._exchange is None:
             if self._buffer:
                 log.info("%s closed in the middle of a request head", self.client.address)
+                self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
             self.close()
         elif not self._exchange.request_done:
             self._exchange.log(499)
+            self._exchange.log_error("Connection_Dropped")
             log.warning("%s closed in the middle of a request body", self.client.address)
             self.abort()
         # Otherwise a reply is in progress: a closed writing side is no reason to cut it.
 
     def engine_failed(self, reason: str) -> None:
+        word = "Client_Reset" if reason in _USUAL else "Connection_Dropped"
         if self._exchange is not None:
             self._exchange.log(499)
+            self._exchange.log_error(word)
+        elif self._head_began:
+            self.log_error(word, 0, _first_line(self._buffer))
         # Clients go away all the time, and the access log has a 499 for it.
         level = logging.INFO if reason in _USUAL else logging.WARNING
         log.log(level, "%s: connection lost: %s", self.client.address, reason)
@@ -181,10 +213,18 @@ class HttpConnection:
                     self.deadline = front.header_deadline
                 return
             head, sent = self._memo.parse(raw if end == len(raw) else raw[:end])
+            # A memo gives the same object for the same fields, so most requests pass here.
+            admission = self.admission
+            if head.host is not admission.host:
+                admission.choose(head.host)
+            if admission.checked and (location := admission.admit(head)) is not None:
+                self.redirect(head, location)
+                return
         except HttpError as error:
             self.refuse(error, raw)
             return
-        exchange = self._exchange = Exchange(self, head)
+        assert admission.site is not None
+        exchange = self._exchange = Exchange(self, head, admission.site)
         used = end + exchange.start(sent, data[end:])
         if used < len(data) and not self.over:
             if self._tunnel is not None:
@@ -204,7 +244,9 @@ class HttpConnection:
         """The response is complete, and so is the request if ``keep_alive``."""
         self._exchange = None
         front = self.front
-        if not keep_alive or front.stopping:
+        if self.admission.checked:
+            self.admission.leave()
+        if not keep_alive or not self.endpoint.open:
             self.close()
         elif self._buffer:
             self._next_waits = True
@@ -252,20 +294,49 @@ class HttpConnection:
     def refuse(self, error: HttpError, raw: bytes) -> None:
         """Answers a request that is not forwarded, and closes: what follows cannot be trusted."""
         line = raw.partition(b"\r\n")[0] if raw else b""
-        page = error_response(
-            error.status, detail=error.detail, keep_alive=False, head_only=raw.startswith(b"HEAD ")
+        page = own_page(
+            self,
+            error.status,
+            error.substatus,
+            detail=error.detail,
+            head_only=raw.startswith(b"HEAD "),
         )
-        self.front.access_log.write(
-            self.peer, line, error.status, body_size(page), b"", b"", self.session_text
-        )
+        self._log_access(line, error.status, body_size(page))
+        self.log_error(error.reason, error.status, line)
         log.info("%s: %s", self.client.address, error)
+        self.write(page)
+        self.close()
+
+    def redirect(self, head: RequestHead, location: bytes) -> None:
+        """Answers with another URL, and closes: that is for another connection."""
+        page = redirect_page(self, location, head_only=head.method == b"HEAD")
+        line = b"%b %b HTTP/%b" % (head.method, head.target, head.version)
+        self._log_access(line, 308, body_size(page))
         self.write(page)
         self.close()
 
     def bug(self, what: str) -> None:
         """Call it from an except block: a mistake of ours must not leave the client hanging."""
         log.exception("%s: internal error %s; the connection is aborted", self.client.address, what)
+        self.log_error("Internal")
         self.abort()
+
+    # -- the logs --------------------------------------------------------------------------
+
+    def _log_access(self, line: bytes, status: int, size: int) -> None:
+        self.front.access_log.write(self.peer, line, status, size, b"", b"", self.session_text)
+
+    def log_error(self, reason: str, status: int = 0, request_line: bytes = b"") -> None:
+        """A line of the HTTPERR log."""
+        write_line(
+            self.front.error_log,
+            client=(self.client.address, self.client.port),
+            server=self._local,
+            reason=reason,
+            status=status,
+            request_line=request_line,
+            site=self.admission.site,
+        )
 
     # -- ending ----------------------------------------------------------------------------
 
@@ -279,11 +350,13 @@ class HttpConnection:
                 self._exchange.expired()
             else:
                 log.warning("%s took nothing for too long", self.client.address)
+                self.log_error("Timer_Response")
                 self.abort()
         elif self._head_began:
             raw = bytes(self._buffer)
             self.refuse(HttpError(408, "Timer_HeaderWait", "The request head came too late."), raw)
         else:
+            self.log_error("Timer_ConnectionIdle")
             self.close()
 
     def _peer_is_reading(self) -> bool:
@@ -306,14 +379,16 @@ class HttpConnection:
     def _end(self) -> None:
         self.over = True
         self.front.deadlines.discard(self)
-        if self._exchange is not None:
-            self._exchange.cancel()
-            self._exchange = None
-        if self._tunnel is not None:
-            self._tunnel.cancel()
-            self._tunnel = None
+        user, self._exchange, self._tunnel = self._exchange or self._tunnel, None, None
+        if user is not None:
+            user.cancel()
+            self.admission.leave()
         done, self._done = self._done, _nothing
         done()
+
+
+def _first_line(head: bytearray) -> bytes:
+    return bytes(head).lstrip(b"\r\n").partition(b"\r\n")[0]
 
 
 def _nothing() -> None:

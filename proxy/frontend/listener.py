@@ -13,6 +13,8 @@ from asyncio import AbstractEventLoop
 from config.errors import ConfigError
 from config.target import Listen
 from proxy.frontend.client import ClientConnection
+from proxy.frontend.endpoint import Endpoint
+from proxy.frontend.errorline import write_line
 from proxy.frontend.front import Front
 
 log = logging.getLogger("kssl")
@@ -65,9 +67,12 @@ def _explain(error: OSError, listen: Listen) -> str:
 
 
 class Listener:
-    """Turns connections into `ClientConnection`s until closed."""
+    """Turns connections to one endpoint into `ClientConnection`s until closed."""
 
-    def __init__(self, loop: AbstractEventLoop, front: Front, sock: socket.socket) -> None:
+    def __init__(
+        self, loop: AbstractEventLoop, front: Front, endpoint: Endpoint, sock: socket.socket
+    ) -> None:
+        self.endpoint = endpoint
         self._loop = loop
         self._front = front
         self._sock = sock
@@ -82,7 +87,13 @@ class Listener:
             self._loop.remove_reader(self._sock.fileno())
             self._sock.close()
 
-    def _accept(self) -> None:
+    def drain(self) -> None:
+        """Takes all that the kernel has accepted already: closing would reset it."""
+        while self._sock.fileno() >= 0 and self._accept():
+            pass
+
+    def _accept(self) -> bool:
+        """Returns whether there may be more."""
         front = self._front
         maximum = min(front.parameters.max_connections or sys.maxsize, self._by_files)
         if front.open_connections >= maximum:
@@ -91,11 +102,12 @@ class Listener:
             try:
                 sock, address = self._sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
+                return False
             except OSError as error:
                 self._exhausted(error)
-                return
+                return False
             if front.open_connections >= maximum:
+                self._log_refused(sock, address)
                 sock.close()
                 self._refused += 1
                 if self._refused == 1 or self._refused % 1000 == 0:
@@ -105,7 +117,16 @@ class Listener:
                     log.warning("%s (%d) reached; %d refused so far", what, maximum, self._refused)
                 continue
             sock.setblocking(False)
-            ClientConnection(self._front, sock, (address[0], address[1]))
+            ClientConnection(front, self.endpoint, sock, (address[0], address[1]))
+        return True
+
+    def _log_refused(self, sock: socket.socket, address: tuple[str, int]) -> None:
+        write_line(
+            self._front.error_log,
+            client=(address[0], address[1]),
+            server=self.endpoint.address_of(sock),
+            reason="Connections_Refused",
+        )
 
     def _exhausted(self, error: OSError) -> None:
         """EMFILE and the like: the connection stays in the queue, so accepting at once again

@@ -1,4 +1,4 @@
-"""The service: workers, listener and upstream put together, from start to stop.
+"""The service: workers, listeners and upstreams put together, from start to stop.
 
 Service.start → Supervisor (crypto worker) → Listener → ClientConnection …
 """
@@ -11,24 +11,26 @@ import json
 import logging
 import os
 import resource
-from dataclasses import dataclass, field
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from config import routing
 from config.errors import ConfigError
-from config.parameters import Parameters
+from config.model import Configuration
 from config.statedir import ensure_state_dir, write_public
-from config.target import Listen, Target
 from fastpath.engines.registry import choose_engine
 from fastpath.hardening import protect_memory
 from fastpath.worker.supervisor import Supervisor, WorkerRefusedError, WorkerSettings
-from proxy.accesslog import AccessLog
+from proxy.accesslog import AccessLog, open_access_log
 from proxy.frontend.deadlines import Deadlines
 from proxy.frontend.front import Front
-from proxy.frontend.listener import Listener, open_listener
+from proxy.frontend.listener import Listener
+from proxy.frontend.opening import Opened, close_all, open_endpoints, resolve_all
 from proxy.http.codec import get_codec
-from proxy.http.messages import Limits
-from proxy.upstream.pool import Pool
+from proxy.httperr import ErrorLog
 
 log = logging.getLogger("kssl")
 
@@ -48,32 +50,34 @@ _UNUSED_HOPS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceOptions:
-    """What `kssl serve` was told."""
+    """What `kssl serve` was told.
 
-    target: Target
-    listen: Listen
+    `names`: of a development certificate where a site has no host names. `access_log`: the stream
+    that the word "stderr" in `configuration.logs` stands for; None: no log there.
+    """
+
+    configuration: Configuration
     state_dir: Path
-    parameters: Parameters = field(default_factory=Parameters)
     engine: str = "auto"  # of kernel mode
     codec: str = "auto"
     workers: int = 1
-    certificate: Path | None = None
-    key: Path | None = None
     names: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
     access_log: BinaryIO | None = None
     ready_file: Path | None = None
 
 
 class Service:
-    """One running proxy."""
+    """One running proxy. ``configuration`` is the one that is served now."""
 
     def __init__(self, options: ServiceOptions) -> None:
         self.options = options
+        self.configuration = options.configuration
         self.ca: str | None = None
         self.warnings: list[str] = []
         self._front: Front | None = None
-        self._listener: Listener | None = None
+        self._listeners: list[Listener] = []
         self._supervisors: list[Supervisor] = []
+        self._reloading = asyncio.Lock()
 
     @property
     def front(self) -> Front:
@@ -82,53 +86,90 @@ class Service:
 
     @property
     def url(self) -> str:
-        host = self.options.listen.host
-        shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::", "::1") else host  # noqa: S104
-        if ":" in shown:
-            shown = f"[{shown}]"
-        return f"https://{shown}" + ("" if self.front.port == 443 else f":{self.front.port}")
+        """Of the first TLS binding, or of the first if there is none."""
+        endpoints = self.front.endpoints
+        return next((each for each in endpoints if each.tls), endpoints[0]).url
 
     async def start(self) -> None:
         """Raises ConfigError when something in the options cannot work."""
-        options, parameters = self.options, self.options.parameters
+        options, configuration = self.options, self.configuration
+        parameters = configuration.parameters
         loop = asyncio.get_running_loop()
         protect_memory()
         _raise_file_limit()
         ensure_state_dir(options.state_dir)
         engine = choose_engine(options.engine, kernel_mode=bool(parameters.enable_kernel_ssl))
-        sock = open_listener(options.listen)
+        opened = open_endpoints(configuration, ())
         try:
-            await self._start_workers()
-            pool = Pool(loop, options.target, parameters.upstream_connect_timeout)
+            addresses = await resolve_all(configuration)
             codec = get_codec(options.codec)
-            deadlines = Deadlines(loop, lambda now: self.front.sweep(now))
+            error_log = self._open_error_log()
+            access_log = AccessLog(loop, open_access_log(configuration.logs, options.access_log))
+            await self._start_workers()
             self._front = Front(
                 loop=loop,
                 parameters=parameters,
+                profile=configuration.profile,
                 engine=engine,
                 codec=codec,
-                limits=Limits(
-                    max_field_length=parameters.max_field_length,
-                    max_request_bytes=parameters.max_request_bytes,
-                ),
-                pool=pool,
                 supervisors=self._supervisors,
-                access_log=AccessLog(loop, options.access_log),
-                deadlines=deadlines,
-                port=sock.getsockname()[1],
+                access_log=access_log,
+                error_log=error_log,
+                deadlines=Deadlines(loop, lambda now: self.front.sweep(now)),
             )
-            self._listener = Listener(loop, self._front, sock)
+            self._front.apply(configuration, [endpoint for endpoint, _ in opened], addresses)
+            self._listen(opened)
             if options.ready_file is not None:
                 _write_ready_file(options.ready_file, self.describe())
         except BaseException:
             await self.stop()
-            sock.close()
+            close_all(opened)
             raise
+
+    async def reload(self, configuration: Configuration) -> None:
+        """Serves ``configuration`` instead, without dropping a request.
+
+        All or nothing: raises ConfigError, and then everything is as it was. What only a start
+        can change (parameters that are not live, the profile, the engine) stays.
+        """
+        async with self._reloading:
+            await self._reload(configuration)
+
+    async def _reload(self, configuration: Configuration) -> None:
+        front, before = self.front, self.configuration
+        addresses = await resolve_all(configuration)
+        opened = open_endpoints(configuration, front.endpoints)
+        wanted = {address.binding for address in routing.endpoints(configuration)}
+        given_up = [each for each in self._listeners if each.endpoint.binding not in wanted]
+        try:
+            for listener in given_up:
+                listener.drain()
+            stream = open_access_log(configuration.logs, self.options.access_log)
+            front.begin_reload()
+            await self._reconfigure(configuration, before)
+        except BaseException:
+            front.end_reload()
+            close_all(opened)
+            raise  # a file that was opened closes with its last reference
+        kept = [each.endpoint for each in self._listeners if each not in given_up]
+        front.apply(configuration, [*kept, *(endpoint for endpoint, _ in opened)], addresses)
+        front.access_log.reopen(stream)
+        self._listen(opened)
+        for listener in given_up:
+            listener.drain()
+            listener.close()
+            self._listeners.remove(listener)
+        self.configuration = configuration
+
+    def _listen(self, opened: Sequence[Opened]) -> None:
+        front = self.front
+        self._listeners += [Listener(front.loop, front, *pair) for pair in opened]
 
     def describe(self) -> dict[str, Any]:
         """The content of the ready file."""
         return {
             "url": self.url,
+            "urls": [endpoint.url for endpoint in self.front.endpoints],
             "ca": self.ca,
             "pid": os.getpid(),
             "worker_pids": [supervisor.pid for supervisor in self._supervisors],
@@ -144,13 +185,14 @@ class Service:
 
     async def stop(self) -> None:
         """Stops accepting, lets requests in progress finish (`STOP_GRACE`), ends the workers."""
-        if self._listener is not None:
-            self._listener.close()
+        if self._listeners:
+            for listener in self._listeners:
+                listener.close()
             if self.options.ready_file is not None:
                 self.options.ready_file.unlink(missing_ok=True)
         if self._front is not None:
             front = self._front
-            front.stopping = True
+            front.give_up(front.endpoints)
             for connection in [c for c in front.connections if c.idle]:
                 connection.end()
             end = front.loop.time() + STOP_GRACE
@@ -160,33 +202,37 @@ class Service:
             for connection in list(front.connections):
                 connection.end()
             await front.wait_until_sent(max(SEND_GRACE, end - front.loop.time()))
-            front.pool.close()
+            front.close_pools()
             front.deadlines.stop()
             front.access_log.flush()
+            front.error_log.flush()
         await self._stop_workers()
 
-    async def _start_workers(self) -> None:
-        options, parameters = self.options, self.options.parameters
-        kernel_mode = bool(parameters.enable_kernel_ssl)
-        settings = WorkerSettings(
-            state_dir=str(options.state_dir),
-            kernel_mode=kernel_mode,
-            tls={
-                "certificates": [
-                    {
-                        "certificate": _absolute(options.certificate),
-                        "key": _absolute(options.key),
-                        "names": list(options.names),
-                        "policy": "",
-                    }
-                ],
-                "endpoints": [{"names": {}, "default": 0}],
-            },
+    # -- parts -----------------------------------------------------------------------------
+
+    def _open_error_log(self) -> ErrorLog:
+        parameters = self.configuration.parameters
+        if not parameters.enable_error_logging:
+            return ErrorLog.off()
+        folder = parameters.error_logging_dir or self.options.state_dir / "LogFiles"
+        return ErrorLog(Path(folder), parameters.error_log_file_truncate_size, time.time)
+
+    def _settings(self, configuration: Configuration) -> WorkerSettings:
+        return WorkerSettings(
+            state_dir=str(self.options.state_dir),
+            # What was set when the service started: it is not live.
+            kernel_mode=bool(self.options.configuration.parameters.enable_kernel_ssl),
+            tls=routing.tls_settings(configuration, self.options.names),
         )
+
+    async def _start_workers(self) -> None:
+        configuration = self.configuration
+        parameters = configuration.parameters
         # In kernel mode nothing crosses after the handshake: no filter.
-        hops = 1 if kernel_mode else parameters.user_mode_hops
+        hops = 1 if parameters.enable_kernel_ssl else parameters.user_mode_hops
         unused = [_UNUSED_HOPS] if hops != parameters.user_mode_hops else []
-        for _ in range(options.workers):
+        settings = self._settings(configuration)
+        for _ in range(self.options.workers):
             supervisor = Supervisor(settings, hops=hops)
             try:
                 answer = await supervisor.start()
@@ -194,15 +240,26 @@ class Service:
                 raise ConfigError(str(error)) from None
             self._supervisors.append(supervisor)
             self.ca = answer["ca"]
-            self.warnings = [*unused, *answer["warnings"]]
+            self.warnings = [*configuration.warnings, *unused, *answer["warnings"]]
+
+    async def _reconfigure(self, configuration: Configuration, before: Configuration) -> None:
+        """All workers, or none. Raises ConfigError."""
+        settings = self._settings(configuration)
+        accepted: list[Supervisor] = []
+        try:
+            for supervisor in self._supervisors:
+                answer = await supervisor.reconfigure(settings)
+                accepted.append(supervisor)
+        except WorkerRefusedError as error:
+            for supervisor in accepted:
+                await supervisor.reconfigure(self._settings(before))
+            raise ConfigError(str(error)) from None
+        self.ca = answer["ca"]
+        self.warnings = [*configuration.warnings, *answer["warnings"]]
 
     async def _stop_workers(self) -> None:
         await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))
         self._supervisors.clear()
-
-
-def _absolute(path: Path | None) -> str | None:
-    return str(path.absolute()) if path is not None else None
 
 
 def _raise_file_limit() -> None:

@@ -38,9 +38,9 @@ class Watch:
     # -- whose a socket is -------------------------------------------------------------------
 
     def client_accepted(self, original: Method) -> Method:
-        def wrapper(connection: Any, front: Any, sock: Any, peer: Any) -> None:
+        def wrapper(connection: Any, front: Any, endpoint: Any, sock: Any, peer: Any) -> None:
             self._name(sock.fileno(), "client")
-            original(connection, front, sock, peer)
+            original(connection, front, endpoint, sock, peer)
 
         return wrapper
 

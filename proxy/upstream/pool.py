@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 from asyncio import AbstractEventLoop, TimerHandle
@@ -13,6 +14,8 @@ from config.errors import ConfigError
 from config.target import Target
 from fastpath.channel import Channel
 from proxy.upstream.connection import UpstreamConnection
+
+log = logging.getLogger("kssl")
 
 # Idle connections kept. More than the upstream is asked for at once would only tie up its memory.
 MAX_IDLE = 256
@@ -34,7 +37,7 @@ class Connector(Protocol):
 
 
 def resolve(target: Target) -> list[Address]:
-    """The addresses of ``target``, looked up once, when the service starts.
+    """The addresses of ``target``, looked up when the service starts or reloads. May take time.
 
     Raises ConfigError when the name is not known.
     """
@@ -53,12 +56,27 @@ def resolve(target: Target) -> list[Address]:
 class Pool:
     """Connections to one upstream, last used first."""
 
-    def __init__(self, loop: AbstractEventLoop, target: Target, connect_timeout: float) -> None:
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        target: Target,
+        connect_timeout: float,
+        addresses: list[Address] | None = None,
+    ) -> None:
+        """``addresses`` as `resolve` gives them; None: they are looked up here."""
         self.target = target
+        self.refused_until = 0.0  # of a `Group`: not before this time; 0 while it answers
         self._loop = loop
         self._timeout = connect_timeout
-        self._addresses = resolve(target)
+        self._addresses = resolve(target) if addresses is None else addresses
         self._idle: deque[UpstreamConnection] = deque()
+        self._most_idle = MAX_IDLE
+
+    def update(self, connect_timeout: float, addresses: list[Address]) -> None:
+        """For connections opened from now on."""
+        self._timeout = connect_timeout
+        if set(self._addresses) != set(addresses):  # else the one that answered stays the first
+            self._addresses = addresses
 
     def take(self) -> UpstreamConnection | None:
         """A kept-alive connection, if there is one."""
@@ -72,7 +90,12 @@ class Pool:
         """Keeps a connection whose exchange is complete on both sides."""
         channel = connection.channel
         # A backlog: it answered before it had the whole request, so the next one would wait.
-        if channel.closed or channel.broken or channel.backlog or len(self._idle) >= MAX_IDLE:
+        if (
+            channel.closed
+            or channel.broken
+            or channel.backlog
+            or len(self._idle) >= self._most_idle
+        ):
             connection.close()
             return
         connection.user = None
@@ -90,14 +113,22 @@ class Pool:
         while self._idle:
             self._idle.pop().close()
 
+    def retire(self) -> None:
+        """No site has this upstream any more: whatever is idle, or will be, is closed."""
+        self._most_idle = 0
+        self.close()
+
     def forget(self, connection: UpstreamConnection) -> None:
         """An idle connection was closed by the upstream."""
         if connection in self._idle:
             self._idle.remove(connection)
 
-    def prefer(self, address: Address) -> None:
+    def answered(self, address: Address) -> None:
         """Tries the address that answered first from now on (`localhost` is often both
         ``::1`` and ``127.0.0.1``, and an app listens on one)."""
+        if self.refused_until:
+            self.refused_until = 0.0
+            log.warning("upstream %s: answers again", self.target)
         if self._addresses[0] != address:
             self._addresses = [address, *(a for a in self._addresses if a != address)]
 
@@ -182,7 +213,7 @@ class Connecting:
         if connector is None:
             sock.close()
             return
-        self._pool.prefer(self._address)
+        self._pool.answered(self._address)
         channel = Channel(
             self._loop,
             sock,

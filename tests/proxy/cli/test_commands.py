@@ -43,7 +43,7 @@ def test_ca_path(kssl: Kssl, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("fly",), ("serve",), ("serve", "1", "--mode", "x"), ("ca",)], ids=str
+    "arguments", [(), ("fly",), ("serve", "1", "--mode", "x"), ("ca",)], ids=str
 )
 def test_usage_errors(kssl: Kssl, arguments: tuple[str, ...]) -> None:
     result = kssl(*arguments)

@@ -70,6 +70,10 @@ def test_refused(kssl: Kssl, arguments: tuple[str, ...], words: str) -> None:
     assert words in refused(kssl, *arguments, *listen)
 
 
+def test_nothing_to_serve(kssl: Kssl) -> None:
+    assert "TARGET" in refused(kssl, *ANY)
+
+
 def test_a_port_in_use(kssl: Kssl) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -216,6 +220,7 @@ def test_ready_file(app: Upstream, tmp_path: Path) -> None:
     assert process.returncode == 0
     assert told == {
         "url": told["url"],
+        "urls": [told["url"]],
         "ca": str(tmp_path / "state" / "ca.pem"),
         "pid": process.pid,
         "worker_pids": told["worker_pids"],

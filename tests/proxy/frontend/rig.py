@@ -18,19 +18,43 @@ from typing import Any, TypeVar
 
 import uvloop
 
+from config.model import Binding, Configuration, Site
 from config.parameters import Parameters
 from config.target import Listen, Target
 from proxy.accesslog import AccessLog
 from proxy.frontend.front import Front
 from proxy.frontend.service import Service, ServiceOptions
 from proxy.http.codec import get_codec
-from proxy.http.messages import Limits
-from proxy.upstream.pool import Pool
+from proxy.httperr import ErrorLog
+from proxy.upstream.pool import resolve
 from tests.proxy.frontend.clients import Client
 
 T = TypeVar("T")
 SECONDS = 15.0
 NOBODY = Target("http", "127.0.0.1", 9)
+TLS = Binding(Listen("127.0.0.1", 0))
+PLAIN = Binding(Listen("127.0.0.1", 0), tls=False)
+BINDINGS = (TLS, PLAIN)
+
+
+def one_site(target: Target) -> Site:
+    """For every name, over TLS."""
+    return Site(name="default", bindings=(TLS,), default=True, upstreams=(target,))
+
+
+class Errors(ErrorLog):
+    """An HTTPERR log that keeps its lines, as they are given."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+
+    def write(self, **line: Any) -> None:
+        self.lines.append(line)
+
+    def flush(self) -> None: ...
+
+    def of(self, reason: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["reason"] == reason]
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
@@ -53,14 +77,17 @@ class Rig:
         self._parameters = Parameters(enable_kernel_ssl=int(mode == "kernel"))
         self.service = Service(
             ServiceOptions(
-                target=NOBODY,
-                listen=Listen("127.0.0.1", 0),
+                configuration=Configuration(
+                    parameters=self._parameters,
+                    sites=(replace(one_site(NOBODY), bindings=BINDINGS),),
+                ),
                 state_dir=state_dir,
-                parameters=self._parameters,
             )
         )
         self.log = io.BytesIO()
+        self.errors = Errors()
         self.wait(self.service.start())
+        self._endpoints = list(self.front.endpoints)
         self.context = ssl.create_default_context(cafile=self.service.ca)
 
     def _run(self) -> None:
@@ -73,7 +100,11 @@ class Rig:
 
     @property
     def port(self) -> int:
-        return self.front.port
+        return self._endpoints[0].port
+
+    @property
+    def plain_port(self) -> int:
+        return self._endpoints[1].port
 
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(SECONDS * 2)
@@ -89,23 +120,35 @@ class Rig:
     def configure(self, *, port: int | None = None, **values: int) -> None:
         """An upstream, and parameters other than the defaults; what was set before is forgotten.
         Also puts `codec` into effect."""
+        target = NOBODY if port is None else Target("http", "127.0.0.1", port)
+        self.serve_sites(one_site(target), **values)
+
+    def serve_sites(self, *sites: Site, **values: int) -> None:
+        """The same with sites; their bindings must be those of `BINDINGS`."""
+        parameters = replace(self._parameters, **values)  # type: ignore[arg-type]
 
         def change() -> None:
             front = self.front
-            parameters = front.parameters = replace(self._parameters, **values)  # type: ignore[arg-type]
-            front.set_deadlines()
-            front.limits = Limits(
-                max_field_length=parameters.max_field_length,
-                max_request_bytes=parameters.max_request_bytes,
-            )
+            front.parameters = parameters  # also those that a reload leaves
             front.codec = get_codec(self.codec)
-            front.pool.close()
-            target = NOBODY if port is None else Target("http", "127.0.0.1", port)
-            front.pool = Pool(self.loop, target, parameters.upstream_connect_timeout)
+            front.close_pools()
             self.log = io.BytesIO()
             front.access_log = AccessLog(self.loop, self.log)
+            front.error_log = self.errors = Errors()
+            self.apply(*sites)
 
         self.call(change)
+
+    def apply(self, *sites: Site) -> None:
+        """As a reload does, with the parameters as they are. In the loop's thread."""
+        configuration = Configuration(parameters=self.front.parameters, sites=sites)
+        targets = {target for site in sites for target in site.upstreams}
+        addresses = {target: resolve(target) for target in targets}
+        bound = {binding for site in sites for binding in site.bindings}
+        endpoints = [each for each in self._endpoints if each.binding in bound]
+        for endpoint in endpoints:
+            endpoint.open = True
+        self.front.apply(configuration, endpoints, addresses)
 
     def client(self, **options: Any) -> Client:
         return Client(self.port, self.context, **options)
@@ -116,7 +159,7 @@ class Rig:
 
     def settle(self) -> None:
         """After a test: no connection may be left, on either side."""
-        self.call(lambda: self.front.pool.close())
+        self.call(lambda: self.front.close_pools())
         wait_for(lambda: not self.front.connections, "all connections over")
         wait_for(lambda: self.front.supervisors[0].link is not None, "a worker")
 

@@ -66,7 +66,7 @@ def test_plain_http_cannot_write_into_the_page(proxy: Rig) -> None:
 
 @one_mode
 @pytest.mark.parametrize(
-    "garbage", [b"\0" * 100, b"hello\n", b"SSH-2.0-OpenSSH_9\r\n", b"\x80\x2e\x01\0\2", b"\x17\3\3"]
+    "garbage", [b"\0" * 100, b"hello\n", b"SSH-2.0-OpenSSH_9\r\n", b"\x80\x2e\x02\0\2", b"\x17\3\3"]
 )
 def test_garbage(proxy: Rig, garbage: bytes, caplog: pytest.LogCaptureFixture) -> None:
     with ExitStack() as stack:

@@ -293,7 +293,10 @@ def test_closed_while_idle_is_noticed(proxy: Rig, serve: Serve) -> None:
         for count in range(1, 4):
             client.send(post(b"1"))
             assert client.read_answer().body == b"ok"
-            wait_for(lambda: not proxy.front.pool._idle, "the pool notices")
+            wait_for(
+                lambda: not any(pool._idle for pool in proxy.front.pools.values()),
+                "the pool notices",
+            )
             assert upstream.accepted == count
 
 

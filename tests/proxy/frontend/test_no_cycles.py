@@ -177,7 +177,7 @@ def _gone(proxy: Rig) -> None:
 
     def nothing_left() -> bool:
         front = proxy.front
-        front.pool.close()
+        front.close_pools()
         front.drop_closed()
         return not front.connections and not front.closing
 

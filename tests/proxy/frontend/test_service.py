@@ -15,16 +15,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from config.errors import ConfigError
-from config.parameters import Parameters
+from config.model import Binding, CertificateFiles, Configuration
 from config.target import Listen
 from proxy.frontend.service import Service, ServiceOptions
 from tests.proxy.frontend.clients import CutError, post, request
 from tests.proxy.frontend.conftest import Serve
-from tests.proxy.frontend.rig import NOBODY, Rig, wait_for
+from tests.proxy.frontend.rig import NOBODY, Rig, one_site, wait_for
 from tests.proxy.frontend.upstreams import Upstream, UpstreamSide, answer_all, response
 
 both_modes = pytest.mark.parametrize(
@@ -83,8 +84,7 @@ def test_out_of_file_descriptors(
         def fileno(self) -> int:
             return self.sock.fileno()
 
-    listener = proxy.service._listener
-    assert listener is not None
+    listener = proxy.service._listeners[0]
     real = listener._sock
     fake = Exhausted(real)
     listener._sock = fake  # type: ignore[assignment]
@@ -216,21 +216,23 @@ def test_a_start_that_fails_leaves_nothing(fault: str, tmp_path: Path) -> None:
     """Neither a listener nor a worker."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         options = ServiceOptions(
-            target=NOBODY,
-            listen=Listen("127.0.0.1", 0),
-            state_dir=tmp_path,
-            parameters=Parameters(),
+            configuration=Configuration(sites=(one_site(NOBODY),)), state_dir=tmp_path
         )
+
+        def with_site(**values: Any) -> ServiceOptions:
+            site = replace(one_site(NOBODY), **values)
+            return replace(options, configuration=Configuration(sites=(site,)))
+
         if fault == "ready file":
             options = replace(options, ready_file=tmp_path / "no" / "ready.json")
         elif fault == "certificate":
-            options = replace(options, certificate=tmp_path / "no.pem")
+            options = with_site(certificate=CertificateFiles(tmp_path / "no.pem"))
         elif fault == "port":
-            options = replace(options, listen=Listen("127.0.0.1", taken.getsockname()[1]))
+            options = with_site(bindings=(Binding(Listen("127.0.0.1", taken.getsockname()[1])),))
         elif fault == "codec":
             options = replace(options, codec="h3")
         else:
-            options = replace(options, target=replace(NOBODY, host="no.invalid"))
+            options = with_site(upstreams=(replace(NOBODY, host="no.invalid"),))
 
         before = children()
 
@@ -239,8 +241,7 @@ def test_a_start_that_fails_leaves_nothing(fault: str, tmp_path: Path) -> None:
             with pytest.raises((ConfigError, ValueError)):
                 await service.start()
             assert service._supervisors == []
-            if service._listener is not None:
-                assert service._listener._sock.fileno() < 0
+            assert all(listener._sock.fileno() < 0 for listener in service._listeners)
 
         asyncio.run(attempt())
         assert children() == before

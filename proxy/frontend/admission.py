@@ -1,0 +1,100 @@
+"""Which site a request is for, and whether it may go there."""
+
+from __future__ import annotations
+
+from fastpath.engines.contract import Session
+from proxy.frontend.endpoint import Endpoint, host_name
+from proxy.frontend.site import SiteFront
+from proxy.http.messages import HttpError, RequestHead
+from proxy.http.policy import ResponsePolicy
+from proxy.http.site_rules import key_bits
+
+
+class Admission:
+    """Of one client connection. What is public changes with each request that is for another host
+    than the one before:
+
+    site: of the request, or of the last one; None before the first and where there is none.
+    host: the Host that it was chosen by, None when it has to be chosen anew.
+    checked: whether `admit` has something to look at.
+    policy: what the site changes in responses.
+    """
+
+    __slots__ = (
+        "_endpoint",
+        "_handshake_policy",
+        "_key_bits",
+        "_server_name",
+        "checked",
+        "host",
+        "policy",
+        "site",
+    )
+
+    def __init__(self, endpoint: Endpoint, session: Session, *, settled: bool) -> None:
+        """``settled``: no reload came during the handshake."""
+        self._endpoint = endpoint
+        self._server_name = session.server_name.lower().removesuffix(".")
+        self._key_bits = key_bits(session.cipher) if endpoint.tls else 0
+        # What the client had to fulfil. Where that is not known, take it for nothing.
+        policy = endpoint.routes.of_handshake(self._server_name).site.policy
+        self._handshake_policy = policy if settled else ""
+        self.forget()
+        self.site: SiteFront | None = None
+        self.policy: ResponsePolicy | None = None
+
+    def forget(self) -> None:
+        """There is a new configuration. A request in progress keeps its site."""
+        self.host: bytes | None = None
+        self.checked = True
+
+    @property
+    def default_host(self) -> bytes:
+        """For the requests of HTTP/1.0 that name none."""
+        return self._endpoint.routes.of_handshake(self._server_name).default_host
+
+    def choose(self, host: bytes) -> None:
+        """Sets `site` by a request's Host; b"": there is none. Raises HttpError 404, 421."""
+        if host == self.host:
+            self.host = host  # the same object next time, if a memo gives it
+            return
+        self.host = None
+        endpoint = self._endpoint
+        site = endpoint.routes.find(host_name(host) if host else self._server_name)
+        self.site = site
+        if site is None:
+            self.policy = None
+            raise HttpError(404, "Hostname", "No site of this proxy has that host name.")
+        self.policy = site.tls_policy if endpoint.tls else site.plain_policy
+        if endpoint.tls and site.site.policy and site.site.policy != self._handshake_policy:
+            raise HttpError(
+                421, "Misdirected", "This site asks for another handshake than there was."
+            )
+        self.checked = site.rules.active or site.limited or not endpoint.tls
+        self.host = host
+
+    def admit(self, head: RequestHead) -> bytes | None:
+        """What the `site` asks of the request. Returns where it is redirected to, if it is.
+
+        Raises HttpError. Otherwise `leave` must be called when the request is over.
+        """
+        site = self.site
+        assert site is not None
+        if site.rules.active or not self._endpoint.tls:
+            location = site.rules.check(head, self._key_bits)
+            if location is not None:
+                return location
+        if site.limited and not site.enter():
+            most = site.site.limits.max_connections
+            raise HttpError(
+                503,
+                "ConnLimit",
+                f"This site has {most} requests in progress, as many as it may have.",
+                substatus=2,
+            )
+        return None
+
+    def leave(self) -> None:
+        """The request, or the tunnel that it has become, is over."""
+        if self.site is not None and self.site.limited:
+            self.site.leave()

@@ -1,0 +1,124 @@
+"""One listening address and what it serves."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from config import routing
+from config.model import Binding, Site
+from config.routing import NameTable
+from fastpath.engines.contract import Session
+from proxy.frontend.site import SiteFront, first_name
+from proxy.http.forward import ClientInfo
+
+_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Host name → site, as of one configuration.
+
+    ``fallback``: whose certificate a client gets that names no site (`config.routing`).
+    """
+
+    names: NameTable[SiteFront]
+    fallback: SiteFront
+    sites: tuple[Site, ...]
+
+    @classmethod
+    def of(cls, address: routing.Endpoint, fronts: Mapping[str, SiteFront]) -> Routes:
+        """``fronts`` by the names of their sites."""
+        default = next((fronts[site.name] for site in address.sites if site.default), None)
+        names = ((name, fronts[site.name]) for site in address.sites for name in site.hostnames)
+        return cls(
+            NameTable(names, default), default or fronts[address.sites[0].name], address.sites
+        )
+
+    def find(self, host: str) -> SiteFront | None:
+        """By a host name as `host_name` gives it; "" is for none."""
+        return self.names.find(host)
+
+    def of_handshake(self, server_name: str) -> SiteFront:
+        """The site whose certificate and policy the handshake had. ``server_name``: SNI or ""."""
+        return self.names.find(server_name.lower().removesuffix(".")) or self.fallback
+
+
+class Endpoint:
+    """A listening socket's address. Connections keep theirs, so a reload changes it in place.
+
+    ``index``: which of the worker's endpoints it is; None without TLS, or when it is gone.
+    ``open``: False when it is being given up; a connection then ends with its request.
+    """
+
+    __slots__ = ("_address", "binding", "index", "open", "port", "routes", "tls")
+
+    def __init__(self, binding: Binding, sock: socket.socket) -> None:
+        self.binding = binding
+        self.tls = binding.tls
+        self.index: int | None = None
+        self.open = True
+        address = sock.getsockname()
+        self.port: int = address[1]
+        self._address: tuple[str, int] = (address[0], address[1])
+        self.routes: Routes
+
+    def address_of(self, sock: socket.socket) -> tuple[str, int]:
+        """The address that a client has connected to, for the HTTPERR log."""
+        if self._address[0] in _WILDCARDS:
+            try:
+                address = sock.getsockname()
+            except OSError:  # it is closed
+                return self._address
+            return address[0], address[1]
+        return self._address
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        return self.routes.sites
+
+    @property
+    def url(self) -> str:
+        """Of the site that clients get who name none."""
+        return self.url_of(self.routes.fallback.site)
+
+    def url_of(self, site: Site) -> str:
+        """With the first host name of ``site``, or the address that is listened on."""
+        shown = first_name(site)
+        if shown is None:
+            host = self.binding.listen.host
+            shown = "localhost" if host in (*_WILDCARDS, "127.0.0.1", "::1") else host
+        if ":" in shown:
+            shown = f"[{shown}]"
+        scheme, usual = ("https", 443) if self.tls else ("http", 80)
+        return f"{scheme}://{shown}" + ("" if self.port == usual else f":{self.port}")
+
+
+def client_info(
+    endpoint: Endpoint, peer: tuple[str, int], session: Session, *, mode: str, engine: str
+) -> ClientInfo:
+    """What the upstream is told about a client of this endpoint."""
+    encrypted = (("X-Kssl-Tls-Version", session.version), ("X-Kssl-Cipher", session.cipher))
+    return ClientInfo(
+        address=peer[0],
+        port=peer[1],
+        scheme="https" if endpoint.tls else "http",
+        server_port=endpoint.port,
+        own_fields=(
+            *(encrypted if endpoint.tls else ()),
+            ("X-Kssl-Mode", mode),
+            ("X-Kssl-Engine", engine),
+        ),
+    )
+
+
+def host_name(host: bytes) -> str:
+    """uri-host [ ":" port ] that the grammar has accepted → the name, as `NameTable` wants it.
+
+    An IPv6 literal keeps its brackets.
+    """
+    text = host.decode("latin-1").lower()
+    if text.startswith("["):
+        return text[: text.index("]") + 1]
+    return text.partition(":")[0].removesuffix(".")

@@ -1,0 +1,82 @@
+"""A site as requests meet it: where they go, what is asked of them, what their answers carry."""
+
+from __future__ import annotations
+
+from config.model import WILDCARD, Site
+from config.parameters import Parameters
+from config.profiles import Rules
+from proxy.http.policy import ResponsePolicy
+from proxy.http.site_rules import SiteRules
+from proxy.upstream.group import Group
+
+_DROPS_SERVER = 2  # DisableServerHeader: the app's too
+
+
+class Running:
+    """The number of a site's requests in progress; survives a reload."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+class SiteFront:
+    """One site as of one configuration; a reload makes new ones, and a request keeps its own."""
+
+    __slots__ = (
+        "default_host",
+        "group",
+        "limited",
+        "plain_policy",
+        "rules",
+        "running",
+        "site",
+        "tls_policy",
+    )
+
+    def __init__(
+        self,
+        site: Site,
+        group: Group,
+        *,
+        parameters: Parameters,
+        rules: Rules,
+        https_port: int,
+        before: SiteFront | None,
+    ) -> None:
+        """``rules`` are the profile's. ``https_port``: where the site is redirected to.
+        ``before``: the same site before a reload."""
+        self.site = site
+        self.group = group
+        self.rules = SiteRules(site, rules, https_port)
+        drop_server = parameters.disable_server_header >= _DROPS_SERVER
+        self.plain_policy = _policy(drop_server, None)
+        self.tls_policy = _policy(drop_server, site.hsts.value if site.hsts else None)
+        self.limited = bool(site.limits.max_connections)
+        # One that did not count has no number to go on from.
+        self.running: Running = (
+            before.running if before is not None and before.limited else Running()
+        )
+        self.default_host = (first_name(site) or "localhost").encode()  # HTTP/1.0 without Host
+
+    def enter(self) -> bool:
+        """A request begins, if `limited`; False: there are maxConnections of them already."""
+        if self.running.count >= self.site.limits.max_connections:
+            return False
+        self.running.count += 1
+        return True
+
+    def leave(self) -> None:
+        """One that has entered is over."""
+        self.running.count -= 1
+
+
+def first_name(site: Site) -> str | None:
+    """A host name that can stand in a URL."""
+    return next((name for name in site.hostnames if not name.startswith(WILDCARD)), None)
+
+
+def _policy(drop_server: bool, hsts: bytes | None) -> ResponsePolicy | None:
+    """None where responses pass as they are, which is the fast way."""
+    return ResponsePolicy(drop_server, hsts) if drop_server or hsts is not None else None
