@@ -46,6 +46,10 @@ NO_CLIENT_CERTIFICATES = (
     "client certificates are not supported when SSL is run in kernel mode "
     "in Windows Server 2003 with SP1 (profile ws2003sp1)"
 )
+NEEDS_RESTART = (
+    "nothing is read anew: server certificate configuration changes require a restart of the HTTP "
+    "service in Windows Server 2003 with SP1 (profile ws2003sp1); kssl restart"
+)
 OBSOLETE = (
     "EnableKernelSSL=0 is obsolete in Windows Server 2008 (profile ws2008), which is always in "
     "kernel mode; it is ignored"

@@ -16,8 +16,15 @@ from config.parameter import Profile
 from config.routing import tls_settings
 from config.statedir import ensure_state_dir
 from config.support import Row, rows
+from config.target import parse_target
 from fastpath.worker.supervisor import Supervisor, WorkerRefusedError, WorkerSettings
-from proxy.cli.options import DEFAULT_NAMES, add_configuration_options, configuration, state_dir
+from proxy.cli.options import (
+    add_configuration_options,
+    configuration,
+    configuration_file,
+    state_dir,
+)
+from proxy.frontend.service import DEFAULT_NAMES
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,7 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     problems: list[str] = []
     warnings: list[str] = []
     try:
-        found = configuration(arguments)
+        target = parse_target(arguments.target) if arguments.target is not None else None
+        found = configuration(arguments, target, configuration_file(arguments))
         warnings += found.warnings
         warnings += asyncio.run(_load_certificates(found, arguments))
     except ProblemsError as error:

@@ -7,12 +7,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from config.model import Configuration
 from config.target import Target
-from proxy.cli.options import add_service_options, service_options
+from proxy.cli.options import add_service_options, configuration, service_options
 from proxy.cli.serve import announce, serve
 from proxy.demo import large_post
 from proxy.demo.process import start_demo_app
 from proxy.frontend.service import Service
+from proxy.lifecycle.report import Starter
 from proxy.spawn import spawn_proxy
 
 
@@ -31,8 +33,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.what == "large-post":
         return _large_post(as_json=arguments.json)
     with start_demo_app() as app:
-        options = service_options(arguments, Target("http", "127.0.0.1", app.port))
-        return serve(options, _announce)
+        target = Target("http", "127.0.0.1", app.port)
+
+        def read() -> Configuration:
+            return configuration(arguments, target, arguments.config)
+
+        options = service_options(arguments, read())
+        return serve(options, _announce, starter=Starter({}), reread=read)
 
 
 def _announce(service: Service) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from config.document.read import Request, read_configuration
+from config.document.where import VARIABLE, config_path
 from config.errors import ConfigError
 from config.model import Configuration
 from config.parameter import Profile
@@ -20,42 +20,54 @@ from proxy.frontend.service import ServiceOptions
 DEFAULT_LISTEN = "127.0.0.1:8443"
 
 
-def add_service_options(parser: argparse.ArgumentParser, *, listen: str = DEFAULT_LISTEN) -> None:
+def add_configuration_options(
+    parser: argparse.ArgumentParser, *, listen: str = DEFAULT_LISTEN
+) -> None:
+    """What `configuration` reads."""
     add = parser.add_argument
-    add("--config", type=Path, metavar="FILE", help="kssl.toml: sites, certificates, parameters")
+    add("--config", type=Path, metavar="FILE",
+        help="kssl.toml: sites, certificates, parameters; default $KSSL_CONFIG, or kssl.toml in "
+        "the state folder if it is there")  # fmt: skip
     add("--profile", choices=[profile.value for profile in Profile],
         help="native (default), or defaults and limits of a Windows Server")  # fmt: skip
     add("--listen", metavar="ADDR:PORT", help=f"default {listen}; port 0: any")
     add("--mode", choices=("kernel", "user"), help="default kernel; the same as EnableKernelSSL")
-    add("--engine", default="auto", metavar="NAME", help="of kernel mode: auto or aead")
-    add("--http", choices=("auto", "httptools", "h11"), default="auto", help="the HTTP/1.1 codec")
     add("--set", action="append", default=[], metavar="NAME=VALUE", dest="assignments",
         help="a parameter, such as EnableSslCloseNotify=0")  # fmt: skip
-    add("--workers", type=int, default=1, metavar="N", help="crypto worker processes; default 1")
     add("--cert", type=Path, metavar="FILE", help="PEM chain; else the development CA issues one")
     add("--key", type=Path, metavar="FILE", help="PEM private key, unless it is in --cert")
     add("--state-dir", type=Path, metavar="DIR", help="default $XDG_STATE_HOME/kssl")
-    add("--ready-file", type=Path, metavar="FILE", help="JSON, written once the listener accepts")
-    add("--no-access-log", action="store_true", dest="no_log", help="no access log")
     parser.set_defaults(usual_listen=listen)
 
 
-def service_options(arguments: argparse.Namespace, target: Target | None) -> ServiceOptions:
-    """``target`` None: the sites are in the configuration file. Raises ConfigError."""
+def add_service_options(parser: argparse.ArgumentParser, *, listen: str = DEFAULT_LISTEN) -> None:
+    add_configuration_options(parser, listen=listen)
+    add = parser.add_argument
+    add("--engine", default="auto", metavar="NAME", help="of kernel mode: auto or aead")
+    add("--http", choices=("auto", "httptools", "h11"), default="auto", help="the HTTP/1.1 codec")
+    add("--workers", type=int, default=1, metavar="N", help="crypto worker processes; default 1")
+    add("--ready-file", type=Path, metavar="FILE", help="JSON, written once the listener accepts")
+    add("--no-access-log", action="store_true", dest="no_log", help="no access log")
+
+
+def service_options(arguments: argparse.Namespace, read: Configuration) -> ServiceOptions:
+    """Raises ConfigError."""
     if not 1 <= arguments.workers <= 64:
         raise ConfigError(f"--workers {arguments.workers}: must be 1-64")
     return ServiceOptions(
-        configuration=configuration(arguments, target),
-        state_dir=_state_dir(arguments),
+        configuration=read,
+        state_dir=state_dir(arguments),
         engine=arguments.engine,
         codec=arguments.http,
         workers=arguments.workers,
         ready_file=arguments.ready_file,
-        access_log=sys.stderr.buffer,
+        access_log=None if arguments.no_log else sys.stderr.buffer,
     )
 
 
-def configuration(arguments: argparse.Namespace, target: Target | None) -> Configuration:
+def configuration(
+    arguments: argparse.Namespace, target: Target | None, path: Path | None
+) -> Configuration:
     """What the command line, the environment and the file say now; asked again for a reload.
 
     Raises ConfigError.
@@ -66,10 +78,10 @@ def configuration(arguments: argparse.Namespace, target: Target | None) -> Confi
         assignments.append(f"EnableKernelSSL={wanted}")
     if arguments.key is not None and arguments.cert is None:
         raise ConfigError("--key without --cert; give both, or neither for a development one")
-    read = read_configuration(
+    return read_configuration(
         Request(
-            path=arguments.config,
-            state_dir=_state_dir(arguments),
+            path=path,
+            state_dir=state_dir(arguments),
             profile=Profile(arguments.profile) if arguments.profile is not None else None,
             environment=os.environ,
             command_line=parse_assignments(assignments),
@@ -80,11 +92,17 @@ def configuration(arguments: argparse.Namespace, target: Target | None) -> Confi
             key=_absolute(arguments.key),
         )
     )
-    return replace(read, logs=replace(read.logs, access="off")) if arguments.no_log else read
 
 
-def _state_dir(arguments: argparse.Namespace) -> Path:
-    return arguments.state_dir or default_state_dir()
+def configuration_file(arguments: argparse.Namespace) -> Path | None:
+    """The file that was named, or the usual one if it is there."""
+    path = config_path(arguments.config, state_dir(arguments), os.environ)
+    usual = arguments.config is None and not os.environ.get(VARIABLE)
+    return None if usual and not path.exists() else path
+
+
+def state_dir(arguments: argparse.Namespace) -> Path:
+    return Path(arguments.state_dir or default_state_dir())
 
 
 def _absolute(path: Path | None) -> Path | None:

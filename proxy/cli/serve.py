@@ -5,17 +5,26 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import uvloop
 
-from config.model import Site
+from config.errors import ConfigError
+from config.model import Configuration, Site
 from config.target import parse_target
 from fastpath import collector
-from proxy.cli.options import add_service_options, service_options
+from proxy.cli.options import (
+    add_service_options,
+    configuration,
+    configuration_file,
+    service_options,
+)
 from proxy.frontend.service import Service, ServiceOptions
+from proxy.lifecycle.live import Live
+from proxy.lifecycle.report import Starter
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -29,30 +38,89 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(arguments: argparse.Namespace) -> int:
-    target = parse_target(arguments.target) if arguments.target is not None else None
-    return serve(service_options(arguments, target), announce)
+    starter = Starter(os.environ)
+
+    def read() -> Configuration:
+        target = parse_target(arguments.target) if arguments.target is not None else None
+        return configuration(arguments, target, configuration_file(arguments))
+
+    try:
+        return serve(
+            service_options(arguments, read()), announce,
+            starter=starter, reread=read, command=sys.argv[1:],
+        )  # fmt: skip
+    except ConfigError as error:
+        starter.failed(error)
+        raise
 
 
-def serve(options: ServiceOptions, started: Callable[[Service], None]) -> int:
-    """Runs one service in the foreground; ``started`` is called once it accepts."""
+def serve(
+    options: ServiceOptions,
+    started: Callable[[Service], None],
+    *,
+    starter: Starter,
+    reread: Callable[[], Configuration],
+    command: Sequence[str] = (),
+) -> int:
+    """Runs one service in the foreground; ``started`` is called once it accepts.
+
+    ``reread``: the configuration as it is then, for SIGHUP. ``command``: what `kssl` is called
+    with for a restart; empty if it cannot be restarted.
+    """
     logging.basicConfig(format="kssl: %(message)s", level=logging.WARNING)
-    uvloop.run(_serve(options, started))
+    uvloop.run(_serve(options, started, starter, reread, command))
     return 0
 
 
-async def _serve(options: ServiceOptions, started: Callable[[Service], None]) -> None:
+async def _serve(
+    options: ServiceOptions,
+    started: Callable[[Service], None],
+    starter: Starter,
+    reread: Callable[[], Configuration],
+    command: Sequence[str],
+) -> None:
     loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
+    ended, handed_over = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
     service = Service(options)
-    await service.start()
-    collector.tune()
+    await service.start(starter.take)
     try:
-        started(service)
-        await ended.wait()
+        live = Live(
+            service,
+            arguments=command,
+            reread=reread,
+            handed_over=handed_over.set,
+            predecessor=starter.predecessor,
+        )
+        loop.add_signal_handler(signal.SIGHUP, live.reload)
+        loop.add_signal_handler(signal.SIGUSR2, live.restart)
+        try:
+            live.found()
+            collector.tune()
+            started(service)
+            starter.ready(service.urls)
+            await _first(ended, handed_over)
+        finally:
+            live.close()
+        if not ended.is_set():
+            finishing = loop.create_task(service.hand_over())
+            await _first(ended, finishing)
+            finishing.cancel()
     finally:
         await service.stop()
+
+
+async def _first(*waited: asyncio.Event | asyncio.Task[None]) -> None:
+    tasks = [
+        asyncio.ensure_future(each.wait() if isinstance(each, asyncio.Event) else each)
+        for each in waited
+    ]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def announce(service: Service) -> None:

@@ -82,6 +82,10 @@ class Listener:
         self._exhaustions = 0
         loop.add_reader(sock.fileno(), self._accept)
 
+    @property
+    def sock(self) -> socket.socket:
+        return self._sock
+
     def close(self) -> None:
         if self._sock.fileno() >= 0:
             self._loop.remove_reader(self._sock.fileno())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from config import routing
 from config.model import Configuration
@@ -16,14 +16,22 @@ from proxy.upstream.pool import Address, resolve
 Opened = tuple[Endpoint, socket.socket]
 
 
-def open_endpoints(configuration: Configuration, there: Iterable[Endpoint]) -> list[Opened]:
-    """Listens on the bindings that ``there`` does not have. All or none: raises ConfigError."""
+def open_endpoints(
+    configuration: Configuration,
+    there: Iterable[Endpoint],
+    inherited: Callable[[str], socket.socket | None],
+) -> list[Opened]:
+    """Listens on the bindings that ``there`` does not have, or takes an ``inherited`` socket.
+
+    All or none: raises ConfigError.
+    """
     bound = {endpoint.binding for endpoint in there}
     opened: list[Opened] = []
     try:
         for address in routing.endpoints(configuration):
             if address.binding not in bound:
-                sock = open_listener(address.binding.listen)
+                binding = address.binding
+                sock = inherited(str(binding)) or open_listener(binding.listen)
                 opened.append((Endpoint(address.binding, sock), sock))
     except BaseException:
         close_all(opened)

@@ -11,8 +11,9 @@ import json
 import logging
 import os
 import resource
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,7 @@ from typing import Any, BinaryIO
 from config import routing
 from config.errors import ConfigError
 from config.model import Configuration
+from config.profiles import NEEDS_RESTART, RULES
 from config.statedir import ensure_state_dir, write_public
 from fastpath.engines.registry import choose_engine
 from fastpath.hardening import protect_memory
@@ -37,6 +39,12 @@ log = logging.getLogger("kssl")
 # How long a stopping service lets requests in progress finish, in seconds.
 STOP_GRACE = 10.0
 
+# Of a development certificate where a site has no host names.
+DEFAULT_NAMES = ("localhost", "127.0.0.1", "::1")
+
+# How long a service that has a successor lets its connections be, in seconds.
+HAND_OVER_GRACE = 600.0
+
 # Open files to ask for where root may: some 30,000 connections, each with one to the upstream.
 _FILES = 65536
 
@@ -46,6 +54,10 @@ SEND_GRACE = 1.0
 _UNUSED_HOPS = (
     "UserModeHops=2 has no effect in kernel mode; add --mode user (EnableKernelSSL=0) or drop it"
 )
+
+
+def _nothing(binding: str) -> None:
+    """No predecessor, no sockets of its."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +73,7 @@ class ServiceOptions:
     engine: str = "auto"  # of kernel mode
     codec: str = "auto"
     workers: int = 1
-    names: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
+    names: tuple[str, ...] = DEFAULT_NAMES
     access_log: BinaryIO | None = None
     ready_file: Path | None = None
 
@@ -90,8 +102,21 @@ class Service:
         endpoints = self.front.endpoints
         return next((each for each in endpoints if each.tls), endpoints[0]).url
 
-    async def start(self) -> None:
-        """Raises ConfigError when something in the options cannot work."""
+    @property
+    def urls(self) -> list[str]:
+        """One for each binding."""
+        return [endpoint.url for endpoint in self.front.endpoints]
+
+    def listening_sockets(self) -> dict[str, socket.socket]:
+        """By the text of their `Binding`: what a successor takes over."""
+        return {str(each.endpoint.binding): each.sock for each in self._listeners}
+
+    async def start(self, inherited: Callable[[str], socket.socket | None] = _nothing) -> None:
+        """``inherited``: the listening socket of a binding, by its text, that a predecessor has
+        handed over.
+
+        Raises ConfigError when something in the options cannot work.
+        """
         options, configuration = self.options, self.configuration
         parameters = configuration.parameters
         loop = asyncio.get_running_loop()
@@ -99,12 +124,12 @@ class Service:
         _raise_file_limit()
         ensure_state_dir(options.state_dir)
         engine = choose_engine(options.engine, kernel_mode=bool(parameters.enable_kernel_ssl))
-        opened = open_endpoints(configuration, ())
+        opened = open_endpoints(configuration, (), inherited)
         try:
             addresses = await resolve_all(configuration)
             codec = get_codec(options.codec)
             error_log = self._open_error_log()
-            access_log = AccessLog(loop, open_access_log(configuration.logs, options.access_log))
+            access_log = AccessLog(loop, self._open_access_log(configuration))
             await self._start_workers()
             self._front = Front(
                 loop=loop,
@@ -126,25 +151,40 @@ class Service:
             close_all(opened)
             raise
 
-    async def reload(self, configuration: Configuration) -> None:
-        """Serves ``configuration`` instead, without dropping a request.
+    async def reload(self, configuration: Configuration) -> list[str]:
+        """Serves ``configuration`` instead, without dropping a request; returns what a person
+        should know.
 
         All or nothing: raises ConfigError, and then everything is as it was. What only a start
-        can change (parameters that are not live, the profile, the engine) stays.
+        can change (parameters that are not live, the profile, the engine) stays; in a profile
+        without hot certificates nothing but the access log changes.
         """
         async with self._reloading:
+            if not RULES[self.configuration.profile].hot_certificates:
+                self.front.access_log.reopen(self._open_access_log(self.configuration))
+                return [NEEDS_RESTART]
             await self._reload(configuration)
+            return [*self.warnings, *self._pending(configuration)]
+
+    def _pending(self, wanted: Configuration) -> list[str]:
+        """What is configured and not in force: for the log."""
+        now = self.front.parameters.by_name
+        return [
+            f"{name}={value} takes effect after restart (kssl restart); {now[name]} is in force"
+            for name, value in wanted.parameters.by_name.items()
+            if value != now[name]
+        ]
 
     async def _reload(self, configuration: Configuration) -> None:
         front, before = self.front, self.configuration
         addresses = await resolve_all(configuration)
-        opened = open_endpoints(configuration, front.endpoints)
+        opened = open_endpoints(configuration, front.endpoints, _nothing)
         wanted = {address.binding for address in routing.endpoints(configuration)}
         given_up = [each for each in self._listeners if each.endpoint.binding not in wanted]
         try:
             for listener in given_up:
                 listener.drain()
-            stream = open_access_log(configuration.logs, self.options.access_log)
+            stream = self._open_access_log(configuration)
             front.begin_reload()
             await self._reconfigure(configuration, before)
         except BaseException:
@@ -169,7 +209,7 @@ class Service:
         """The content of the ready file."""
         return {
             "url": self.url,
-            "urls": [endpoint.url for endpoint in self.front.endpoints],
+            "urls": self.urls,
             "ca": self.ca,
             "pid": os.getpid(),
             "worker_pids": [supervisor.pid for supervisor in self._supervisors],
@@ -182,6 +222,19 @@ class Service:
             "mode": self.front.mode,
             "engine": self.front.engine.name,
         }
+
+    async def hand_over(self) -> None:
+        """A successor has the listening sockets: returns when all connections are over.
+
+        Each ends with its next response, which says so. A client that sends none is gone after
+        IdleConnectionTimeout at the latest; what is still there then, tunnels above all, after
+        `HAND_OVER_GRACE`.
+        """
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()  # the ready file is the successor's by now
+        self.front.give_up(self.front.endpoints)
+        await self.front.wait_until_empty(HAND_OVER_GRACE)
 
     async def stop(self) -> None:
         """Stops accepting, lets requests in progress finish (`STOP_GRACE`), ends the workers."""
@@ -210,12 +263,16 @@ class Service:
 
     # -- parts -----------------------------------------------------------------------------
 
+    def _open_access_log(self, configuration: Configuration) -> BinaryIO | None:
+        return open_access_log(configuration.logs, self.options.access_log)
+
     def _open_error_log(self) -> ErrorLog:
         parameters = self.configuration.parameters
         if not parameters.enable_error_logging:
             return ErrorLog.off()
         folder = parameters.error_logging_dir or self.options.state_dir / "LogFiles"
-        return ErrorLog(Path(folder), parameters.error_log_file_truncate_size, time.time)
+        call_soon = asyncio.get_running_loop().call_soon
+        return ErrorLog(Path(folder), parameters.error_log_file_truncate_size, time.time, call_soon)
 
     def _settings(self, configuration: Configuration) -> WorkerSettings:
         return WorkerSettings(

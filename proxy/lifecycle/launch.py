@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import ConfigError
-from proxy.lifecycle.report import LISTENERS, REPORT
+from proxy.lifecycle.report import LISTENERS, PREDECESSOR, REPORT
 
 # Seconds until it must accept: the crypto worker has 30 for its certificates.
 START_LIMIT = 45.0
@@ -60,6 +60,8 @@ def launch(
     try:
         inherited = {name: sock.fileno() for name, sock in (listeners or {}).items()}
         environment = os.environ | {REPORT: str(writing), LISTENERS: json.dumps(inherited)}
+        if listeners:
+            environment[PREDECESSOR] = str(os.getpid())
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", "proxy", *arguments],

@@ -54,8 +54,11 @@ class Live:
         self._failures = 0
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def found(self) -> None:
+        """From now on other commands find the service, and may signal it."""
         self._write("")
-        if arguments:
+        if self._arguments:
             write_last_start(self._state_dir, self._arguments, self._folder)
 
     def close(self) -> None:
@@ -130,7 +133,7 @@ class Live:
                 profile=configuration.profile.value,
                 mode=service.front.mode,
                 urls=service.urls,
-                parameters=configuration.parameters.by_name,
+                parameters=service.front.parameters.by_name,
                 failure=failure,
                 predecessor=self._predecessor,
             ),

@@ -1,6 +1,6 @@
 """The started service's side of `launch`: the sockets it takes over, and its word when it is ready.
 
-Two environment variables carry the numbers of inherited descriptors; they are taken out of the
+Environment variables carry the numbers of inherited descriptors; they are taken out of the
 environment at once, so that no process of the service sees them.
 """
 
@@ -15,6 +15,7 @@ from config.errors import ConfigError, ProblemsError
 
 REPORT = "KSSL_REPORT_FD"
 LISTENERS = "KSSL_LISTENER_FDS"
+PREDECESSOR = "KSSL_PREDECESSOR"
 
 
 class Starter:
@@ -24,7 +25,9 @@ class Starter:
         """Takes the variables out of `environment`. Raises ConfigError for nonsense in them."""
         report = environment.pop(REPORT, "")
         inherited = environment.pop(LISTENERS, "{}")
+        predecessor = environment.pop(PREDECESSOR, "0")
         try:
+            self.predecessor = int(predecessor)  # the process that hands over; 0: none
             self._report = int(report) if report else -1
             numbers = {str(name): int(number) for name, number in json.loads(inherited).items()}
             self.listeners = {name: socket.socket(fileno=fd) for name, fd in numbers.items()}
@@ -32,7 +35,8 @@ class Starter:
                 os.set_inheritable(self._report, False)
         except (ValueError, TypeError, AttributeError, OSError):
             raise ConfigError(
-                f"{REPORT} and {LISTENERS} are set by `kssl start` and `restart` alone; unset them"
+                f"{REPORT}, {LISTENERS} and {PREDECESSOR} are for `kssl start` and `kssl restart`; "
+                "unset them"
             ) from None
         for sock in self.listeners.values():
             sock.set_inheritable(False)
