@@ -11,6 +11,7 @@ from pathlib import Path
 from config import statedir
 from config.errors import ConfigError
 from config.running import last_start, running_services
+from proxy.cli.serve import add_serve_arguments
 from proxy.lifecycle.control import NotRunningError, find_service, restart, stop
 from proxy.lifecycle.launch import launch
 
@@ -25,9 +26,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     starting = commands.add_parser(
         "start", help="start a service in the background", description=_START
     )
-    starting.add_argument("--state-dir", type=Path, metavar="DIR")
+    add_serve_arguments(starting)
     starting.add_argument("--json", action="store_true")
-    starting.add_argument("arguments", nargs=argparse.REMAINDER, metavar="SERVE-ARGUMENTS")
     starting.set_defaults(run=_start)
     for name, function, text in (
         ("stop", _stop, "end the service, when it has finished its requests"),
@@ -46,10 +46,8 @@ def _state_dir(arguments: argparse.Namespace) -> Path:
 
 def _start(arguments: argparse.Namespace) -> int:
     state_dir = statedir.ensure_state_dir(_state_dir(arguments))
-    given, folder = list(arguments.arguments), Path.cwd()
-    if given[:1] == ["--"]:
-        del given[0]
-    if not given:
+    given, folder = [word for word in sys.argv[2:] if word != "--json"], Path.cwd()
+    if given in ([], ["--state-dir", str(arguments.state_dir)]):
         running = running_services(state_dir)
         if running:
             where = ", ".join(f"{each.where} (process {each.pid})" for each in running)
@@ -57,16 +55,10 @@ def _start(arguments: argparse.Namespace) -> int:
             return 1
         last = last_start(state_dir)
         if last is not None:
-            given, folder = last
+            (_, *given), folder = last  # without the word `serve`
     log, descriptor = _open_log(state_dir)
     try:
-        # Its own --state-dir, if there is one in the arguments, comes later and wins.
-        started = launch(
-            ["serve", "--state-dir", str(state_dir.absolute()), *given],
-            folder=folder,
-            output=descriptor,
-            new_session=True,
-        )
+        started = launch(["serve", *given], folder=folder, output=descriptor, new_session=True)
     finally:
         os.close(descriptor)
     if arguments.json:

@@ -31,10 +31,14 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("serve", help="put HTTPS in front of an app")
+    add_serve_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", nargs="?",
         help="PORT, HOST:PORT, http://… or unix:/PATH; or --config FILE with sites")  # fmt: skip
     add_service_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
