@@ -262,21 +262,23 @@ class _Files:
 
     def _next_file(self, date: bytes) -> None:
         self.close()
-        folder = self._open_folder()
-        try:
-            descriptor = _create(folder)
-        finally:
-            os.close(folder)
-        self._descriptor, self._size = descriptor, 0
         header = b"#Software: kssl\n#Version: 1.0\n#Date: %b\n#Fields: %b\n" % (
             date,
             " ".join(FIELDS).encode(),
         )
+        folder = self._open_folder()
         try:
-            self._write(header)
-        except OSError:
-            self.close()  # no file goes on without its header
-            raise
+            name, self._descriptor = _create(folder)
+            self._size = 0
+            try:
+                self._write(header)
+            except OSError:
+                # No file goes on without its header, and a full disk gets no empty file each time.
+                self.close()
+                os.unlink(name, dir_fd=folder)
+                raise
+        finally:
+            os.close(folder)
         self._size, self._empty = len(header), True
 
     def _open_folder(self) -> int:
@@ -319,14 +321,14 @@ def _fitting(lines: list[bytes], room: int) -> tuple[int, int]:
     return len(lines), size
 
 
-def _create(folder: int) -> int:
-    """A new file behind the highest; a descriptor, writable by us alone and ours from the start."""
+def _create(folder: int) -> tuple[str, int]:
+    """A new file of ours behind the highest: its name, and a descriptor."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_APPEND | os.O_CLOEXEC
     while True:
         numbers = [int(match[1]) for match in map(_NAME.fullmatch, os.listdir(folder)) if match]
         with contextlib.suppress(FileExistsError):  # another process was faster
             name = f"httperr{max(numbers, default=0) + 1}.log"
-            return os.open(name, flags, 0o600, dir_fd=folder)
+            return name, os.open(name, flags, 0o600, dir_fd=folder)
 
 
 def _check(path: Path, found: os.stat_result, *, folder: bool, owners: set[int]) -> None:

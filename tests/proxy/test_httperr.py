@@ -349,6 +349,27 @@ def test_a_full_disk(
     assert data.count(b"#Remark: 6 lines before this one were lost\n") == 1
 
 
+def test_no_file_without_its_header(
+    tmp_path: Path, turn: Turn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(tmp_path, turn)
+
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        for _ in range(3):
+            log.write(reason="URL")
+            turn.end()
+    assert logs(tmp_path) == {}
+    log.write(reason="URL")
+    log.close()
+    [data] = logs(tmp_path).values()
+    assert data.startswith(b"#Software: ")
+    assert b"#Remark: 3 lines" in data
+
+
 def test_a_disk_that_is_full_again_at_once(
     tmp_path: Path, turn: Turn, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
