@@ -70,7 +70,8 @@ def test_under_load(proxy: Rig) -> None:
             thread.join(15)
         assert failures == []
         assert len(proxy.front.pools) == 1
-        assert a.accepted and b.accepted
+        assert a.accepted
+        assert b.accepted
         wait_for(lambda: all(side.ended.is_set() for side in b.sides), "the old pool is closed")
 
 
