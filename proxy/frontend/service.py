@@ -104,8 +104,8 @@ class Service:
             addresses = await resolve_all(configuration)
             codec = get_codec(options.codec)
             error_log = self._open_error_log()
-            access_log = AccessLog(loop, open_access_log(configuration.logs, options.access_log))
             await self._start_workers()
+            access_log = AccessLog(loop, open_access_log(configuration.logs, options.access_log))
             self._front = Front(
                 loop=loop,
                 parameters=parameters,
