@@ -82,7 +82,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     ),
     Parameter(
         name="AllowRestrictedChars", default=0, windows=0, maximum=1, live=True,
-        meaning="1: a path may have escaped control characters, %00-%1F and %7F-%9F; "
+        meaning="1: a path may have escaped control characters, U+0000-U+001F and U+007F-U+009F; "
         "0: it is answered 400 (URL)",
         risk="1: apps see NUL and line breaks in paths, which some cut or log unescaped",
     ),

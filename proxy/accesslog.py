@@ -100,8 +100,8 @@ class AccessLog:
         self.flush()
         old, self._stream = self._stream, stream
         self.enabled = stream is not None
-        if isinstance(old, _LogFile) and old is not stream:
-            old.close()
+        if old is not stream:
+            close_own(old)
 
 
 class _LogFile(io.FileIO):
@@ -120,6 +120,12 @@ def open_access_log(logs: Logs, standard: BinaryIO | None) -> BinaryIO | None:
         return cast(BinaryIO, _LogFile(logs.access, "ab", opener=_open_private))
     except OSError as error:
         raise ConfigError(f"access log {logs.access}: {reason(error)}") from None
+
+
+def close_own(stream: BinaryIO | None) -> None:
+    """Closes what `open_access_log` has opened, but not a stream that it was given."""
+    if isinstance(stream, _LogFile):
+        stream.close()
 
 
 def _open_private(path: str, flags: int) -> int:

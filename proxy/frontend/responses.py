@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from proxy.http.pages import error_response
+from proxy.http.pages import error_response, redirect_response
 from proxy.http.policy import own_fields
 
 if TYPE_CHECKING:
@@ -27,13 +27,5 @@ def own_page(
 
 
 def redirect_page(connection: HttpConnection, location: bytes, *, head_only: bool) -> bytes:
-    """308 (RFC 9110 section 15.4.9): the method and the body stay what they are."""
-    return own_page(
-        connection,
-        308,
-        reason_phrase="Permanent Redirect",
-        detail="This site is for https only.",
-        advice=f"Use {location.decode('latin-1')} instead.",
-        extra_fields=((b"Location", location),),
-        head_only=head_only,
-    )
+    own = own_fields(connection.admission.policy, connection.front.server_field)
+    return redirect_response(location, extra_fields=own, head_only=head_only)

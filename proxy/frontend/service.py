@@ -26,7 +26,7 @@ from config.statedir import ensure_state_dir, write_public
 from fastpath.engines.registry import choose_engine
 from fastpath.hardening import protect_memory
 from fastpath.worker.supervisor import Supervisor, WorkerRefusedError, WorkerSettings
-from proxy.accesslog import AccessLog, open_access_log
+from proxy.accesslog import AccessLog, close_own, open_access_log
 from proxy.frontend.deadlines import Deadlines
 from proxy.frontend.front import Front
 from proxy.frontend.listener import Listener
@@ -129,8 +129,8 @@ class Service:
             addresses = await resolve_all(configuration)
             codec = get_codec(options.codec)
             error_log = self._open_error_log()
-            access_log = AccessLog(loop, self._open_access_log(configuration))
             await self._start_workers()
+            access_log = AccessLog(loop, self._open_access_log(configuration))
             self._front = Front(
                 loop=loop,
                 parameters=parameters,
@@ -181,6 +181,7 @@ class Service:
         opened = open_endpoints(configuration, front.endpoints, _nothing)
         wanted = {address.binding for address in routing.endpoints(configuration)}
         given_up = [each for each in self._listeners if each.endpoint.binding not in wanted]
+        stream = None
         try:
             for listener in given_up:
                 listener.drain()
@@ -190,7 +191,8 @@ class Service:
         except BaseException:
             front.end_reload()
             close_all(opened)
-            raise  # a file that was opened closes with its last reference
+            close_own(stream)
+            raise
         kept = [each.endpoint for each in self._listeners if each not in given_up]
         front.apply(configuration, [*kept, *(endpoint for endpoint, _ in opened)], addresses)
         front.access_log.reopen(stream)
@@ -257,8 +259,8 @@ class Service:
             await front.wait_until_sent(max(SEND_GRACE, end - front.loop.time()))
             front.close_pools()
             front.deadlines.stop()
-            front.access_log.flush()
-            front.error_log.flush()
+            front.access_log.reopen(None)
+            front.error_log.close()
         await self._stop_workers()
 
     # -- parts -----------------------------------------------------------------------------

@@ -109,7 +109,8 @@ class UrlRules:
             if not self.enable_non_utf8:
                 raise _refused("The path is not UTF-8, and EnableNonUTF8 is 0.") from None
             encoding = "latin-1"
-            text = octets.decode(encoding)
+            # In the code pages of Windows, %80-%9F are letters or halves of them.
+            text = octets.decode("ascii", "ignore")
         self._check_characters(text)
         return encoding
 

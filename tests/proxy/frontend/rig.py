@@ -53,6 +53,8 @@ class Errors(ErrorLog):
 
     def flush(self) -> None: ...
 
+    def close(self) -> None: ...
+
     def of(self, reason: str) -> list[dict[str, Any]]:
         return [line for line in self.lines if line["reason"] == reason]
 

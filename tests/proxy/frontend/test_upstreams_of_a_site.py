@@ -83,11 +83,11 @@ def test_back_again(proxy: Rig, caplog: pytest.LogCaptureFixture) -> None:
             (down,) = (pool for pool in proxy.front.pools.values() if pool.target == gone)
             assert down.refused_until > 0
 
-            sock = socket.create_server(("127.0.0.1", gone.port))
-            sock.close()
+            assert client.ask().body == b"0"  # its turn
             with socket.create_server(("127.0.0.1", gone.port)) as sock:
                 down.refused_until = 0.1  # the time is over
                 client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                sock.settimeout(10)
                 side = UpstreamSide(sock.accept()[0], 0)
                 side.read_request()
                 side.send(response(b"back"))
