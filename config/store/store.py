@@ -15,7 +15,7 @@ from cryptography import x509
 from config import statedir
 from config.credentials import Credentials
 from config.errors import ConfigError
-from config.store._bindings import read_bindings, write_bindings
+from config.store.bindings import read_bindings, write_bindings
 from config.store.folder import Folder, chain_pem, thumbprint_of
 from config.store.place import Place
 from config.store.staged import (

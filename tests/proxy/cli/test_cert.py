@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from config.running import RunningService, start_time, write_record
-from config.store._bindings import read_bindings
+from config.store.bindings import read_bindings
 from config.store.place import IPPORT, parse_place
 from tests.config.store.made import APP, NOW, OTHER, WEB, Made, secrets_of
 from tests.needs import need
