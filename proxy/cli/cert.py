@@ -9,21 +9,25 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from config.credentials import Credentials, PassphraseNeededError, pem_credentials
+from config.document.where import NAME, VARIABLE, config_path
 from config.errors import ConfigError, printable
 from config.parameter import Profile
 from config.pemfile import SourceFile, read_source
 from config.profiles import RULES
 from config.running import RunningService, running_services
 from config.statedir import default_state_dir
+from config.store.bindings import read_bindings
 from config.store.pkcs12 import is_pkcs12, pkcs12_credentials
 from config.store.place import FORMS, HOSTNAMEPORT, IPPORT, Place, parse_place
 from config.store.report import list_report, show_report
@@ -32,8 +36,6 @@ from config.store.staged import ADD, BIND, DELETE, UNBIND, Change
 from config.store.store import Store, short
 from fastpath.hardening import protect_memory
 
-CONFIG_VARIABLE = "KSSL_CONFIG"
-CONFIG_NAME = "kssl.toml"
 STAGED = "staged; nothing changes until: kssl cert commit"
 CERTHASH = "certhash"
 # Of `netsh http add sslcert`: what has no meaning here, and what would change the meaning.
@@ -59,7 +61,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         one.add_argument("--state-dir", type=Path, metavar="DIR")
         one.add_argument(
             "--config", type=Path, metavar="FILE",
-            help=f"default ${CONFIG_VARIABLE}, else {CONFIG_NAME} in the state folder",
+            help=f"default ${VARIABLE}, else {NAME} in the state folder",
         )  # fmt: skip
         one.set_defaults(run=run)
         return one
@@ -153,16 +155,24 @@ def run_commit(arguments: argparse.Namespace) -> int:
     protect_memory()
     store = _store(arguments)
     services = _services(arguments)
-    changes = store.commit(datetime.now(UTC), _configs(services))
-    if not changes:
+    concerned = [each for each in services if _runs_with(each, store.config)]
+    keep = _still_named(store, concerned)
+    changes = store.commit(datetime.now(UTC), _configs(services), keep)
+    kept = store.deletions()
+    if not changes and not kept:
         print("nothing is staged; nothing changes")
         return 0
     _print(_told(change) for change in changes)
     if any(change.op in (BIND, UNBIND) for change in changes):
         _print([f"written: {store.config}"])
-    for service in services:
-        if service.config and Path(service.config).resolve() == store.config:
-            _print([_tell(service)])
+    if changes:
+        _print(_tell(service) for service in concerned)
+    _notes(
+        f"{short(thumbprint)} is not deleted yet: {_who(keep[thumbprint])} may still serve it; "
+        "after its restart (kssl restart), repeat: kssl cert commit"
+        for thumbprint in kept
+        if thumbprint in keep
+    )
     return 0
 
 
@@ -180,8 +190,7 @@ def run_discard(arguments: argparse.Namespace) -> int:
 
 def _store(arguments: argparse.Namespace) -> Store:
     state_dir = _state_dir(arguments)
-    named = arguments.config or os.environ.get(CONFIG_VARIABLE)
-    return Store(state_dir, Path(named) if named else state_dir / CONFIG_NAME)
+    return Store(state_dir, config_path(arguments.config, state_dir, os.environ))
 
 
 def _state_dir(arguments: argparse.Namespace) -> Path:
@@ -196,9 +205,45 @@ def _configs(services: Sequence[RunningService]) -> set[Path]:
     return {Path(service.config) for service in services if service.config}
 
 
+def _runs_with(service: RunningService, config: Path) -> bool:
+    return bool(service.config) and Path(service.config).resolve() == config
+
+
+def _still_named(store: Store, services: Iterable[RunningService]) -> dict[str, RunningService]:
+    """Thumbprints → a service that needs their files: until its restart it goes by the
+    configuration file as it was at its start, and so does a worker that has to be replaced."""
+    named: dict[str, RunningService] = {}
+    for service in services:
+        if RULES[Profile(service.profile)].hot_certificates:
+            continue
+        if _started(service) > _changed(store.config):
+            named |= dict.fromkeys(read_bindings(store.config).values(), service)
+        else:  # what it has read is gone
+            named |= dict.fromkeys(store.deletions(), service)
+    return named
+
+
+def _started(service: RunningService) -> float:
+    """Seconds since the epoch, as files have them."""
+    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return boot + service.started / os.sysconf("SC_CLK_TCK")
+
+
+def _changed(path: Path) -> float:
+    """When the file was last changed or moved to its place; infinite: nobody can tell."""
+    try:
+        return path.stat().st_ctime
+    except OSError:
+        return math.inf
+
+
+def _who(service: RunningService) -> str:
+    return f"service {service.pid} ({service.where})"
+
+
 def _tell(service: RunningService) -> str:
     """Make `service` serve what was committed, or say what is left to be done."""
-    who = f"service {service.pid} ({service.where})"
+    who = _who(service)
     profile = Profile(service.profile)
     if not RULES[profile].hot_certificates:
         return (

@@ -187,3 +187,14 @@ def test_what_a_crash_has_left_is_swept(store: Store, state: Path) -> None:
     store.add(OTHER.credentials())
     store.commit(NOW)
     assert not any(WEB.key in data for data in contents(state).values())
+
+
+def test_a_deletion_can_be_left_for_later(staged: Store, state: Path) -> None:
+    key = state / "certificates" / f"{OTHER.thumbprint}.key"
+    done_now = staged.commit(NOW, keep={OTHER.thumbprint, WEB.thumbprint})
+    assert [change.op for change in done_now] == ["add", "bind", "bind"]
+    assert key.exists()
+    assert staged.deletions() == [OTHER.thumbprint]
+    assert staged.commit(NOW, keep={OTHER.thumbprint}) == []
+    assert [change.op for change in staged.commit(NOW)] == ["delete"]
+    done(staged, state)
