@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from config.document.ways import (
     canonical,
     in_table,
     in_whole,
-    means,
+    meant,
     put,
     split_lines,
     without_binding,
@@ -234,8 +233,9 @@ class Document:
                 continue
             if self._crlf:
                 text = re.sub(r"(?<!\r)\n", "\r\n", text)
-            if means(text, wanted):
-                self._text, self._data = text, tomllib.loads(text)
+            data = meant(text, wanted)
+            if data is not None:
+                self._text, self._data = text, data
                 return
         raise ConfigError(
             f"{self._file} is written in a way that cannot be changed here without changing "

@@ -1,7 +1,7 @@
 """Ways to edit a TOML text: by the lines of one table, or as a whole. See `config.document.edit`.
 
 Finding the lines of a table looks at the lines alone, and a text of several lines that holds
-``[[binding]]`` may mislead it: whoever calls these compares the outcome by `means`.
+``[[binding]]`` may mislead it: whoever calls these compares the outcome by `meant`.
 """
 
 from __future__ import annotations
@@ -124,13 +124,14 @@ def without_binding(index: int) -> Edit:
     return edit
 
 
-def means(text: str, wanted: Mapping[str, Any]) -> bool:
-    """Whether `text` is TOML and means `wanted`. A table without a key may be absent."""
+def meant(text: str, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The data of `text` if that is `wanted`, but for a table without a key; else None."""
     try:
         found = tomllib.loads(text)
-        return bool(canonical(_without_empty(found)) == canonical(_without_empty(wanted)))
+        same = canonical(_without_empty(found)) == canonical(_without_empty(wanted))
     except (ValueError, RecursionError):  # a TOMLDecodeError is a ValueError
-        return False
+        return None
+    return found if same else None
 
 
 def _without_empty(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,12 +32,11 @@ from config.store.pkcs12 import is_pkcs12, pkcs12_credentials
 from config.store.place import FORMS, HOSTNAMEPORT, IPPORT, Place, parse_place
 from config.store.report import list_report, show_report
 from config.store.sites import read_sites
-from config.store.staged import ADD, BIND, DELETE, UNBIND, Change
+from config.store.staged import BIND, UNBIND
 from config.store.store import Store, short
 from fastpath.hardening import protect_memory
+from proxy.cli.cert_text import CERTHASH, STAGED, count, list_text, show_text, told
 
-STAGED = "staged; nothing changes until: kssl cert commit"
-CERTHASH = "certhash"
 # Of `netsh http add sslcert`: what has no meaning here, and what would change the meaning.
 IGNORED = ("appid", "certstorename")
 UNSUPPORTED = frozenset(
@@ -136,7 +135,7 @@ def run_list(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(report, indent=2))
     else:
-        _print(_list_text(report))
+        _print(list_text(report))
     return 0
 
 
@@ -147,7 +146,7 @@ def run_show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(report, indent=2))
     else:
-        _print(_show_text(report))
+        _print(show_text(report))
     return 0
 
 
@@ -162,7 +161,7 @@ def run_commit(arguments: argparse.Namespace) -> int:
     if not changes and not kept:
         print("nothing is staged; nothing changes")
         return 0
-    _print(_told(change) for change in changes)
+    _print(told(change) for change in changes)
     if any(change.op in (BIND, UNBIND) for change in changes):
         _print([f"written: {store.config}"])
     if changes:
@@ -177,11 +176,11 @@ def run_commit(arguments: argparse.Namespace) -> int:
 
 
 def run_discard(arguments: argparse.Namespace) -> int:
-    count = _store(arguments).discard()
-    if count == 0:
+    dropped = _store(arguments).discard()
+    if dropped == 0:
         print("nothing was staged")
     else:
-        print("dropped what was staged" if count < 0 else f"dropped: {_count(count)}")
+        print("dropped what was staged" if dropped < 0 else f"dropped: {count(dropped)}")
     return 0
 
 
@@ -257,10 +256,6 @@ def _tell(service: RunningService) -> str:
     except PermissionError:
         return f"{who}: cannot be told by this user; run: kill -HUP {service.pid}"
     return f"{who}: reloaded"
-
-
-def _count(number: int) -> str:
-    return "1 change" if number == 1 else f"{number} changes"
 
 
 def _staged(store: Store) -> int:
@@ -355,74 +350,3 @@ def _place(words: dict[str, str]) -> Place:
 def _nothing_else(words: dict[str, str]) -> None:
     for key in words:
         raise ConfigError(f"{key}= has no meaning with this command; leave it out")
-
-
-# --- text
-
-
-def _told(change: Change) -> str:
-    what = short(change.thumbprint)
-    return {
-        ADD: f"added {what}",
-        DELETE: f"deleted {what}",
-        BIND: f"bound {change.place} to {what}",
-        UNBIND: f"unbound {change.place}",
-    }[change.op]
-
-
-def _list_text(report: dict[str, Any]) -> Iterable[str]:
-    if not report["certificates"]:
-        yield "no certificates; add one: kssl cert add FILE"
-    else:
-        yield f"{'THUMBPRINT':<18}{'EXPIRES':<29}{'STATE':<28}NAMES"
-    for each in report["certificates"]:
-        names = ", ".join(each.get("names") or [each.get("subject", "")])
-        expiry = _expiry(each) if "not_after" in each else ""
-        yield f"{short(each['thumbprint']):<18}{expiry:<29}{each['state']:<28}{names}".rstrip()
-        for bound in each["bindings"]:
-            yield f"    {_bound_text(bound)}"
-    for bound in report["dangling"]:
-        yield (
-            f"{_place_text(bound)} is bound to {short(bound[CERTHASH])}, which is not in the store"
-        )
-    if report["staged"]:
-        yield f"{_count(report['staged'])} {STAGED}"
-
-
-def _place_text(bound: dict[str, str]) -> str:
-    return next(f"{kind}={bound[kind]}" for kind in (IPPORT, HOSTNAMEPORT) if kind in bound)
-
-
-def _bound_text(bound: dict[str, str]) -> str:
-    staged = f" (staged {bound['staged']})" if bound["staged"] else ""
-    return _place_text(bound) + staged + (f": {bound['note']}" if bound["note"] else "")
-
-
-def _expiry(each: dict[str, Any]) -> str:
-    days = each["days_left"]
-    left = f"{days} days left" if days >= 0 else "expired"
-    return f"{each['not_after'][:10]}, {left}"
-
-
-def _show_text(report: dict[str, Any]) -> Iterable[str]:
-    yield f"SHA-256     {report['thumbprint']}"
-    yield f"state       {report['state']}"
-    for bound in report["bindings"]:
-        yield f"binding     {_bound_text(bound)}"
-    if "chain" not in report:
-        return
-    yield f"SHA-1       {report['sha1']}"
-    yield f"subject     {report['subject']}"
-    yield f"names       {', '.join(report['names']) or 'none'}"
-    yield f"issuer      {report['issuer']}"
-    yield f"serial      {report['serial']}"
-    yield f"valid       {report['not_before']} to {_expiry(report)}"
-    yield f"key         {report['key_type']}"
-    for number, each in enumerate(report["chain"]):
-        last = number + 1 == len(report["chain"])
-        by = "the next" if each["issued_by_next"] else each["issuer"]
-        gap = "" if each["issued_by_next"] or last else ": NOT the next one, the chain breaks here"
-        yield f"chain {number:<5} {each['subject']}, {_expiry(each)}; issued by {by}{gap}"
-    for key, word in (("covers", "covers"), ("does_not_cover", "not covered")):
-        if report[key]:
-            yield f"{word:<11} {', '.join(report[key])}"
