@@ -14,7 +14,7 @@ from pathlib import Path
 
 from config import statedir
 from config.errors import ConfigError
-from config.parameter import Value
+from config.parameter import Profile, Value
 
 FOLDER = "run"
 _LAST = "last-start"
@@ -22,7 +22,8 @@ _LAST = "last-start"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningService:
-    """A running service. `parameters` by registry name, as in force; `config`: its file or ""."""
+    """A running service. `parameters` by registry name, as in force; `config`: its file or "";
+    `profile`: a value of `Profile`."""
 
     pid: int
     started: int  # clock ticks after boot (proc(5) /proc/PID/stat, field 22)
@@ -90,6 +91,7 @@ def running_services(state_dir: Path) -> list[RunningService]:
             continue  # it ended meanwhile
         try:
             service = RunningService(**json.loads(content))
+            Profile(service.profile)
         except (ValueError, TypeError):
             raise ConfigError(f"{path} is not a record of kssl's; remove it") from None
         if service.runs():

@@ -101,7 +101,22 @@ def write_public(path: Path, data: bytes) -> None:
     _write(path, data, PUBLIC_FILE_MODE)
 
 
-def _write(path: Path, data: bytes, mode: int) -> None:
+def replace(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` atomically; mode and owner stay. A new file's mode is 0600.
+
+    Raises:
+        ConfigError: it cannot be written, or its owner cannot be kept.
+    """
+    try:
+        found = path.stat()
+    except OSError:  # there is none; any other reason comes up again
+        _write(path, data, PRIVATE_FILE_MODE)
+    else:
+        _write(path, data, stat.S_IMODE(found.st_mode), (found.st_uid, found.st_gid))
+
+
+def _write(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
+    """`owner` is user and group; None: those of any new file."""
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         # O_EXCL: never through a file or link that somebody else has put there. The mode is
@@ -111,6 +126,9 @@ def _write(path: Path, data: bytes, mode: int) -> None:
         )
         try:
             with open(descriptor, "wb") as file:
+                made = os.fstat(file.fileno())
+                if owner is not None and owner != (made.st_uid, made.st_gid):
+                    os.fchown(file.fileno(), *owner)
                 os.fchmod(file.fileno(), mode)
                 file.write(data)
                 file.flush()

@@ -11,6 +11,7 @@
                                     │
                                     └─> config.model.Configuration, or ProblemsError
 
-``keys`` is the table of keys: the reader, the JSON schema and the tests of the documentation go
-by it. Files are looked at through `config.trusted` only, and private keys are never read here.
+``toml`` leads from the file to text and data, also for ``edit``, which changes the file. ``keys``
+is the table of keys: the reader, the JSON schema and the tests of the documentation go by it. Files
+are looked at through `config.trusted` only, and private keys are never read here.
 """

@@ -10,41 +10,34 @@ finding lines may be simple, and an edit that would touch anything else is an er
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import os
 import re
-import secrets
-import shlex
-import stat
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import AoT
 
 from config import statedir
+from config.document.toml import WHAT, parse_toml, read_utf8
 from config.document.ways import (
     BINDING,
     PARAMETERS,
     Edit,
     appending,
     canonical,
-    in_section,
+    in_table,
     in_whole,
-    means,
+    meant,
     put,
     split_lines,
     without_binding,
 )
-from config.errors import ConfigError, Problem, ProblemsError, reason
+from config.errors import ConfigError, Problem, ProblemsError
 from config.parameter import Value
 from config.parameters import find_parameter
-
-_MAX_FILE = 1 << 22  # bytes; a thousand sites need a quarter of a MiB
+from config.trusted import check_trusted_folder
 
 
 class Document:
@@ -54,29 +47,20 @@ class Document:
         """Raises ConfigError if `text` is not TOML."""
         self._file = file
         self._text = text
+        self._data = parse_toml(text, file)
         try:
-            self._data: dict[str, Any] = tomllib.loads(text)
             canonical(self._data)
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{file} is not TOML: {error}") from None
-        except RecursionError:
-            raise ConfigError(f"{file} is not a kssl.toml: nested too deeply") from None
-        except ValueError:  # int() and str() cap the digits that they convert
-            raise ConfigError(f"{file} is not a kssl.toml: a number has too many digits") from None
+        except ValueError:  # str() caps the digits that it converts
+            raise ConfigError(f"{file} cannot be edited: a number has too many digits") from None
         self._crlf = "\r\n" in text and "\n" not in text.replace("\r\n", "")
-
-    @classmethod
-    def from_text(cls, text: str, file: str = "kssl.toml") -> Document:
-        """Raises ConfigError if `text` is not TOML."""
-        return cls(text, file)
-
-    @classmethod
-    def empty(cls, file: str = "kssl.toml") -> Document:
-        return cls("", file)
 
     def text(self) -> str:
         """The file's new content, exactly the old one if nothing has changed."""
         return self._text
+
+    def data(self) -> dict[str, Any]:
+        """What it means: a copy of what tomllib reads."""
+        return copy.deepcopy(self._data)
 
     # The parameters.
 
@@ -131,14 +115,14 @@ class Document:
                 "delete one of them"
             )
         key = keys[0] if keys else row.name
-        wanted = copy.deepcopy(self._data)
+        wanted = self.data()
         wanted.setdefault(PARAMETERS, {})[key] = value
 
         def change(toml: tomlkit.TOMLDocument) -> None:
             put(toml[PARAMETERS], key, value)
 
         if PARAMETERS in self._data:
-            self._edit(wanted, in_section(change), in_whole(change))
+            self._edit(wanted, in_table(PARAMETERS, change), in_whole(change))
         else:
             lines = f"[{PARAMETERS}]\n{key} = {tomlkit.item(value).as_string()}\n"
             self._edit(wanted, appending(lines))
@@ -147,13 +131,13 @@ class Document:
         """Its line with the comment on it; False if there is none. Raises ConfigError."""
         keys = self._keys_of(find_parameter(name).name)
         for key in keys:
-            wanted = copy.deepcopy(self._data)
+            wanted = self.data()
             del wanted[PARAMETERS][key]
 
             def drop(toml: tomlkit.TOMLDocument, key: str = key) -> None:
                 del toml[PARAMETERS][key]
 
-            self._edit(wanted, in_section(drop), in_whole(drop))
+            self._edit(wanted, in_table(PARAMETERS, drop), in_whole(drop))
         return bool(keys)
 
     def _table(self) -> dict[str, Any]:
@@ -195,6 +179,24 @@ class Document:
         lines = f"[[{BINDING}]]\n{table.as_string()}"
         self._edit(wanted, appending(lines), in_whole(append))
 
+    def rebind(self, which: Callable[[dict[str, Any]], bool], certhash: str) -> None:
+        """Those for which `which` is true have `certhash` in place of another or of files.
+
+        Comments stay. Raises ConfigError.
+        """
+        chosen = [index for index, binding in enumerate(self.bindings()) if which(binding)]
+        for index in chosen:
+            wanted = self.data()
+            _set_certhash(wanted[BINDING][index], certhash)
+
+            def change_it(toml: tomlkit.TOMLDocument) -> None:
+                _set_certhash(toml[BINDING][0], certhash)
+
+            def change_all(toml: tomlkit.TOMLDocument, index: int = index) -> None:
+                _set_certhash(toml[BINDING][index], certhash)
+
+            self._edit(wanted, in_table(BINDING, change_it, index), in_whole(change_all))
+
     def remove_binding(self, which: Callable[[dict[str, Any]], bool]) -> int:
         """Those for which `which` is true; how many they were. Raises ConfigError.
 
@@ -202,12 +204,12 @@ class Document:
         """
         chosen = [index for index, binding in enumerate(self.bindings()) if which(binding)]
         for index in reversed(chosen):
-            wanted = copy.deepcopy(self._data)
+            wanted = self.data()
             del wanted[BINDING][index]
 
             def remove(toml: tomlkit.TOMLDocument, index: int = index) -> None:
                 del toml[BINDING][index]
-                if not toml[BINDING] and isinstance(toml[BINDING], AoT):
+                if not toml[BINDING]:
                     del toml[BINDING]  # tomlkit would write `binding = []`
 
             self._edit(wanted, without_binding(index), in_whole(remove))
@@ -218,19 +220,34 @@ class Document:
         for way in ways:
             try:
                 text = way(self._text)
-            except (TOMLKitError, RecursionError, ValueError, AttributeError, TypeError, KeyError):
+            except (
+                TOMLKitError,
+                RecursionError,
+                ValueError,
+                AttributeError,
+                TypeError,
+                LookupError,
+            ):
                 continue  # tomlkit does not know what tomllib does, or the lines were not a table
             if text is None:
                 continue
             if self._crlf:
                 text = re.sub(r"(?<!\r)\n", "\r\n", text)
-            if means(text, wanted):
-                self._text, self._data = text, tomllib.loads(text)
+            data = meant(text, wanted)
+            if data is not None:
+                self._text, self._data = text, data
                 return
         raise ConfigError(
             f"{self._file} is written in a way that cannot be changed here without changing "
             "something else; edit it by hand"
         )
+
+
+def _set_certhash(binding: Any, certhash: str) -> None:
+    """Also of tomlkit's tables."""
+    put(binding, "certhash", certhash)
+    for key in ("certificate", "key"):
+        binding.pop(key, None)
 
 
 # Files.
@@ -240,22 +257,15 @@ def read_document(path: Path) -> Document | None:
     """None if there is no such file.
 
     Raises:
-        ConfigError: it cannot be read, is not TOML, or somebody else may write to it.
+        ConfigError: it cannot be read, is not TOML, or somebody else may change it.
     """
     try:
-        _check_ours(path)
-        with path.open("rb") as file:
-            data = file.read(_MAX_FILE + 1)
+        path.stat()
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {reason(error)}") from None
-    if len(data) > _MAX_FILE:
-        raise ConfigError(f"{path} is larger than {_MAX_FILE} bytes; that is no kssl.toml")
-    try:
-        return Document.from_text(data.decode(), str(path))
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 (byte {error.start}); TOML must be") from None
+    except (OSError, ValueError):
+        pass  # `read_utf8` finds words for it
+    return Document(read_utf8(path), str(path))
 
 
 def edit_file(path: Path, state_dir: Path, change: Callable[[Document], None]) -> None:
@@ -265,64 +275,16 @@ def edit_file(path: Path, state_dir: Path, change: Callable[[Document], None]) -
     or if `change` raises.
 
     Raises:
-        ConfigError: it cannot be read, changed or written, or somebody else may write to it.
+        ConfigError: it cannot be read, changed or written, or somebody else may change it.
     """
     with statedir.locked(statedir.ensure_state_dir(state_dir)):
-        try:
-            target = path.resolve()
-        except (OSError, RuntimeError):  # RuntimeError: a loop of symlinks, before 3.13
-            raise ConfigError(f"cannot read {path}: a loop of symlinks") from None
-        found = read_document(target)
-        document = Document.empty(str(target)) if found is None else found
+        document = read_document(path)
+        target = path.resolve()  # no loop of symlinks: it would not have been read
+        if document is None:
+            check_trusted_folder(target.parent, f"folder of the {WHAT}")
+            document = Document("", str(path))
         before = document.text()
         change(document)
         after = document.text()
         if after != before:
-            _replace(target, after.encode())
-
-
-def _check_ours(path: Path) -> None:
-    """Raises ConfigError if anybody but the owner and root may write to `path`, and OSError."""
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
-        raise ConfigError(f"{path} is not a regular file")
-    if found.st_uid not in (os.geteuid(), 0):
-        raise ConfigError(
-            f"{path} belongs to another user (uid {found.st_uid}, kssl runs as {os.geteuid()})"
-        )
-    if found.st_mode & statedir.WRITABLE_BY_OTHERS:
-        raise ConfigError(
-            f"others may write to {path} (mode {stat.S_IMODE(found.st_mode):04o}); "
-            f"run: chmod go-w {shlex.quote(str(path))}"
-        )
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Atomically; mode and owner stay, those of a new file are 0600 and ours."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    try:
-        old = path.stat() if path.exists() else None
-        descriptor = os.open(temporary, flags, statedir.PRIVATE_FILE_MODE)
-        try:
-            with open(descriptor, "wb") as file:
-                if old is not None:
-                    mine = os.fstat(file.fileno())
-                    if (old.st_uid, old.st_gid) != (mine.st_uid, mine.st_gid):
-                        os.fchown(file.fileno(), old.st_uid, old.st_gid)
-                    os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {reason(error)}") from None
+            statedir.replace(target, after.encode())

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from config import trusted
 from config.document import keys
 from config.document.addresses import canonical
 from config.document.certificates import (
@@ -24,26 +20,14 @@ from config.document.positions import positions
 from config.document.report import COMMAND_LINE, Report, shown
 from config.document.section import Section
 from config.document.sites import SiteRead, read_names, read_site, target_site
+from config.document.toml import parse_toml, read_utf8
 from config.document.values import SECTION, Resolved, read_parameters
-from config.errors import ConfigError, Problem, ProblemsError
+from config.errors import ConfigError
 from config.model import CertificateFiles, Configuration, Logs, Site
 from config.parameter import Profile, Value
 from config.target import LOOPBACK, Listen, Target
 
 DEFAULT_LISTEN = Listen(LOOPBACK, 8443)
-WHAT = "configuration file"
-
-# What tomllib says that does not say what to do.
-_HINTS = {
-    "Cannot overwrite a value": "this key or table is there already; keep one of them",
-    "Cannot declare": "this table is there already; put the keys under one header",
-    "Cannot mutate immutable namespace": "a table in { } is closed; put all of its keys there",
-    "Invalid value": "texts stand in quotes, numbers and true or false do not",
-    "Invalid statement": 'a line is KEY = VALUE, or [TABLE], or a comment with "#"',
-    "Expected '=' after a key": "a line is KEY = VALUE",
-    "Expected newline or end of document": "one KEY = VALUE in a line; texts stand in quotes",
-    "Unescaped '\\' in a string": "write \\\\ for \\, or the text in single quotes",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +60,14 @@ def read_configuration(request: Request) -> Configuration:
     """
     if request.path is None:
         return read_text("", request, TrustedFiles())
-    return read_text(_decoded(request.path), request, TrustedFiles())
+    return read_text(read_utf8(request.path), request, TrustedFiles())
 
 
 def read_text(text: str, request: Request, files: Files) -> Configuration:
     """As `read_configuration`, for the content `text` of `request.path`; looks at other files
     through `files` only."""
     file = COMMAND_LINE if request.path is None else str(request.path)
-    document = _parsed(text, file)
+    document = parse_toml(text, file)
     report = Report(file, positions(text))
     root = Section(report, (), document, keys.ROOT)
     of_file = _profile(root)  # a mistake in it is told even where it does not count
@@ -147,38 +131,6 @@ def _checked(
         check_certificates(report, configuration, sites)
     report.check()
     return configuration
-
-
-def _decoded(path: Path) -> str:
-    data = trusted.read_trusted(path, WHAT)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ConfigError(f"{path} is in UTF-16; save it as UTF-8")
-    if data.startswith(b"\xef\xbb\xbf"):
-        # TOML has none (toml.abnf), and what edits the file would refuse it later.
-        raise ConfigError(f"{path} begins with a byte order mark; save it as UTF-8 without one")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        problem = Problem(str(path), line, "", "not UTF-8; save the file as UTF-8")
-        raise ProblemsError([problem]) from None
-
-
-def _parsed(text: str, file: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        where = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", str(error))
-        said, digits = where.groups() if where else (str(error), None)
-        line = int(digits) if digits else text.rstrip("\n").count("\n") + 1
-        hint = next((hint for words, hint in _HINTS.items() if said.startswith(words)), "")
-        words = f"not TOML: {said}" + (f"; {hint}" if hint else "")
-        raise ProblemsError([Problem(file, line, "", words)]) from None
-    except ValueError:  # int() refuses thousands of digits
-        problem = Problem(file, 0, "", "there is a number with far too many digits")
-    except RecursionError:
-        problem = Problem(file, 0, "", "lists or tables are nested too deeply")
-    raise ProblemsError([problem])
 
 
 def _profile(root: Section) -> Profile:

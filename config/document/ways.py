@@ -1,7 +1,7 @@
 """Ways to edit a TOML text: by the lines of one table, or as a whole. See `config.document.edit`.
 
 Finding the lines of a table looks at the lines alone, and a text of several lines that holds
-``[[binding]]`` may mislead it: whoever calls these compares the outcome by `means`.
+``[[binding]]`` may mislead it: whoever calls these compares the outcome by `meant`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from config.parameter import Value
 PARAMETERS, BINDING = "parameters", "binding"
 
 _TABLE_LINE = re.compile(r"\s*\[")
-_PARAMETERS_LINE = re.compile(r"""\s*\[\s*(?:parameters|"parameters"|'parameters')\s*\]""")
-_BINDING_LINE = re.compile(r"""\s*\[\[\s*(?:binding|"binding"|'binding')\s*\]\]""")
 _BLANK_OR_COMMENT = re.compile(r"\s*(?:#.*)?")
 
 Edit = Callable[[str], str | None]
@@ -32,23 +30,31 @@ def split_lines(text: str) -> list[str]:
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
-def in_section(change: Callable[[tomlkit.TOMLDocument], None]) -> Edit:
-    """On the lines from ``[parameters]`` to the next table, as a document of their own."""
+def in_table(name: str, change: Callable[[tomlkit.TOMLDocument], None], index: int = 0) -> Edit:
+    """On the lines of the table `name` number `index`, as a document of their own."""
 
     def edit(text: str) -> str | None:
         lines = split_lines(text)
-        starts = [at for at, line in enumerate(lines) if _PARAMETERS_LINE.match(line)]
-        if len(starts) != 1:
+        found = _lines_of(lines, name, index)
+        if found is None:
             return None
-        start = starts[0]
-        end = next(
-            (at for at in range(start + 1, len(lines)) if _TABLE_LINE.match(lines[at])), len(lines)
-        )
+        start, end = found
         section = tomlkit.parse("".join(lines[start:end]))
         change(section)
         return "".join(lines[:start]) + tomlkit.dumps(section) + "".join(lines[end:])
 
     return edit
+
+
+def _lines_of(lines: list[str], name: str, index: int) -> tuple[int, int] | None:
+    """From the line ``[name]`` or ``[[name]]`` number `index` to the next table."""
+    header = re.compile(rf"""\s*\[\[?\s*(["']?){name}\1\s*\]""")
+    starts = [at for at, line in enumerate(lines) if header.match(line)]
+    if index >= len(starts):
+        return None
+    start = starts[index]
+    behind = range(start + 1, len(lines))
+    return start, next((at for at in behind if _TABLE_LINE.match(lines[at])), len(lines))
 
 
 def in_whole(change: Callable[[tomlkit.TOMLDocument], None]) -> Edit:
@@ -102,13 +108,10 @@ def without_binding(index: int) -> Edit:
 
     def edit(text: str) -> str | None:
         lines = split_lines(text)
-        starts = [at for at, line in enumerate(lines) if _BINDING_LINE.match(line)]
-        if index >= len(starts):
+        found = _lines_of(lines, BINDING, index)
+        if found is None:
             return None
-        start = starts[index]
-        end = start + 1
-        while end < len(lines) and not _TABLE_LINE.match(lines[end]):
-            end += 1
+        start, end = found
         while _BLANK_OR_COMMENT.fullmatch(lines[end - 1].rstrip()):
             end -= 1  # stops at the [[binding]] line at the latest
         rest = end
@@ -121,13 +124,14 @@ def without_binding(index: int) -> Edit:
     return edit
 
 
-def means(text: str, wanted: Mapping[str, Any]) -> bool:
-    """Whether `text` is TOML and means `wanted`. A table without a key may be absent."""
+def meant(text: str, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The data of `text` if that is `wanted`, but for a table without a key; else None."""
     try:
         found = tomllib.loads(text)
-        return bool(canonical(_without_empty(found)) == canonical(_without_empty(wanted)))
+        same = canonical(_without_empty(found)) == canonical(_without_empty(wanted))
     except (ValueError, RecursionError):  # a TOMLDecodeError is a ValueError
-        return False
+        return None
+    return found if same else None
 
 
 def _without_empty(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ commit can be repeated::
     staged files ─1─> store      new certificates, bound to nothing yet
     staged binds ─2─> kssl.toml  one atomic write: all bindings change together
     store        ─3─> deletes    of what is bound no longer
-    staged       ─4─> emptied
+    staged       ─4─> emptied    but for deletions of what a service needs until its restart
 
 Keys are loaded here to see that they belong to their certificates; therefore this package is used
 by `kssl cert` only, a process of its own.

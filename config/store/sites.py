@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from config.document.edit import read_document
 from config.errors import ConfigError
 from config.model import UNASSIGNED, WILDCARD
-from config.store._bindings import parse, read_text
 from config.store.place import IPPORT, Place
 from config.target import Listen, parse_listen
 
@@ -27,7 +27,8 @@ class SiteNames:
 
 def read_sites(path: Path) -> list[SiteNames]:
     """Raises ConfigError if the file cannot be read or is not TOML."""
-    tables = parse(read_text(path), path).get("site", [])
+    document = read_document(path)
+    tables = [] if document is None else document.data().get("site")
     tables = tables if isinstance(tables, list) else []
     return [_site(table) for table in tables if isinstance(table, dict)]
 

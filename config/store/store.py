@@ -15,7 +15,7 @@ from cryptography import x509
 from config import statedir
 from config.credentials import Credentials
 from config.errors import ConfigError
-from config.store._bindings import read_bindings, write_bindings
+from config.store.bindings import read_bindings, write_bindings
 from config.store.folder import Folder, chain_pem, thumbprint_of
 from config.store.place import Place
 from config.store.staged import (
@@ -180,8 +180,12 @@ class Store:
 
     # --- committing
 
-    def commit(self, now: datetime, others: Collection[Path] = ()) -> list[Change]:
+    def commit(
+        self, now: datetime, others: Collection[Path] = (), keep: Collection[str] = ()
+    ) -> list[Change]:
         """Apply what is staged, in the order told by the package's docstring; what it was.
+
+        Deletions of the thumbprints in `keep` stay staged, for a later commit.
 
         Raises:
             ConfigError: before anything is changed, if a certificate or a key vanished or was
@@ -200,11 +204,14 @@ class Store:
             if places:
                 bound = {place: each for place, each in places.items() if each}
                 write_bindings(self.config, self._state_dir, bound, places.keys() - bound.keys())
-            for thumbprint in changes.certificates(DELETE):
-                self._stored.remove(thumbprint)
-            statedir.remove(self._changes_path)
+            left = [each for each in changes.items if each.op == DELETE and each.thumbprint in keep]
+            done = [each for each in changes.items if each not in left]
+            for change in done:
+                if change.op == DELETE:
+                    self._stored.remove(change.thumbprint)
+            write_changes(self._changes_path, Changes(changes.config, left))
             self._staged.sweep(keep=set())
-        return changes.items
+        return done
 
     def _check(self, changes: Changes, now: datetime, others: Collection[Path]) -> None:
         """Raises ConfigError for whatever stands in the way of a commit."""
@@ -268,6 +275,10 @@ class Store:
             )
         dangling = {place: each for place, each in bindings.items() if each and each not in stored}
         return View(tuple(entries), dangling, len(changes.items))
+
+    def deletions(self) -> list[str]:
+        """The thumbprints that are staged for deletion."""
+        return read_changes(self._changes_path).certificates(DELETE)
 
     def staged(self) -> int:
         """How many changes are staged."""

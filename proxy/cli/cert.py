@@ -9,33 +9,34 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from config.credentials import Credentials, PassphraseNeededError, pem_credentials
+from config.document.where import NAME, VARIABLE, config_path
 from config.errors import ConfigError, printable
 from config.parameter import Profile
 from config.pemfile import SourceFile, read_source
 from config.profiles import RULES
 from config.running import RunningService, running_services
 from config.statedir import default_state_dir
+from config.store.bindings import read_bindings
 from config.store.pkcs12 import is_pkcs12, pkcs12_credentials
 from config.store.place import FORMS, HOSTNAMEPORT, IPPORT, Place, parse_place
 from config.store.report import list_report, show_report
 from config.store.sites import read_sites
-from config.store.staged import ADD, BIND, DELETE, UNBIND, Change
+from config.store.staged import BIND, UNBIND
 from config.store.store import Store, short
 from fastpath.hardening import protect_memory
+from proxy.cli.cert_text import CERTHASH, STAGED, count, list_text, show_text, told
 
-CONFIG_VARIABLE = "KSSL_CONFIG"
-CONFIG_NAME = "kssl.toml"
-STAGED = "staged; nothing changes until: kssl cert commit"
-CERTHASH = "certhash"
 # Of `netsh http add sslcert`: what has no meaning here, and what would change the meaning.
 IGNORED = ("appid", "certstorename")
 UNSUPPORTED = frozenset(
@@ -59,7 +60,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         one.add_argument("--state-dir", type=Path, metavar="DIR")
         one.add_argument(
             "--config", type=Path, metavar="FILE",
-            help=f"default ${CONFIG_VARIABLE}, else {CONFIG_NAME} in the state folder",
+            help=f"default ${VARIABLE}, else {NAME} in the state folder",
         )  # fmt: skip
         one.set_defaults(run=run)
         return one
@@ -134,7 +135,7 @@ def run_list(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(report, indent=2))
     else:
-        _print(_list_text(report))
+        _print(list_text(report))
     return 0
 
 
@@ -145,7 +146,7 @@ def run_show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(report, indent=2))
     else:
-        _print(_show_text(report))
+        _print(show_text(report))
     return 0
 
 
@@ -153,25 +154,33 @@ def run_commit(arguments: argparse.Namespace) -> int:
     protect_memory()
     store = _store(arguments)
     services = _services(arguments)
-    changes = store.commit(datetime.now(UTC), _configs(services))
-    if not changes:
+    concerned = [each for each in services if _runs_with(each, store.config)]
+    keep = _still_named(store, concerned)
+    changes = store.commit(datetime.now(UTC), _configs(services), keep)
+    kept = store.deletions()
+    if not changes and not kept:
         print("nothing is staged; nothing changes")
         return 0
-    _print(_told(change) for change in changes)
+    _print(told(change) for change in changes)
     if any(change.op in (BIND, UNBIND) for change in changes):
         _print([f"written: {store.config}"])
-    for service in services:
-        if service.config and Path(service.config).resolve() == store.config:
-            _print([_tell(service)])
+    if changes:
+        _print(_tell(service) for service in concerned)
+    _notes(
+        f"{short(thumbprint)} is not deleted yet: {_who(keep[thumbprint])} may still serve it; "
+        "after its restart (kssl restart), repeat: kssl cert commit"
+        for thumbprint in kept
+        if thumbprint in keep
+    )
     return 0
 
 
 def run_discard(arguments: argparse.Namespace) -> int:
-    count = _store(arguments).discard()
-    if count == 0:
+    dropped = _store(arguments).discard()
+    if dropped == 0:
         print("nothing was staged")
     else:
-        print("dropped what was staged" if count < 0 else f"dropped: {_count(count)}")
+        print("dropped what was staged" if dropped < 0 else f"dropped: {count(dropped)}")
     return 0
 
 
@@ -180,8 +189,7 @@ def run_discard(arguments: argparse.Namespace) -> int:
 
 def _store(arguments: argparse.Namespace) -> Store:
     state_dir = _state_dir(arguments)
-    named = arguments.config or os.environ.get(CONFIG_VARIABLE)
-    return Store(state_dir, Path(named) if named else state_dir / CONFIG_NAME)
+    return Store(state_dir, config_path(arguments.config, state_dir, os.environ))
 
 
 def _state_dir(arguments: argparse.Namespace) -> Path:
@@ -196,9 +204,45 @@ def _configs(services: Sequence[RunningService]) -> set[Path]:
     return {Path(service.config) for service in services if service.config}
 
 
+def _runs_with(service: RunningService, config: Path) -> bool:
+    return bool(service.config) and Path(service.config).resolve() == config
+
+
+def _still_named(store: Store, services: Iterable[RunningService]) -> dict[str, RunningService]:
+    """Thumbprints → a service that needs their files: until its restart it goes by the
+    configuration file as it was at its start, and so does a worker that has to be replaced."""
+    named: dict[str, RunningService] = {}
+    for service in services:
+        if RULES[Profile(service.profile)].hot_certificates:
+            continue
+        if _started(service) > _changed(store.config):
+            named |= dict.fromkeys(read_bindings(store.config).values(), service)
+        else:  # what it has read is gone
+            named |= dict.fromkeys(store.deletions(), service)
+    return named
+
+
+def _started(service: RunningService) -> float:
+    """Seconds since the epoch, as files have them."""
+    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return boot + service.started / os.sysconf("SC_CLK_TCK")
+
+
+def _changed(path: Path) -> float:
+    """When the file was last changed or moved to its place; infinite: nobody can tell."""
+    try:
+        return path.stat().st_ctime
+    except OSError:
+        return math.inf
+
+
+def _who(service: RunningService) -> str:
+    return f"service {service.pid} ({service.where})"
+
+
 def _tell(service: RunningService) -> str:
     """Make `service` serve what was committed, or say what is left to be done."""
-    who = f"service {service.pid} ({service.where})"
+    who = _who(service)
     profile = Profile(service.profile)
     if not RULES[profile].hot_certificates:
         return (
@@ -212,10 +256,6 @@ def _tell(service: RunningService) -> str:
     except PermissionError:
         return f"{who}: cannot be told by this user; run: kill -HUP {service.pid}"
     return f"{who}: reloaded"
-
-
-def _count(number: int) -> str:
-    return "1 change" if number == 1 else f"{number} changes"
 
 
 def _staged(store: Store) -> int:
@@ -310,74 +350,3 @@ def _place(words: dict[str, str]) -> Place:
 def _nothing_else(words: dict[str, str]) -> None:
     for key in words:
         raise ConfigError(f"{key}= has no meaning with this command; leave it out")
-
-
-# --- text
-
-
-def _told(change: Change) -> str:
-    what = short(change.thumbprint)
-    return {
-        ADD: f"added {what}",
-        DELETE: f"deleted {what}",
-        BIND: f"bound {change.place} to {what}",
-        UNBIND: f"unbound {change.place}",
-    }[change.op]
-
-
-def _list_text(report: dict[str, Any]) -> Iterable[str]:
-    if not report["certificates"]:
-        yield "no certificates; add one: kssl cert add FILE"
-    else:
-        yield f"{'THUMBPRINT':<18}{'EXPIRES':<29}{'STATE':<28}NAMES"
-    for each in report["certificates"]:
-        names = ", ".join(each.get("names") or [each.get("subject", "")])
-        expiry = _expiry(each) if "not_after" in each else ""
-        yield f"{short(each['thumbprint']):<18}{expiry:<29}{each['state']:<28}{names}".rstrip()
-        for bound in each["bindings"]:
-            yield f"    {_bound_text(bound)}"
-    for bound in report["dangling"]:
-        yield (
-            f"{_place_text(bound)} is bound to {short(bound[CERTHASH])}, which is not in the store"
-        )
-    if report["staged"]:
-        yield f"{_count(report['staged'])} {STAGED}"
-
-
-def _place_text(bound: dict[str, str]) -> str:
-    return next(f"{kind}={bound[kind]}" for kind in (IPPORT, HOSTNAMEPORT) if kind in bound)
-
-
-def _bound_text(bound: dict[str, str]) -> str:
-    staged = f" (staged {bound['staged']})" if bound["staged"] else ""
-    return _place_text(bound) + staged + (f": {bound['note']}" if bound["note"] else "")
-
-
-def _expiry(each: dict[str, Any]) -> str:
-    days = each["days_left"]
-    left = f"{days} days left" if days >= 0 else "expired"
-    return f"{each['not_after'][:10]}, {left}"
-
-
-def _show_text(report: dict[str, Any]) -> Iterable[str]:
-    yield f"SHA-256     {report['thumbprint']}"
-    yield f"state       {report['state']}"
-    for bound in report["bindings"]:
-        yield f"binding     {_bound_text(bound)}"
-    if "chain" not in report:
-        return
-    yield f"SHA-1       {report['sha1']}"
-    yield f"subject     {report['subject']}"
-    yield f"names       {', '.join(report['names']) or 'none'}"
-    yield f"issuer      {report['issuer']}"
-    yield f"serial      {report['serial']}"
-    yield f"valid       {report['not_before']} to {_expiry(report)}"
-    yield f"key         {report['key_type']}"
-    for number, each in enumerate(report["chain"]):
-        last = number + 1 == len(report["chain"])
-        by = "the next" if each["issued_by_next"] else each["issuer"]
-        gap = "" if each["issued_by_next"] or last else ": NOT the next one, the chain breaks here"
-        yield f"chain {number:<5} {each['subject']}, {_expiry(each)}; issued by {by}{gap}"
-    for key, word in (("covers", "covers"), ("does_not_cover", "not covered")):
-        if report[key]:
-            yield f"{word:<11} {', '.join(report[key])}"

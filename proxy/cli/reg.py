@@ -94,7 +94,7 @@ class _Place:
         found = read_document(self.path)
         if found is None and self.chosen:
             raise ConfigError(f"there is no {self.path}; `kssl reg set` makes it")
-        return found or Document.empty(str(self.path))
+        return found or Document("", str(self.path))
 
     def edit(self, change: Callable[[Document], None]) -> None:
         """Raises ConfigError."""
@@ -281,7 +281,7 @@ def _import(arguments: argparse.Namespace) -> int:
             lines.append(f"{name}: {_shown(before, row)} → {_shown(value, row)}")
 
     if arguments.dry_run:
-        change(read_document(place.path) or Document.empty(str(place.path)))
+        change(read_document(place.path) or Document("", str(place.path)))
     else:
         place.edit(change)
     for line in lines:  # now that it is true
@@ -347,10 +347,7 @@ def _say_when(place: _Place, changed: list[Parameter]) -> None:
             if variable.upper() == f"{PREFIX}{row.name}".upper():
                 _say(f"${variable} is stronger than the file")
     for service in place.services if changed else []:
-        try:
-            profile = Profile(service.profile)
-        except ValueError:
-            profile = Profile.NATIVE
+        profile = Profile(service.profile)
         overridden = _overridden(service, changed)
         for name in overridden:
             _say(f"service {service.pid} was started with another {name}, which is stronger")

@@ -76,6 +76,15 @@ def test_a_record_that_is_not_ours_is_named(tmp_path: Path, content: str) -> Non
         running_services(tmp_path)
 
 
+@pytest.mark.parametrize("profile", ["ws2012", "", None, ["native"]])
+def test_a_record_with_a_profile_that_does_not_exist_is_not_ours(
+    tmp_path: Path, profile: object
+) -> None:
+    write_record(tmp_path, replace(ME, profile=profile))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"\.json is not a record of kssl's; remove it"):
+        running_services(tmp_path)
+
+
 def test_the_last_start_is_kept(tmp_path: Path) -> None:
     assert last_start(tmp_path) is None
     write_last_start(tmp_path, ["serve", "8000", "--set", "a=b c"], "/srv")

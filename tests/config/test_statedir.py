@@ -140,6 +140,25 @@ def test_failed_write_leaves_the_old_file_and_no_temporary(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_replace_keeps_the_mode_and_a_new_file_is_private(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    statedir.replace(path, b"1")
+    assert (path.read_bytes(), path.stat().st_mode & 0o7777) == (b"1", 0o600)
+    path.chmod(0o640)
+    statedir.replace(path, b"2")
+    assert (path.read_bytes(), path.stat().st_mode & 0o7777) == (b"2", 0o640)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_replace_keeps_the_owner(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    os.chown(path, 12345, 12346)
+    statedir.replace(path, b"2")
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 12346)
+
+
 def test_read(tmp_path: Path) -> None:
     path = tmp_path / "key"
     assert statedir.read_private(path) is None

@@ -1,4 +1,4 @@
-"""config.store._bindings: [[binding]] tables change, the rest of the file does not."""
+"""config.store.bindings: [[binding]] tables change, the rest of the file does not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import ConfigError
-from config.store._bindings import read_bindings, write_bindings
+from config.store.bindings import read_bindings, write_bindings
 from config.store.place import HOSTNAMEPORT, IPPORT, parse_place
 
 ADDRESS = parse_place(IPPORT, "0.0.0.0:443")
@@ -148,7 +148,7 @@ def test_behind_a_link_the_file_is_changed_and_the_link_stays(path: Path, tmp_pa
 @pytest.mark.parametrize("mode", [0o620, 0o602])
 def test_a_file_that_others_may_write_is_refused(path: Path, tmp_path: Path, mode: int) -> None:
     path.chmod(mode)
-    with pytest.raises(ConfigError, match=r"others may write.*chmod go-w"):
+    with pytest.raises(ConfigError, match=r"may be changed by.*chmod go-w"):
         write_bindings(path, tmp_path, {NAME: B}, ())
     assert path.read_text() == FILE
 
@@ -163,15 +163,15 @@ def test_a_file_of_somebody_else_is_refused(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a = \nb = 1", "not TOML.*line 1"),
-        ("a = " + "[" * 5000, "not TOML"),
+        ("a = \nb = 1", ":1: not TOML"),
+        ("a = " + "[" * 5000, "nested too deeply"),
         ("binding = 1", "must be .*tables"),
-        ("binding = [1]", r"binding\[1\].*neither"),
+        ("binding = [1]", "must be .*tables"),
         ("[[binding]]\n[[binding]]\n", r"binding\[1\].*neither"),
         ('[[binding]]\nipport = "x"\n', r"binding\[1\].*missing"),
         ('[[binding]]\nipport = "*:1"\ncerthash = 1\n', "certhash: must be"),
         ('[[binding]]\nipport = "*:1"\n[[binding]]\nipport = "*:1"\n', r"binding\[2\].*twice"),
-        (b"\xff\xfe", "not UTF-8"),
+        (b"\xff", "not UTF-8"),
         (b"#" * (1 << 20) + b"\n", "larger than"),
     ],
 )
@@ -188,5 +188,5 @@ def test_files_that_are_wrong(path: Path, tmp_path: Path, text: str | bytes, wor
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(ConfigError, match="is a folder"):
         read_bindings(tmp_path)

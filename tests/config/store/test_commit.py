@@ -9,7 +9,7 @@ import pytest
 from config import statedir
 from config.errors import ConfigError
 from config.store import store as module
-from config.store._bindings import read_bindings
+from config.store.bindings import read_bindings
 from config.store.folder import Folder
 from config.store.place import IPPORT, parse_place
 from config.store.store import Store
@@ -163,12 +163,17 @@ def test_what_was_bound_meanwhile_is_not_deleted(store: Store, state: Path) -> N
     assert contents(state) == before
 
 
-def test_a_file_that_cannot_be_written_stops_before_the_deletes(staged: Store, state: Path) -> None:
-    staged.config.chmod(0o666)
-    with pytest.raises(ConfigError, match="chmod go-w"):
-        staged.commit(NOW)
+def test_a_file_that_cannot_be_written_stops_before_the_deletes(
+    staged: Store, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise ConfigError("cannot write kssl.toml: No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(statedir, "replace", full)
+        with pytest.raises(ConfigError, match="No space left"):
+            staged.commit(NOW)
     works(staged, state)
-    staged.config.chmod(0o600)
     staged.commit(NOW)
     done(staged, state)
 
@@ -182,3 +187,14 @@ def test_what_a_crash_has_left_is_swept(store: Store, state: Path) -> None:
     store.add(OTHER.credentials())
     store.commit(NOW)
     assert not any(WEB.key in data for data in contents(state).values())
+
+
+def test_a_deletion_can_be_left_for_later(staged: Store, state: Path) -> None:
+    key = state / "certificates" / f"{OTHER.thumbprint}.key"
+    done_now = staged.commit(NOW, keep={OTHER.thumbprint, WEB.thumbprint})
+    assert [change.op for change in done_now] == ["add", "bind", "bind"]
+    assert key.exists()
+    assert staged.deletions() == [OTHER.thumbprint]
+    assert staged.commit(NOW, keep={OTHER.thumbprint}) == []
+    assert [change.op for change in staged.commit(NOW)] == ["delete"]
+    done(staged, state)

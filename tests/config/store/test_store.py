@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import ConfigError
-from config.store._bindings import read_bindings
+from config.store.bindings import read_bindings
 from config.store.place import HOSTNAMEPORT, IPPORT, parse_place
 from config.store.staged import ADD, DELETE
 from config.store.store import Store
@@ -317,8 +317,8 @@ def test_a_key_that_others_may_read_stops_the_commit(store: Store, state: Path) 
 def test_a_configuration_that_cannot_be_read(store: Store, config: Path, state: Path) -> None:
     stored(store, APP)
     config.write_text("[[binding]")
-    with pytest.raises(ConfigError, match=r"kssl\.toml: not TOML"):
+    with pytest.raises(ConfigError, match=r"kssl\.toml:1: not TOML"):
         store.bind(ANY, APP.thumbprint)
-    with pytest.raises(ConfigError, match=r"kssl\.toml: not TOML"):
+    with pytest.raises(ConfigError, match=r"kssl\.toml:1: not TOML"):
         store.delete(APP.thumbprint, force=False)
     assert not any(secret in str(contents(state)) for secret in secrets_of(WEB))

@@ -8,7 +8,7 @@ import re
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from config.running import RunningService, start_time, write_record
-from config.store._bindings import read_bindings
+from config.running import RunningService, remove_record, start_time, write_record
+from config.store.bindings import read_bindings
 from config.store.place import IPPORT, parse_place
 from tests.config.store.made import APP, NOW, OTHER, WEB, Made, secrets_of
 from tests.needs import need
@@ -349,15 +349,32 @@ print(signal.sigwait([signal.SIGHUP, signal.SIGTERM]).name, flush=True)
 """
 
 
+StartService = Callable[[], subprocess.Popen[str]]
+
+
 @pytest.fixture
-def service() -> Iterator[subprocess.Popen[str]]:
-    """Says which signal it got first, and ends."""
-    process = subprocess.Popen([sys.executable, "-c", SERVICE], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    yield process
-    process.kill()
-    process.communicate()
+def start_service() -> Iterator[StartService]:
+    """Starts processes that say which signal they got first, and end."""
+    processes = []
+
+    def start() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVICE], stdout=subprocess.PIPE, text=True
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def service(start_service: StartService) -> subprocess.Popen[str]:
+    return start_service()
 
 
 def record(state: Path, pid: int, *, config: str, profile: str = "native") -> None:
@@ -396,6 +413,55 @@ def test_commit_leaves_other_services_alone(
     assert (f"service {service.pid}" in output) is same_file
     service.terminate()
     assert service.communicate(timeout=20)[0] == "SIGTERM\n"
+
+
+def test_a_service_keeps_what_it_was_started_with_until_its_restart(
+    kssl: Kssl, folder: Path, state: Path, start_service: StartService
+) -> None:
+    """In profile ws2003sp1, a worker that dies is replaced by one with the old certificates."""
+    config = state / "kssl.toml"
+    old, new = added(kssl, folder, APP), added(kssl, folder, WEB)
+    fine(kssl("cert", "bind", "ipport=*:443", f"certhash={old}"))
+    fine(kssl("cert", "commit"))
+    key = state / "certificates" / f"{old}.key"
+    service = start_service()
+    record(state, service.pid, config=str(config), profile="ws2003sp1")
+
+    # What it has not read may go at once.
+    fine(kssl("cert", "delete", new))
+    result = kssl("cert", "commit")
+    assert (f"deleted {new[:16]}\n" in fine(result), result.stderr) == (True, "")
+
+    fine(kssl("cert", "delete", old, "--force"))
+    for told in ("unbound ipport=*:443", ""):
+        result = kssl("cert", "commit")
+        assert fine(result).partition("\n")[0] == told
+        assert result.stderr == (
+            f"note: {old[:16]} is not deleted yet: service {service.pid} "
+            "(https://127.0.0.1:8443) may still serve it; after its restart (kssl restart), "
+            "repeat: kssl cert commit\n"
+        )
+        assert read_bindings(config) == {}
+        assert key.exists()
+    assert "staged delete" in fine(kssl("cert", "list"))
+
+    remove_record(state, service.pid)
+    record(state, start_service().pid, config=str(config), profile="ws2003sp1")
+    result = kssl("cert", "commit")
+    assert fine(result).startswith(f"deleted {old[:16]}\n")
+    assert not key.exists()
+
+
+def test_other_services_keep_nothing(
+    kssl: Kssl, folder: Path, state: Path, service: subprocess.Popen[str]
+) -> None:
+    thumbprint = added(kssl, folder)
+    fine(kssl("cert", "bind", "ipport=*:443", f"certhash={thumbprint}"))
+    fine(kssl("cert", "commit"))
+    record(state, service.pid, config=str(folder / "other.toml"), profile="ws2003sp1")
+    fine(kssl("cert", "delete", thumbprint, "--force"))
+    result = kssl("cert", "commit")
+    assert (f"deleted {thumbprint[:16]}\n" in fine(result), result.stderr) == (True, "")
 
 
 def test_what_another_service_uses_is_not_deleted(
