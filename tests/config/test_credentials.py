@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+from config import pemfile
 from config.credentials import PrivateKey, load_credentials
 from config.errors import ConfigError
 from config.pemfile import read_source
@@ -208,7 +209,7 @@ def test_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(*_: object) -> None:  # root, as in a container, may read everything
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr(pemfile, "open", denied, raising=False)
     with pytest.raises(ConfigError, match=r"app\.pem cannot be read by this user"):
         load_credentials(path, None)
 
