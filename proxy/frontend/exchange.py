@@ -55,8 +55,9 @@ class Exchange(RequestSide):
                 self._response_head(end)
             else:
                 self._response_body(HEADROOM, HEADROOM, end)
-            if self._upstream is not None:  # there is more to come
-                connection.deadline = connection.front.response_deadline
+            if self._upstream is not None:  # there is more to come, once the client reads on
+                front, congested = connection.front, connection.engine.congested
+                connection.deadline = front.body_deadline if congested else front.response_deadline
         except UpstreamError as problem:
             if self._response is None:
                 target = self._pool.target
@@ -168,6 +169,8 @@ class Exchange(RequestSide):
     def client_writable(self) -> None:
         if self._upstream is not None:
             self._upstream.channel.start_reading()
+            if self._response is not None:
+                self._connection.deadline = self._connection.front.response_deadline
 
     def _finish_response(self, *, surplus: bool = False) -> None:
         connection = self._connection
@@ -228,15 +231,6 @@ class Exchange(RequestSide):
             target = self._pool.target
             log.error("upstream %s: no answer in time", target)
             self._gateway_error(504, f"The app at {target} did not answer in time.")
-
-    def _upstream_owes(self) -> bool:
-        """Whether the client waits for the upstream, and could not send on if it wanted to."""
-        if self._upstream is None:
-            return False
-        waits = (
-            self._head.expect_continue and self._reader is not None and not self._reader.received
-        )
-        return waits or self._upstream.channel.backlog > 0
 
     def _gateway_error(self, status: int, detail: str) -> None:
         connection = self._connection

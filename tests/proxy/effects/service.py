@@ -63,6 +63,7 @@ class Running:
             self.process: ProxyProcess = self._stack.enter_context(
                 spawn_proxy(None, *arguments, state_dir=state, listen=None, stderr=stderr)
             )
+        wait_for(self._record_file.exists, "the service's record")
         self.context = ssl.create_default_context(cafile=self.process.ca)
 
     def _write(self, port: int, values: Mapping[str, Value]) -> None:
@@ -75,11 +76,15 @@ class Running:
     def set(self, *, port: int | None = None, **values: Value) -> None:
         """SIGHUP with these values, the rest at their defaults; `port`: another app."""
         self._write(self.app.port if port is None else port, values)
-        record = self.state / FOLDER / f"{self.process.pid}.json"
+        record = self._record_file
         record.unlink()  # the service writes it anew after each reload
         self.process.process.send_signal(signal.SIGHUP)
         wait_for(record.exists, f"a reload with {values}")
         assert self.record.failure == ""
+
+    @property
+    def _record_file(self) -> Path:
+        return self.state / FOLDER / f"{self.process.pid}.json"
 
     @property
     def record(self) -> RunningService:
@@ -89,6 +94,7 @@ class Running:
 
     @property
     def stderr(self) -> str:
+        """All of it, if the service has ended."""
         return self._stderr.read_text()
 
     # -- requests --------------------------------------------------------------------------
@@ -107,7 +113,7 @@ class Running:
     def refuses(self, target: bytes, *fields: bytes, status: int = 400, reason: str) -> Answer:
         """A page of the proxy's, and a line in the HTTPERR log; nothing gets to the app."""
         received = len(self.app.received)
-        with self.one_more(reason, status), self.client() as client:
+        with self.more(reason, status), self.client() as client:
             client.send(request(b"GET", target, *fields))
             answer = client.read_answer()
         assert answer.status == status, (target, answer)
@@ -117,13 +123,13 @@ class Running:
     # -- the HTTPERR log -------------------------------------------------------------------
 
     @contextmanager
-    def one_more(self, reason: str, status: int = 0) -> Iterator[None]:
-        """What happens in the block leads to one line with this s-reason and sc-status (0: "-"),
-        sooner or later."""
-        before = self._count(reason, status)
+    def more(self, reason: str, status: int = 0, *, lines: int = 1) -> Iterator[None]:
+        """What happens in the block leads to so many lines with this s-reason and sc-status (0:
+        "-"), sooner or later."""
+        wanted = self._count(reason, status) + lines
         yield
-        wait_for(lambda: self._count(reason, status) > before, f"a line with {reason} {status}")
-        assert self._count(reason, status) == before + 1
+        wait_for(lambda: self._count(reason, status) >= wanted, f"{lines} of {reason} {status}")
+        assert self._count(reason, status) == wanted
 
     def _count(self, reason: str, status: int) -> int:
         wanted = (reason, str(status or "-"))

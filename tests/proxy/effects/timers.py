@@ -25,7 +25,7 @@ def a_second() -> Iterator[None]:
 def idle_connection_timeout(services: Services) -> None:
     service = services.live
     service.set(IdleConnectionTimeout=1)
-    with service.one_more("Timer_ConnectionIdle"), service.client() as client:
+    with service.more("Timer_ConnectionIdle"), service.client() as client:
         assert client.ask().status == 200
         with a_second():
             assert client.read_to_end() == (b"", "close_notify")
@@ -36,8 +36,8 @@ def header_wait_timeout(services: Services) -> None:
     service = services.live
     service.set(HeaderWaitTimeout=1)
     with ExitStack() as stack:
-        stack.enter_context(service.one_more("Timer_HeaderWait"))
-        stack.enter_context(service.one_more("Timer_HeaderWait", 408))
+        stack.enter_context(service.more("Timer_HeaderWait"))
+        stack.enter_context(service.more("Timer_HeaderWait", 408))
         hello = stack.enter_context(service.client(handshake=False))
         head = stack.enter_context(service.client())
         stack.enter_context(a_second())
@@ -49,18 +49,24 @@ def header_wait_timeout(services: Services) -> None:
 
 
 def entity_body_timeout(services: Services) -> None:
-    """Of a client that does not go on with its body, and of one that does not read."""
+    """Of a client that does not begin or go on with its body, and of one that does not read."""
     service = services.live
     service.set(EntityBodyTimeout=1)
+    head = request(b"POST", b"/", b"Content-Length: 9")
     with ExitStack() as stack:
-        stack.enter_context(service.one_more("Timer_EntityBody", 408))
-        stack.enter_context(service.one_more("Timer_Response", 200))
-        deaf = stack.enter_context(service.client(receive_buffer=4096))
-        slow = stack.enter_context(service.client())
+        deaf, none, one, later = (
+            stack.enter_context(service.client(receive_buffer=4096)) for _ in range(4)
+        )
         stack.enter_context(a_second())
+        stack.enter_context(service.more("Timer_Response", 200))
+        stack.enter_context(service.more("Timer_EntityBody", 408, lines=3))
         deaf.send(request(b"GET", b"/bytes/%d" % (32 << 20)))
-        slow.send(request(b"POST", b"/", b"Content-Length: 9") + b"1")
-        assert slow.read_answer().status == 408
+        none.send(head)
+        one.send(head + b"1")
+        later.send(head)
+        later.send(b"1")
+        for client in (none, one, later):
+            assert client.read_answer().status == 408
 
 
 def upstream_connect_timeout(services: Services) -> None:
@@ -76,13 +82,16 @@ def upstream_response_timeout(services: Services) -> None:
     service = services.live
     service.set(UpstreamResponseTimeout=1)
     with ExitStack() as stack:
-        stack.enter_context(service.one_more("Upstream", 504))
-        stack.enter_context(service.one_more("Upstream", 200))
-        hang, stall = (stack.enter_context(service.client()) for _ in range(2))
+        hang, stall, sent = (stack.enter_context(service.client()) for _ in range(3))
         stack.enter_context(a_second())
+        stack.enter_context(service.more("Upstream", 504, lines=2))
+        stack.enter_context(service.more("Upstream", 200))
         hang.send(request(b"GET", b"/hang"))
         stall.send(request(b"GET", b"/stall"))
-        assert hang.read_answer().status == 504
+        sent.send(request(b"POST", b"/hang", b"Content-Length: 1"))
+        sent.send(b"1")
+        for client in (hang, sent):
+            assert client.read_answer().status == 504
         received, ending = stall.read_to_end()
         assert received.endswith(b"\r\n\r\nabc")
         assert ending == "cut"
