@@ -55,9 +55,8 @@ class Exchange(RequestSide):
                 self._response_head(end)
             else:
                 self._response_body(HEADROOM, HEADROOM, end)
-            if self._upstream is not None:  # there is more to come, once the client reads on
-                front, congested = connection.front, connection.engine.congested
-                connection.deadline = front.body_deadline if congested else front.response_deadline
+            if self._upstream is not None:  # there is more to come
+                self._set_deadline()
         except UpstreamError as problem:
             if self._response is None:
                 target = self._pool.target
@@ -92,6 +91,8 @@ class Exchange(RequestSide):
                 return
             if head.status >= 200:
                 break
+            if head.status == 100:
+                self._continued = True
             if self._head.version == b"1.1":
                 connection.write(response.text)
         self._response = head
@@ -169,8 +170,7 @@ class Exchange(RequestSide):
     def client_writable(self) -> None:
         if self._upstream is not None:
             self._upstream.channel.start_reading()
-            if self._response is not None:
-                self._connection.deadline = self._connection.front.response_deadline
+            self._set_deadline()
 
     def _finish_response(self, *, surplus: bool = False) -> None:
         connection = self._connection
@@ -231,6 +231,10 @@ class Exchange(RequestSide):
             target = self._pool.target
             log.error("upstream %s: no answer in time", target)
             self._gateway_error(504, f"The app at {target} did not answer in time.")
+
+    def _upstream_owes(self) -> bool:
+        """Also the rest of a response that it began before the request was over."""
+        return self._response is not None or super()._upstream_owes()
 
     def _gateway_error(self, status: int, detail: str) -> None:
         connection = self._connection

@@ -38,6 +38,7 @@ class RequestSide:
     __slots__ = (
         "_connecting",
         "_connection",
+        "_continued",
         "_head",
         "_outbox",
         "_pool",
@@ -61,6 +62,7 @@ class RequestSide:
                 reader = site.rules.limited(reader)
             self._reader = reader
         self.request_done = self._reader is None
+        self._continued = not head.expect_continue  # the client need not wait with its body
         self._pool: Pool
         self._tried: list[Pool] | None = None  # those that refused
         self._upstream: UpstreamConnection | None = None
@@ -154,19 +156,17 @@ class RequestSide:
             self._set_deadline()
 
     def _set_deadline(self) -> None:
-        """Of the client, which has more of its body to send, or of the upstream."""
+        """Of the client, which has to read, or to send the rest of its body; or of the upstream."""
         connection = self._connection
         front = connection.front
-        owed = self.request_done or self._upstream_owes()
-        connection.deadline = front.response_deadline if owed else front.body_deadline
+        client = connection.engine.congested or not (self.request_done or self._upstream_owes())
+        connection.deadline = front.body_deadline if client else front.response_deadline
 
     def _upstream_owes(self) -> bool:
         """Whether the client waits for the upstream, and could not send on if it wanted to."""
         if self._upstream is None:
             return True  # it is being connected to, and reading is paused
-        waits = (
-            self._head.expect_continue and self._reader is not None and not self._reader.received
-        )
+        waits = not self._continued and self._reader is not None and not self._reader.received
         return waits or self._upstream.channel.backlog > 0
 
     # -- the upstream connection -----------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.proxy.effects.service import Services
 from tests.proxy.frontend.clients import request
+from tests.proxy.frontend.plain import PlainClient
 
 
 def max_field_length(services: Services) -> None:
@@ -106,3 +107,6 @@ def disable_server_header(services: Services) -> None:
         service.set(DisableServerHeader=value)
         assert service.passes(b"/").get(b"server") == of_app
         assert service.refuses(b"/%00", reason="URL").get(b"server") == of_page
+        with PlainClient(service.process.port) as client:  # which is told to use https
+            answer = client.ask()
+            assert (answer.status, answer.get(b"server")) == (400, of_page)

@@ -26,7 +26,10 @@ from tests.proxy.frontend.upstreams import Upstream, UpstreamSide, response
 def app(side: UpstreamSide) -> None:
     """Behind the proxy. ``/bytes/N``: so many; ``/hang``: no answer; ``/stall``: half of one."""
     while True:
-        head, _ = side.read_request()
+        head = side.read_head()
+        if b"\r\nExpect: 100-continue\r\n" in head:
+            side.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        side.read_body(head)
         path = head.split(b" ")[1]
         if path == b"/hang":
             side.read_to_end()
@@ -179,7 +182,7 @@ class Services:
     def live(self) -> Running:
         return self._live()
 
-    def start(self, profile: Profile = Profile.NATIVE, **values: Value) -> Running:
+    def start(self, profile: Profile = Profile.NATIVE, /, **values: Value) -> Running:
         """To be used as a context manager."""
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         return Running(folder, self._app, values, profile)

@@ -54,18 +54,19 @@ def entity_body_timeout(services: Services) -> None:
     service.set(EntityBodyTimeout=1)
     head = request(b"POST", b"/", b"Content-Length: 9")
     with ExitStack() as stack:
-        deaf, none, one, later = (
-            stack.enter_context(service.client(receive_buffer=4096)) for _ in range(4)
+        deaf, none, one, later, continued = (
+            stack.enter_context(service.client(receive_buffer=4096)) for _ in range(5)
         )
         stack.enter_context(a_second())
         stack.enter_context(service.more("Timer_Response", 200))
-        stack.enter_context(service.more("Timer_EntityBody", 408, lines=3))
+        stack.enter_context(service.more("Timer_EntityBody", 408, lines=4))
         deaf.send(request(b"GET", b"/bytes/%d" % (32 << 20)))
         none.send(head)
         one.send(head + b"1")
         later.send(head)
         later.send(b"1")
-        for client in (none, one, later):
+        continued.send(request(b"POST", b"/", b"Content-Length: 9", b"Expect: 100-continue"))
+        for client in (none, one, later, continued):
             assert client.read_answer().status == 408
 
 

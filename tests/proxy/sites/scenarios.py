@@ -87,12 +87,13 @@ def many_sites(
 
 
 def renewed_under_load(many: Many, *, times: int, beyond: int = 500) -> Load:
-    """A site's certificate is renewed and the service told so, again and again; and everybody
-    still asks until there are `beyond` answers more."""
+    """A site's certificate is renewed and the service told so, again and again, each
+    time after `beyond` answers more."""
     count = len(many.sites.names)
     with many.load() as load:
         for turn in range(times):
             site = (turn // 2 * 7) % count  # each of them twice
+            _go_on(load, beyond)
             many.sites.renew(site)
             newest = len(many.sites.certificates[site]) - 1
             many.reload()

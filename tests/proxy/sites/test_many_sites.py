@@ -19,7 +19,7 @@ def test_certificates_and_restarts_under_load(mode: str, tmp_path: Path) -> None
     with many_sites(tmp_path, 10, mode=mode) as many:
         assert many.service.mode == mode
         assert many.served_everywhere() == [0] * 10
-        renewed_under_load(many, times=4, beyond=100)
+        renewed_under_load(many, times=4, beyond=50)
         restarted_under_load(many, times=1, beyond=100)
 
 
