@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from config.parameter import Parameter
+from config.parameter import Parameter, Profile, Value
 from config.table import PARAMETERS
 from tests.proxy.effects import logs, requests, timers, transport
 from tests.proxy.effects.service import Services
@@ -44,3 +44,26 @@ EFFECTS: dict[str, Callable[[Services], None]] = {
 def test_effect(row: Parameter, services: Services) -> None:
     assert row.name in EFFECTS, f"{row.name} is in the table; show here what it does"
     EFFECTS[row.name](services)
+
+
+@pytest.mark.parametrize("profile", [Profile.NATIVE, Profile.WS2008])
+def test_what_a_reload_does_not_apply(profile: Profile, services: Services) -> None:
+    """It is told, with the value that is in force. Windows reads everything at the start only."""
+    wanted: dict[str, Value] = {
+        row.name: other_value(row, profile) for row in PARAMETERS if not row.live_in(profile)
+    }
+    with services.start(profile) as service:
+        before = service.record.parameters
+        service.set(**wanted)
+        assert service.record.parameters == before
+        service.passes(b"/")
+    for name, value in wanted.items():
+        if (profile, name) != (Profile.WS2008, "EnableKernelSSL"):  # which is always 1 there
+            told = f"{name}={value} takes effect after restart (kssl restart); {before[name]} is"
+            assert told in service.stderr
+
+
+def other_value(row: Parameter, profile: Profile) -> Value:
+    if row.is_text:
+        return "/elsewhere"
+    return row.minimum if row.default_in(profile) == row.maximum else row.maximum
