@@ -219,7 +219,8 @@ class Supervisor:
 
         Raises:
             WorkerRefusedError: a certificate cannot be used, or there is no worker, or it died
-                before it said yes. Everything stays as it was, also in a worker that is started later.
+                before it said yes. Everything stays as it was, also in a worker that is started
+                later.
             RuntimeError: another mode or state folder, which needs another worker.
         """
         if self._stopping:

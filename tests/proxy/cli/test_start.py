@@ -1,4 +1,4 @@
-"""`kssl start`, `stop` and `restart`, as a person types them."""
+"""`kssl start` without saying what to serve, however the state folder is named."""
 
 from __future__ import annotations
 
