@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from config.errors import ConfigError, reason
+from config.trusted import check_trusted
 
 # Bytes. A chain of ten certificates takes about 20 KiB; the bound is for a wrong file.
 MAX_FILE = 1 << 20
@@ -51,48 +52,32 @@ class Block(NamedTuple):
 def read_source(path: Path, what: str, *, guarded: bool = False) -> SourceFile:
     """Read `path`; `what` names it in errors: "certificate" or "key". Raises ConfigError.
 
-    `guarded`: refuse a file that others than its owner and root may change, for whoever could put
-    a key of their own there would be the server.
+    `guarded`: refuse a file that others than its owner and root may change (`config.trusted`), for
+    whoever could put a key of their own there would be the server.
     """
+    shown = f"{what} file"
     try:
         # Links are followed: certbot's live/ folder is made of them.
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            mode = stat.S_IMODE(status.st_mode)
-            if guarded:
-                _refuse_changeable(path, what, status.st_uid, mode)
+        with open(check_trusted(path, shown) if guarded else path, "rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             data = file.read(MAX_FILE + 1)
     except FileNotFoundError:
-        raise ConfigError(f"{what} file {path} does not exist; check the name") from None
+        raise ConfigError(f"{shown} {path} does not exist; check the name") from None
     except IsADirectoryError:
-        raise ConfigError(f"{what} file {path} is a folder; name the PEM file in it") from None
+        raise ConfigError(f"{shown} {path} is a folder; name the PEM file in it") from None
     except PermissionError:
         raise ConfigError(
-            f"{what} file {path} cannot be read by this user (uid {os.geteuid()}); "
+            f"{shown} {path} cannot be read by this user (uid {os.geteuid()}); "
             "change its owner or group"
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         why = reason(error) if isinstance(error, OSError) else "not a file name"
-        raise ConfigError(f"{what} file {path} cannot be read: {why}") from None
+        raise ConfigError(f"{shown} {path} cannot be read: {why}") from None
     if len(data) > MAX_FILE:
-        raise ConfigError(f"{what} file {path} is larger than {MAX_FILE} bytes; not a PEM file")
+        raise ConfigError(f"{shown} {path} is larger than {MAX_FILE} bytes; not a PEM file")
     if not data.strip():
-        raise ConfigError(f"{what} file {path} is empty")
+        raise ConfigError(f"{shown} {path} is empty")
     return SourceFile(path, mode, data)
-
-
-def _refuse_changeable(path: Path, what: str, owner: int, mode: int) -> None:
-    me = os.geteuid()
-    if owner not in (me, 0):
-        raise ConfigError(
-            f"{what} file {path} belongs to another user (uid {owner}, kssl runs as {me}), who "
-            f"could replace it; run: chown {me} {shlex.quote(str(path))}"
-        )
-    if mode & _WRITABLE_BY_OTHERS:
-        raise ConfigError(
-            f"others may change the {what} file {path} (mode {mode:04o}); "
-            f"run: chmod go-w {shlex.quote(str(path))}"
-        )
 
 
 def pem_blocks(source: SourceFile, what: str) -> list[Block]:

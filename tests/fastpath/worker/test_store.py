@@ -315,7 +315,7 @@ def test_a_file_that_others_may_change_is_refused(
     told = tls([told_file(files[0])], {"default": 0})
     store.load(told)
     files[0].chmod(mode)
-    with pytest.raises(CertificatesError, match=f"others may change .*chmod go-w {files[0]}"):
+    with pytest.raises(CertificatesError, match=f"may be changed by .*chmod go-w {files[0]}"):
         store.load(told)
 
 

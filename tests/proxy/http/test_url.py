@@ -192,7 +192,9 @@ def slow(rules: UrlRules, target: bytes) -> bool:
         if not rules.enable_non_utf8:
             return False
         texts = [segment.decode("latin-1") for segment in raw]
-    points = units + [ord(char) for text in texts for char in text]
+        points = units + [octet for segment in raw for octet in segment if octet < 0x80]
+    else:
+        points = units + [ord(char) for text in texts for char in text]
     if not rules.allow_restricted_chars and any(p < 0x20 or 0x7F <= p < 0xA0 for p in points):
         return False
     if not rules.favor_utf8 and rules.enable_non_utf8:
