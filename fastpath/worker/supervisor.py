@@ -215,7 +215,8 @@ class Supervisor:
         """Gives the worker other certificates; returns the same as `start`.
 
         Connections go on, and sessions can still be resumed. While there is no worker this waits
-        for one, but not for long. A cancelled call goes on in the background: the worker may have accepted.
+        for one, but not for long. A cancelled call goes on in the background: the worker may have
+        accepted.
 
         Raises:
             WorkerRefusedError: a certificate cannot be used, or there is no worker, or it died
