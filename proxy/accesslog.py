@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import re
+import stat
 import time
 from asyncio import AbstractEventLoop
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import BinaryIO, cast
 
 from config.errors import ConfigError, reason
 from config.model import Logs
+from config.trusted import check_trusted_file
 from fastpath.engines.contract import Session
 
 log = logging.getLogger("kssl")
@@ -112,14 +114,22 @@ def open_access_log(logs: Logs, standard: BinaryIO | None) -> BinaryIO | None:
     """What `AccessLog` writes to. ``standard``: for "stderr". A file is opened to append to, 0640
     if it is new: addresses and URLs are not for everybody.
 
-    Raises ConfigError.
+    Raises ConfigError, also when others may change what is in the file, or let a link lead to
+    another one. Devices and pipes are what they are.
     """
     if not isinstance(logs.access, Path):
         return standard if logs.access == "stderr" else None
     try:
-        return cast(BinaryIO, _LogFile(logs.access, "ab", opener=_open_private))
+        file = _LogFile(logs.access, "ab", opener=_open_private)
     except OSError as error:
         raise ConfigError(f"access log {logs.access}: {reason(error)}") from None
+    try:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            check_trusted_file(logs.access, "access log")
+    except BaseException:
+        file.close()
+        raise
+    return cast(BinaryIO, file)
 
 
 def close_own(stream: BinaryIO | None) -> None:

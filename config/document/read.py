@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,6 +155,8 @@ def _logs(root: Section, context: Context) -> Logs:
     path = context.folder / access
     try:
         context.files.folder(path.parent, "folder of the access log")
+        if os.path.isfile(path):  # Path.is_file raises where it may not look
+            context.files.file(path, "access log")
     except ConfigError as error:
         section.problem(str(error), "access")
     return Logs(path)

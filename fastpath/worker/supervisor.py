@@ -36,6 +36,10 @@ _PAUSE = 0.5
 _START_LIMIT = 30.0
 _END_LIMIT = 2.0
 
+# How long other settings wait for a worker to be given to, in seconds. One that died is replaced in
+# less; one that does not come up again, because a file of its settings is gone, may never be there.
+_NEXT_LIMIT = 10.0
+
 _STOPPING = "the crypto worker is being stopped"
 
 # LD_LIBRARY_PATH, because some builds of Python find their own library by it.
@@ -211,11 +215,13 @@ class Supervisor:
         """Gives the worker other certificates; returns the same as `start`.
 
         Connections go on, and sessions can still be resumed. While there is no worker this waits
-        for one. A cancelled call goes on in the background: the worker may have accepted.
+        for one, but not for long. A cancelled call goes on in the background: the worker may have
+        accepted.
 
         Raises:
-            WorkerRefusedError: a certificate cannot be used, or the worker died before it said
-                yes. Everything stays as it was, also in a worker that is started later.
+            WorkerRefusedError: a certificate cannot be used, or there is no worker, or it died
+                before it said yes. Everything stays as it was, also in a worker that is started
+                later.
             RuntimeError: another mode or state folder, which needs another worker.
         """
         if self._stopping:
@@ -262,15 +268,22 @@ class Supervisor:
             task.exception()  # seen, should the caller have been cancelled
 
     async def _next_link(self) -> WorkerLink:
-        """The link, at once or as soon as there is a worker again."""
-        while self.link is None:
-            up = asyncio.Event()
-            self.when_ready(up.set)
-            try:
-                await up.wait()
-            finally:
-                self.forget(up.set)
-        return self.link
+        """The link, at once or as soon as there is a worker again. Raises WorkerRefusedError."""
+        try:
+            async with asyncio.timeout(_NEXT_LIMIT):
+                while self.link is None:
+                    up = asyncio.Event()
+                    self.when_ready(up.set)
+                    try:
+                        await up.wait()
+                    finally:
+                        self.forget(up.set)
+                return self.link
+        except TimeoutError:
+            raise WorkerRefusedError(
+                "the crypto worker died and does not start with what was served until now, so it "
+                "cannot be given anything else; run: kssl restart"
+            ) from None
 
     def when_ready(self, ready: Callable[[], None]) -> None:
         """Calls ``ready`` once there is a worker again."""

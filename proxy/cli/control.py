@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import sys
@@ -28,7 +29,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     add_serve_arguments(starting)
     starting.add_argument("--json", action="store_true")
-    starting.set_defaults(run=_start)
+    starting.set_defaults(run=functools.partial(_start, starting))
     for name, function, text in (
         ("stop", _stop, "end the service, when it has finished its requests"),
         ("restart", _restart, "start it anew; no connection is refused meanwhile"),
@@ -44,10 +45,16 @@ def _state_dir(arguments: argparse.Namespace) -> Path:
     return Path(arguments.state_dir or statedir.default_state_dir())
 
 
-def _start(arguments: argparse.Namespace) -> int:
+def _nothing_said(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> bool:
+    """Whether no argument, however written, says what to serve."""
+    usual = vars(parser.parse_args([])) | {"state_dir": arguments.state_dir, "json": arguments.json}
+    return all(getattr(arguments, name) == value for name, value in usual.items())
+
+
+def _start(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     state_dir = statedir.ensure_state_dir(_state_dir(arguments))
     given, folder = [word for word in sys.argv[2:] if word != "--json"], Path.cwd()
-    if given in ([], ["--state-dir", str(arguments.state_dir)]):
+    if _nothing_said(parser, arguments):
         running = running_services(state_dir)
         if running:
             where = ", ".join(f"{each.where} (process {each.pid})" for each in running)

@@ -165,6 +165,12 @@ class Front:
             endpoint.open = False
             endpoint.index = None
 
+    def end_with_next_response(self) -> None:
+        """A successor listens. Whoever was accepted here is served here, also one that has not
+        begun its handshake: the workers still know the endpoints."""
+        for endpoint in self.endpoints:
+            endpoint.open = False
+
     def begin_reload(self) -> None:
         """Before the workers are told of another configuration: handshakes that would begin now
         wait, for the workers' endpoints are about to be others than the front end's."""

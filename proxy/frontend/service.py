@@ -235,7 +235,7 @@ class Service:
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()  # the ready file is the successor's by now
-        self.front.give_up(self.front.endpoints)
+        self.front.end_with_next_response()
         await self.front.wait_until_empty(HAND_OVER_GRACE)
 
     async def stop(self) -> None:

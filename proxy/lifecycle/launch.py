@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,10 @@ from proxy.lifecycle.report import LISTENERS, PREDECESSOR, REPORT
 START_LIMIT = 45.0
 
 _MAX_REPORT = 1 << 20
+
+
+def _nobody(process: subprocess.Popen[bytes]) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,13 @@ def launch(
     output: int | None = None,
     listeners: Mapping[str, socket.socket] | None = None,
     new_session: bool = False,
+    began: Callable[[subprocess.Popen[bytes]], None] = _nobody,
 ) -> Launched:
     """Runs ``kssl ARGUMENTS`` in `folder` and returns once it accepts. Blocks.
 
     output: a descriptor for its stderr; None: ours. listeners: sockets that it takes over, by the
-    text of their `Binding`. new_session: it does not end with our terminal.
+    text of their `Binding`. new_session: it does not end with our terminal. began: is told of the
+    process at once, and may end it.
     Raises LaunchError.
     """
     reading, writing = os.pipe()
@@ -77,6 +83,7 @@ def launch(
             raise LaunchError([f"cannot start kssl in {folder}: {error.strerror}"]) from None
         finally:
             os.close(writing)
+        began(process)
         return _wait(process, reading)
     finally:
         os.close(reading)

@@ -1,6 +1,8 @@
 """A running service under control: its record, reload (SIGHUP), restart (SIGUSR2).
 
-One thing at a time: a second SIGHUP during a reload waits for it, and reads the file again.
+One thing at a time: a second SIGHUP during a reload waits for it, and reads the file again. Once
+there is a successor, or the service ends, nothing of this happens any more; a successor that is
+not ready by then is ended.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import subprocess
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,6 +55,8 @@ class Live:
         self._predecessor = predecessor
         self._state_dir = service.options.state_dir
         self._failures = 0
+        self._over = False
+        self._successor: subprocess.Popen[bytes] | None = None  # while it is not ready
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -63,29 +68,33 @@ class Live:
 
     def close(self) -> None:
         """The service ends, or has a successor: other commands do not find it any more."""
+        self._over = True
         for task in self._tasks:
             task.cancel()
+        self._end_unready()
         remove_record(self._state_dir, os.getpid())
 
     def reload(self) -> None:
         """Signal handler. What is wrong is logged, and everything stays as it was."""
-        self._start(self._reload(), "reload")
+        self._start(self._reload, "reload")
 
     def restart(self) -> None:
         """Signal handler, likewise."""
-        self._start(self._restart(), "restart")
+        self._start(self._restart, "restart")
 
     # -- one at a time ---------------------------------------------------------------------
 
-    def _start(self, work: Coroutine[Any, Any, None], what: str) -> None:
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
         task = asyncio.get_running_loop().create_task(self._in_turn(work, what))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _in_turn(self, work: Coroutine[Any, Any, None], what: str) -> None:
+    async def _in_turn(self, work: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
         async with self._turn:
+            if self._over:
+                return
             try:
-                await work
+                await work()
             except ConfigError as error:
                 for line in error.problems if isinstance(error, ProblemsError) else [error]:
                     log.error("no %s: %s", what, line)
@@ -113,9 +122,24 @@ class Live:
             self._arguments,
             folder=Path(self._folder),
             listeners=self._service.listening_sockets(),
+            began=self._began,
         )
+        self._successor = None
+        self._over = True
         log.warning("process %d takes over; this one finishes what it has", successor.pid)
         self._handed_over()
+
+    def _began(self, successor: subprocess.Popen[bytes]) -> None:
+        """Called in a thread; `close` may come before or after."""
+        self._successor = successor
+        if self._over:
+            self._end_unready()
+
+    def _end_unready(self) -> None:
+        """Whoever stops a service in the middle of a restart does not want another one."""
+        successor = self._successor
+        if successor is not None:
+            successor.terminate()
 
     # -- the record ------------------------------------------------------------------------
 

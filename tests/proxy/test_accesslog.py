@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import re
+import stat
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from config.errors import ConfigError
+from config.model import Logs
 from fastpath.engines.contract import Session
-from proxy.accesslog import MAX_REQUEST_LINE, AccessLog, describe_session, escape
+from proxy.accesslog import (
+    MAX_REQUEST_LINE,
+    AccessLog,
+    describe_session,
+    escape,
+    open_access_log,
+)
 
 LINE = re.compile(
     rb"127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] "
@@ -94,3 +105,29 @@ def test_turned_off(loop: asyncio.AbstractEventLoop) -> None:
     log = AccessLog(loop, None)
     write(log)
     log.flush()
+
+
+# -- the file ----------------------------------------------------------------------------------
+
+
+def test_a_new_file_is_not_for_everybody(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    stream = open_access_log(Logs(path), None)
+    assert stream is not None
+    stream.close()
+    assert stat.S_IMODE(path.stat().st_mode) & 0o137 == 0
+
+
+@pytest.mark.parametrize("mode", [0o660, 0o602])
+def test_a_file_that_others_may_change_is_refused(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "access.log"
+    path.touch()
+    path.chmod(mode)
+    with pytest.raises(ConfigError, match=r"access log .*may be changed by .*chmod go-w"):
+        open_access_log(Logs(path), None)
+
+
+def test_what_is_no_file_is_taken_as_it_is() -> None:
+    stream = open_access_log(Logs(Path(os.devnull)), None)
+    assert stream is not None
+    stream.close()

@@ -222,6 +222,21 @@ def is_asked(place: Place) -> bool:
     return isinstance(receiver, _Configuration) and not receiver.answer.done()
 
 
+async def test_no_worker_for_long(
+    place: Place, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is gone, so it does not come up; whoever waits must hear of it."""
+    aside = files[0].rename(tmp_path / "aside")
+    os.kill(place.pid, signal.SIGKILL)
+    await until(lambda: place.supervisor.link is None)
+    monkeypatch.setattr(module, "_NEXT_LIMIT", 0.05)
+    with pytest.raises(WorkerRefusedError, match="kssl restart"):
+        await place.supervisor.reconfigure(settings(tmp_path, told_file(files[1])))
+    aside.rename(files[0])
+    await place.worker_is_back()
+    assert await served(place) == "old"
+
+
 async def test_one_that_does_not_answer_is_replaced(
     place: Place, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
