@@ -49,7 +49,7 @@ def as_toml(values: Mapping[str, Value]) -> str:
 
 
 class Running:
-    """One service, with one site for every name. `app` is behind it unless `set_before` says otherwise."""
+    """One service, with one site for every name, and `app` behind it but for `set_before`."""
 
     def __init__(
         self, state: Path, app: Upstream, values: Mapping[str, Value], profile: Profile
@@ -186,7 +186,10 @@ class Services:
     def live(self) -> Running:
         return self._live()
 
+    def folder(self) -> Path:
+        """A new one, removed with the other things of the tests."""
+        return Path(tempfile.mkdtemp(dir=self._folder))
+
     def start(self, profile: Profile = Profile.NATIVE, /, **values: Value) -> Running:
         """To be used as a context manager."""
-        folder = Path(tempfile.mkdtemp(dir=self._folder))
-        return Running(folder, self._app, values, profile)
+        return Running(self.folder(), self._app, values, profile)
