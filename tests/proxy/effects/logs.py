@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from tests.proxy.effects.service import Running, Services, error_lines, error_logs
 from tests.proxy.frontend.clients import request
 
@@ -41,7 +38,7 @@ def error_log_file_truncate_size(services: Services) -> None:
 
 
 def error_logging_dir(services: Services) -> None:
-    folder = Path(tempfile.mkdtemp()) / "some where"
+    folder = services.folder() / "some where"
     with services.start(ErrorLoggingDir=str(folder)) as service:
         be_refused(service)
     (line,) = error_lines(folder)

@@ -49,7 +49,7 @@ def as_toml(values: Mapping[str, Value]) -> str:
 
 
 class Running:
-    """One service, with one site for every name. `app` is behind it unless `set` says otherwise."""
+    """One service, with one site for every name, and `app` behind it but for `set_before`."""
 
     def __init__(
         self, state: Path, app: Upstream, values: Mapping[str, Value], profile: Profile
@@ -76,9 +76,13 @@ class Running:
             file.write('[logs]\naccess = "off"\n[[site]]\nbindings = ["https://127.0.0.1:0"]\n')
             file.write(f'upstreams = ["127.0.0.1:{port}"]\n')
 
-    def set(self, *, port: int | None = None, **values: Value) -> None:
-        """SIGHUP with these values, the rest at their defaults; `port`: another app."""
-        self._write(self.app.port if port is None else port, values)
+    def set(self, **values: Value) -> None:
+        """SIGHUP with these values, the rest at their defaults."""
+        self.set_before(self.app.port, **values)
+
+    def set_before(self, port: int, /, **values: Value) -> None:
+        """The same with another app, at `port`."""
+        self._write(port, values)
         record = self._record_file
         record.unlink()  # the service writes it anew after each reload
         self.process.process.send_signal(signal.SIGHUP)
@@ -182,7 +186,10 @@ class Services:
     def live(self) -> Running:
         return self._live()
 
+    def folder(self) -> Path:
+        """A new one, removed with the other things of the tests."""
+        return Path(tempfile.mkdtemp(dir=self._folder))
+
     def start(self, profile: Profile = Profile.NATIVE, /, **values: Value) -> Running:
         """To be used as a context manager."""
-        folder = Path(tempfile.mkdtemp(dir=self._folder))
-        return Running(folder, self._app, values, profile)
+        return Running(self.folder(), self._app, values, profile)

@@ -73,7 +73,7 @@ def entity_body_timeout(services: Services) -> None:
 def upstream_connect_timeout(services: Services) -> None:
     service = services.live
     with full_listener() as port:
-        service.set(port=port, UpstreamConnectTimeout=1)
+        service.set_before(port, UpstreamConnectTimeout=1)
         with a_second():
             service.refuses(b"/", status=504, reason="Upstream")
 

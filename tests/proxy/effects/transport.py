@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import ssl
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+import pytest
 
 from config.parameter import Profile
 from tests.proxy.effects.service import Running, Services
@@ -152,11 +156,30 @@ class WireClient(Client):
         self._in.write(data)
 
 
+# Open files that leave room for 1,025 clients beside what a service keeps for itself and upstreams.
+_FILES = 2048
+
+
+@contextmanager
+def many_files() -> Iterator[None]:
+    """The usual soft limit is 1,024."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = before
+    if 0 <= hard < _FILES:
+        pytest.skip(f"{_FILES} open files are needed, and the hard limit is {hard} (ulimit -Hn)")
+    if 0 <= soft < _FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
 def max_connections(services: Services) -> None:
     """The least that can be set, one more, and without a limit. In a service of its own: nobody
     else's connections count."""
     most = 1024
-    with services.start(MaxConnections=most) as service, ExitStack() as stack:
+    with many_files(), services.start(MaxConnections=most) as service, ExitStack() as stack:
         address = ("127.0.0.1", service.process.port)
         for _ in range(most - 1):
             stack.enter_context(socket.create_connection(address))

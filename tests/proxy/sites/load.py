@@ -30,10 +30,13 @@ class Seen:
 class Visit:
     """A verified connection to one site."""
 
-    def __init__(self, sites: Sites, port: int, site: int) -> None:
+    def __init__(
+        self, sites: Sites, port: int, site: int, sock: socket.socket | None = None
+    ) -> None:
+        """`sock`: connected already, and nothing sent."""
         self.site = site
         self._name = sites.names[site]
-        sock = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
+        sock = sock or socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
         try:
             self._sock = sites.context.wrap_socket(sock, server_hostname=self._name)
         except BaseException:
@@ -101,7 +104,7 @@ class Load:
                 self._one(choose, visits)
                 self._answers[number] += 1
             except (OSError, AssertionError, ValueError) as error:
-                self.failures.append(f"{type(error).__name__}: {error}")
+                self.failures.append(f"{time.monotonic():.3f} {type(error).__name__}: {error}")
         for visit in visits:
             visit.close()
 
@@ -121,7 +124,7 @@ class Load:
 
     def check(self) -> None:
         """Nothing failed, and of each site's certificates later connections got later ones."""
-        assert self.failures == []
+        assert not self.failures, self.failures
         for site, certificates in enumerate(self._sites.certificates):
             seen = [each for each in self.seen if each.site == site]
             for new in seen:
