@@ -232,11 +232,8 @@ class Exchange(RequestSide):
     def _upstream_owes(self) -> bool:
         """Whether the client waits for the upstream, and could not send on if it wanted to."""
         if self._upstream is None:
-            return False
-        waits = (
-            self._head.expect_continue and self._reader is not None and not self._reader.received
-        )
-        return waits or self._upstream.channel.backlog > 0
+            return self._connecting is not None
+        return self._awaits_continue or self._upstream.channel.backlog > 0
 
     def _gateway_error(self, status: int, detail: str) -> None:
         connection = self._connection

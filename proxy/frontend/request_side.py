@@ -84,6 +84,8 @@ class RequestSide:
         self._pool = group.only or group.next(connection.front.deadlines.now)
         if not self._use_idle(first):
             self._connect(first)
+        elif not self.request_done:
+            self._await_body()
         return used
 
     def _use_idle(self, first: bytes) -> bool:
@@ -99,17 +101,18 @@ class RequestSide:
         return True
 
     def _connect(self, first: bytes) -> None:
+        connection = self._connection
+        connection.deadline = connection.front.response_deadline
         self._outbox = bytearray(first)
         self._connecting = self._pool.connect(self)
         if not self.request_done:
-            self._connection.engine.pause_reading()
+            connection.engine.pause_reading()
 
     # -- the body --------------------------------------------------------------------------
 
     def request_body(self, data: memoryview) -> int:
         """More plaintext while the request is not done; returns the bytes that are body."""
         connection = self._connection
-        connection.deadline = connection.front.body_deadline
         self._replay = None
         try:
             if type(self._reader) is LengthReader:
@@ -123,7 +126,19 @@ class RequestSide:
         except HttpError as error:
             self._body_refused(error)
             return len(data)
+        front = connection.front
+        connection.deadline = front.response_deadline if self.request_done else front.body_deadline
         return used
+
+    def _await_body(self) -> None:
+        """The client has to go on, unless it waits for 100 (Continue)."""
+        if not self._awaits_continue:
+            self._connection.deadline = self._connection.front.body_deadline
+
+    @property
+    def _awaits_continue(self) -> bool:
+        reader = self._reader
+        return self._head.expect_continue and reader is not None and not reader.received
 
     def _encode_body(self, data: memoryview) -> tuple[bytes, int]:
         """Body bytes as the upstream gets them. Raises HttpError for bad chunks."""
@@ -160,6 +175,8 @@ class RequestSide:
         outbox, self._outbox = self._outbox, None
         assert outbox is not None
         self._send(outbox)
+        if not self.request_done:
+            self._await_body()
         self._read_on()
 
     def _read_on(self) -> None:
@@ -194,6 +211,8 @@ class RequestSide:
         assert outbox is not None
         first = bytes(outbox)
         if self._use_idle(first):
+            if not self.request_done:
+                self._await_body()
             self._read_on()
         else:
             self._connect(first)
