@@ -267,6 +267,12 @@ class Supervisor:
         if not task.cancelled():
             task.exception()  # seen, should the caller have been cancelled
 
+    def start_over(self, settings: WorkerSettings) -> None:
+        """Another worker, with ``settings``: this one has accepted others, which do not count."""
+        self._settings = settings
+        if self.link is not None:
+            self.link.give_up()
+
     async def _next_link(self) -> WorkerLink:
         """The link, at once or as soon as there is a worker again. Raises WorkerRefusedError."""
         try:

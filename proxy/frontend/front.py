@@ -60,6 +60,7 @@ class Front:
     pools: dict[Target, Pool] = field(default_factory=dict)
     connections: set[ClientConnection] = field(default_factory=set)
     closing: set[Channel] = field(default_factory=set)  # what is left of forgotten connections
+    stopping: bool = False  # no further request is waited for
     # Counts reloads. A handshake that begins under one number and ends under another may have
     # had either policy.
     epoch: int = 0

@@ -43,9 +43,8 @@ def open_listener(listen: Listen) -> socket.socket:
             listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         family, _, _, _, address = found[0]
-        sock = socket.create_server(
-            address, family=family, backlog=_BACKLOG, dualstack_ipv6=address[0] == "::"
-        )
+        # [::] is IPv6 alone, so that 0.0.0.0 beside it is another address, as for kssl.toml.
+        sock = socket.create_server(address, family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigError(_explain(error, listen)) from None
     sock.setblocking(False)

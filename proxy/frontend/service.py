@@ -247,6 +247,7 @@ class Service:
                 self.options.ready_file.unlink(missing_ok=True)
         if self._front is not None:
             front = self._front
+            front.stopping = True
             front.give_up(front.endpoints)
             for connection in [c for c in front.connections if c.idle]:
                 connection.end()
@@ -311,10 +312,18 @@ class Service:
                 accepted.append(supervisor)
         except WorkerRefusedError as error:
             for supervisor in accepted:
-                await supervisor.reconfigure(self._settings(before))
+                await self._take_back(supervisor, self._settings(before))
             raise ConfigError(str(error)) from None
         self.ca = answer["ca"]
         self.warnings = [*configuration.warnings, *answer["warnings"]]
+
+    async def _take_back(self, supervisor: Supervisor, settings: WorkerSettings) -> None:
+        """A worker must not stay with endpoints and policies that are not the front end's."""
+        try:
+            await supervisor.reconfigure(settings)
+        except WorkerRefusedError as error:
+            log.error("crypto worker %s cannot go back: %s", supervisor.pid, error)
+            supervisor.start_over(settings)
 
     async def _stop_workers(self) -> None:
         await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))

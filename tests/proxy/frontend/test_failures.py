@@ -183,6 +183,45 @@ def test_a_connection_that_opens_after_the_504_comes_to_nobody(proxy: Rig) -> No
 
 
 @both_modes
+@pytest.mark.parametrize("kept_alive", [False, True])
+def test_the_first_pause_of_a_body_is_the_clients(
+    proxy: Rig, serve: Serve, kept_alive: bool
+) -> None:
+    """EntityBodyTimeout counts from the beginning of the body, not from its second piece."""
+
+    def script(side: UpstreamSide) -> None:
+        if kept_alive:
+            side.read_request()
+            side.send(response(b"abc"))
+        side.read_to_end()
+
+    serve(script, entity_body_timeout=1, upstream_response_timeout=60)
+    with proxy.client() as client:
+        if kept_alive:
+            assert client.ask().body == b"abc"
+        client.send(request(b"POST", b"/", b"Content-Length: 10") + b"abc")
+        is_page(client.read_answer(), 408, b"body")
+
+
+@both_modes
+def test_the_app_has_its_own_time_behind_a_body(proxy: Rig, serve: Serve) -> None:
+    """Once the last piece is here it is the app's turn, for UpstreamResponseTimeout."""
+    began = threading.Event()
+
+    def script(side: UpstreamSide) -> None:
+        side.read_head()
+        began.set()
+        side.read_to_end()
+
+    serve(script, entity_body_timeout=60, upstream_response_timeout=1)
+    with proxy.client() as client:
+        client.send(request(b"POST", b"/", b"Content-Length: 6") + b"abc")
+        assert began.wait(10)
+        client.send(b"def")
+        is_page(client.read_answer(), 504, b"did not answer in time")
+
+
+@both_modes
 def test_an_upstream_that_stops_reading_is_not_the_clients_fault(proxy: Rig, serve: Serve) -> None:
     release = threading.Event()
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -262,6 +263,38 @@ def test_a_reload_that_fails_changes_nothing(
         assert len(own.front.endpoints) == len(own.service._listeners) == 1
         with own.client() as other:
             assert other.ask().body == b"a"
+
+
+def test_a_worker_that_cannot_go_back_is_replaced(
+    own: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of two accepts, the second does not, and what the first had is gone meanwhile."""
+    with Upstream(answer_all(response(b"a"))) as a:
+        site = one_site(target(a))
+        reload(own, site)
+        first = own.service._supervisors[0]
+        before = first._settings
+        accepts, asked = first.reconfigure, []
+
+        async def reconfigure(self: Supervisor, settings: Any) -> Any:
+            asked.append(self)
+            if len(asked) > 1:
+                raise WorkerRefusedError("a file is gone")
+            return await accepts(settings)
+
+        monkeypatch.setattr(Supervisor, "reconfigure", reconfigure)
+        second = Supervisor(before)
+        own.service._supervisors.append(second)
+        try:
+            with pytest.raises(ConfigError, match="a file is gone"):
+                reload(own, replace(site, hostnames=("other.localhost",)))
+        finally:
+            own.service._supervisors.remove(second)
+        assert asked == [first, second, first]
+        assert first._settings == before
+        wait_for(lambda: first.restarts == 1, "another worker")
+        with own.client() as client:
+            assert client.ask().body == b"a"
 
 
 def test_the_access_log_s_stream_is_not_closed(own: Rig) -> None:
