@@ -20,6 +20,7 @@ from proxy.frontend.errorline import handshake_reason, write_line
 from proxy.frontend.front import Front
 from proxy.frontend.http_connection import HttpConnection
 from proxy.http.pages import plain_http_response
+from proxy.http.policy import own_fields
 
 log = logging.getLogger("kssl")
 
@@ -150,7 +151,10 @@ class ClientConnection:
         request, host = _PLAIN_HTTP.match(data), _HOST.search(data)
         self._channel.send(
             plain_http_response(
-                host[1] if host else None, self._endpoint.port, request[1] if request else b"/"
+                host[1] if host else None,
+                self._endpoint.port,
+                request[1] if request else b"/",
+                extra_fields=own_fields(None, self._front.server_field),
             )
         )
         self._log_early("plain HTTP on the TLS port, answered 400")

@@ -56,7 +56,7 @@ class Exchange(RequestSide):
             else:
                 self._response_body(HEADROOM, HEADROOM, end)
             if self._upstream is not None:  # there is more to come
-                connection.deadline = connection.front.response_deadline
+                self._set_deadline()
         except UpstreamError as problem:
             if self._response is None:
                 target = self._pool.target
@@ -91,6 +91,8 @@ class Exchange(RequestSide):
                 return
             if head.status >= 200:
                 break
+            if head.status == 100:
+                self._continued = True
             if self._head.version == b"1.1":
                 connection.write(response.text)
         self._response = head
@@ -168,6 +170,7 @@ class Exchange(RequestSide):
     def client_writable(self) -> None:
         if self._upstream is not None:
             self._upstream.channel.start_reading()
+            self._set_deadline()
 
     def _finish_response(self, *, surplus: bool = False) -> None:
         connection = self._connection
@@ -230,10 +233,8 @@ class Exchange(RequestSide):
             self._gateway_error(504, f"The app at {target} did not answer in time.")
 
     def _upstream_owes(self) -> bool:
-        """Whether the client waits for the upstream, and could not send on if it wanted to."""
-        if self._upstream is None:
-            return self._connecting is not None
-        return self._awaits_continue or self._upstream.channel.backlog > 0
+        """Also the rest of a response that it began before the request was over."""
+        return self._response is not None or super()._upstream_owes()
 
     def _gateway_error(self, status: int, detail: str) -> None:
         connection = self._connection

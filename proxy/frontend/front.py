@@ -60,6 +60,7 @@ class Front:
     pools: dict[Target, Pool] = field(default_factory=dict)
     connections: set[ClientConnection] = field(default_factory=set)
     closing: set[Channel] = field(default_factory=set)  # what is left of forgotten connections
+    stopping: bool = False  # no further request is waited for
     # Counts reloads. A handshake that begins under one number and ends under another may have
     # had either policy.
     epoch: int = 0
@@ -149,6 +150,8 @@ class Front:
     def _set_endpoints(self, configuration: Configuration, endpoints: Sequence[Endpoint]) -> None:
         by_binding = {endpoint.binding: endpoint for endpoint in endpoints}
         given_up = [endpoint for endpoint in self.endpoints if endpoint not in endpoints]
+        for endpoint in given_up:
+            endpoint.index = None  # the workers do not know it any more
         self.endpoints = []
         index = 0
         for address in routing.endpoints(configuration):
@@ -163,7 +166,6 @@ class Front:
         """Their connections end with the request that they are at, or are about to send."""
         for endpoint in endpoints:
             endpoint.open = False
-            endpoint.index = None
 
     def end_with_next_response(self) -> None:
         """A successor listens. Whoever was accepted here is served here, also one that has not

@@ -246,7 +246,9 @@ class HttpConnection:
         front = self.front
         if self.admission.checked:
             self.admission.leave()
-        if not keep_alive or not self.endpoint.open:
+        # An endpoint that is given up: the next response says that it is the last, for a client
+        # that was told otherwise may be sending its next request now.
+        if not keep_alive or front.stopping:
             self.close()
         elif self._buffer:
             self._next_waits = True

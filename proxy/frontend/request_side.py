@@ -38,6 +38,7 @@ class RequestSide:
     __slots__ = (
         "_connecting",
         "_connection",
+        "_continued",
         "_head",
         "_outbox",
         "_pool",
@@ -61,6 +62,7 @@ class RequestSide:
                 reader = site.rules.limited(reader)
             self._reader = reader
         self.request_done = self._reader is None
+        self._continued = not head.expect_continue  # the client need not wait with its body
         self._pool: Pool
         self._tried: list[Pool] | None = None  # those that refused
         self._upstream: UpstreamConnection | None = None
@@ -85,7 +87,7 @@ class RequestSide:
         if not self._use_idle(first):
             self._connect(first)
         elif not self.request_done:
-            self._await_body()
+            self._set_deadline()
         return used
 
     def _use_idle(self, first: bytes) -> bool:
@@ -101,18 +103,15 @@ class RequestSide:
         return True
 
     def _connect(self, first: bytes) -> None:
-        connection = self._connection
-        connection.deadline = connection.front.response_deadline
         self._outbox = bytearray(first)
         self._connecting = self._pool.connect(self)
         if not self.request_done:
-            connection.engine.pause_reading()
+            self._connection.engine.pause_reading()
 
     # -- the body --------------------------------------------------------------------------
 
     def request_body(self, data: memoryview) -> int:
         """More plaintext while the request is not done; returns the bytes that are body."""
-        connection = self._connection
         self._replay = None
         try:
             if type(self._reader) is LengthReader:
@@ -126,19 +125,8 @@ class RequestSide:
         except HttpError as error:
             self._body_refused(error)
             return len(data)
-        front = connection.front
-        connection.deadline = front.response_deadline if self.request_done else front.body_deadline
+        self._set_deadline()
         return used
-
-    def _await_body(self) -> None:
-        """The client has to go on, unless it waits for 100 (Continue)."""
-        if not self._awaits_continue:
-            self._connection.deadline = self._connection.front.body_deadline
-
-    @property
-    def _awaits_continue(self) -> bool:
-        reader = self._reader
-        return self._head.expect_continue and reader is not None and not reader.received
 
     def _encode_body(self, data: memoryview) -> tuple[bytes, int]:
         """Body bytes as the upstream gets them. Raises HttpError for bad chunks."""
@@ -165,6 +153,21 @@ class RequestSide:
     def upstream_drained(self) -> None:
         if not self.request_done:
             self._connection.engine.resume_reading()
+            self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        """Of the client, which has to read, or to send the rest of its body; or of the upstream."""
+        connection = self._connection
+        front = connection.front
+        client = connection.engine.congested or not (self.request_done or self._upstream_owes())
+        connection.deadline = front.body_deadline if client else front.response_deadline
+
+    def _upstream_owes(self) -> bool:
+        """Whether the client waits for the upstream, and could not send on if it wanted to."""
+        if self._upstream is None:
+            return True  # it is being connected to, and reading is paused
+        waits = not self._continued and self._reader is not None and not self._reader.received
+        return waits or self._upstream.channel.backlog > 0
 
     # -- the upstream connection -----------------------------------------------------------
 
@@ -175,8 +178,6 @@ class RequestSide:
         outbox, self._outbox = self._outbox, None
         assert outbox is not None
         self._send(outbox)
-        if not self.request_done:
-            self._await_body()
         self._read_on()
 
     def _read_on(self) -> None:
@@ -184,6 +185,7 @@ class RequestSide:
         upstream = self._upstream
         if not self.request_done and upstream is not None and not upstream.channel.backlog:
             self._connection.engine.resume_reading()
+            self._set_deadline()
 
     def upstream_refused(self, reason: str, *, timed_out: bool) -> None:
         self._connecting = None
@@ -211,8 +213,6 @@ class RequestSide:
         assert outbox is not None
         first = bytes(outbox)
         if self._use_idle(first):
-            if not self.request_done:
-                self._await_body()
             self._read_on()
         else:
             self._connect(first)

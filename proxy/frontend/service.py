@@ -247,6 +247,7 @@ class Service:
                 self.options.ready_file.unlink(missing_ok=True)
         if self._front is not None:
             front = self._front
+            front.stopping = True
             front.give_up(front.endpoints)
             for connection in [c for c in front.connections if c.idle]:
                 connection.end()

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from config.errors import ConfigError
-from config.parameter import Parameter, Profile
+from config.parameter import Parameter, Profile, Value
 from config.parameters import Parameters, find_parameter, parse_assignments
 from config.table import PARAMETERS
 
@@ -23,7 +23,7 @@ def assigned(*assignments: str) -> Parameters:
 
 
 # The contract with users and with Windows: default, minimum, maximum.
-EXPECTED = {
+EXPECTED: dict[str, tuple[Value, int, int]] = {
     "EnableKernelSSL": (1, 0, 1),
     "UserModeHops": (1, 1, 2),
     "EnableSslCloseNotify": (1, 0, 1),

@@ -1,0 +1,1 @@
+"""Every parameter: its default, its bounds, and what it does to a running proxy."""

@@ -1,0 +1,69 @@
+"""What each parameter does, seen from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from config.parameter import Parameter, Profile, Value
+from config.table import PARAMETERS
+from tests.proxy.effects import logs, requests, timers, transport
+from tests.proxy.effects.service import Services
+
+EFFECTS: dict[str, Callable[[Services], None]] = {
+    "EnableKernelSSL": transport.enable_kernel_ssl,
+    "UserModeHops": transport.user_mode_hops,
+    "EnableSslCloseNotify": transport.enable_ssl_close_notify,
+    "DisableSslCertChainCacheOnlyUrlRetrieval": (
+        transport.disable_ssl_cert_chain_cache_only_url_retrieval
+    ),
+    "MaxFieldLength": requests.max_field_length,
+    "MaxRequestBytes": requests.max_request_bytes,
+    "UrlSegmentMaxLength": requests.url_segment_max_length,
+    "UrlSegmentMaxCount": requests.url_segment_max_count,
+    "AllowRestrictedChars": requests.allow_restricted_chars,
+    "PercentUAllowed": requests.percent_u_allowed,
+    "EnableNonUTF8": requests.enable_non_utf8,
+    "FavorUTF8": requests.favor_utf8,
+    "MaxConnections": transport.max_connections,
+    "MaxBytesPerSend": transport.max_bytes_per_send,
+    "DisableServerHeader": requests.disable_server_header,
+    "IdleConnectionTimeout": timers.idle_connection_timeout,
+    "HeaderWaitTimeout": timers.header_wait_timeout,
+    "EntityBodyTimeout": timers.entity_body_timeout,
+    "UpstreamConnectTimeout": timers.upstream_connect_timeout,
+    "UpstreamResponseTimeout": timers.upstream_response_timeout,
+    "EnableErrorLogging": logs.enable_error_logging,
+    "ErrorLogFileTruncateSize": logs.error_log_file_truncate_size,
+    "ErrorLoggingDir": logs.error_logging_dir,
+}
+
+
+@pytest.mark.parametrize("row", PARAMETERS, ids=lambda row: row.name)
+def test_effect(row: Parameter, services: Services) -> None:
+    assert row.name in EFFECTS, f"{row.name} is in the table; show here what it does"
+    EFFECTS[row.name](services)
+
+
+@pytest.mark.parametrize("profile", [Profile.NATIVE, Profile.WS2008])
+def test_what_a_reload_does_not_apply(profile: Profile, services: Services) -> None:
+    """It is told, with the value that is in force. Windows reads everything at the start only."""
+    wanted: dict[str, Value] = {
+        row.name: other_value(row, profile) for row in PARAMETERS if not row.live_in(profile)
+    }
+    with services.start(profile) as service:
+        before = service.record.parameters
+        service.set(**wanted)
+        assert service.record.parameters == before
+        service.passes(b"/")
+    for name, value in wanted.items():
+        if (profile, name) != (Profile.WS2008, "EnableKernelSSL"):  # which is always 1 there
+            told = f"{name}={value} takes effect after restart (kssl restart); {before[name]} is"
+            assert told in service.stderr
+
+
+def other_value(row: Parameter, profile: Profile) -> Value:
+    if row.is_text:
+        return "/elsewhere"
+    return row.minimum if row.default_in(profile) == row.maximum else row.maximum

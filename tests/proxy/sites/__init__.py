@@ -1,0 +1,1 @@
+"""Many sites with a certificate each, and clients that go on while the service changes."""
