@@ -12,6 +12,8 @@ import ctypes
 import os
 import resource
 import signal
+import sys
+from pathlib import Path
 
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 
@@ -21,6 +23,20 @@ def protect_memory() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError, AttributeError):  # another libc; the limit above holds
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def interpreter(folder: Path | None = None) -> list[str]:
+    """What runs ``-m MODULE`` of ours in ``folder``; None: the current one.
+
+    ``-m`` puts that folder first on the path, and in /tmp, say, anybody may have put a module of
+    our name: it would get the private keys. Only if we were imported from there ourselves does the
+    process need it.
+    """
+    root = Path(__file__).resolve().parents[1]
+    with contextlib.suppress(OSError):  # the folder is gone
+        if root.samefile(folder or Path.cwd()):
+            return [sys.executable]
+    return [sys.executable, "-P"]
 
 
 def become_helper(*links: int) -> None:

@@ -7,13 +7,14 @@ import contextlib
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from fastpath.hardening import interpreter
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 20.0
@@ -61,7 +62,7 @@ def spawn_proxy(
     with tempfile.TemporaryDirectory(prefix="kssl-") as folder:
         ready = Path(folder) / "ready.json"
         command = [
-            sys.executable, "-m", *program, "serve",
+            *interpreter(), "-m", *program, "serve",
             "--state-dir", str(state_dir), "--ready-file", str(ready), *arguments,
         ]  # fmt: skip
         if target is not None:

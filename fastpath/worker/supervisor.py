@@ -15,11 +15,11 @@ import json
 import logging
 import os
 import socket
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fastpath.hardening import interpreter
 from fastpath.worker.frames import FrameType, Joined
 from fastpath.worker.link import WorkerLink
 
@@ -380,7 +380,7 @@ async def _python(module: str, *ends: socket.socket) -> asyncio.subprocess.Proce
     """A process that runs ``module`` with these ends of socketpairs."""
     descriptors = [end.fileno() for end in ends]
     return await asyncio.create_subprocess_exec(
-        sys.executable,
+        *interpreter(),
         "-m",
         module,
         *map(str, descriptors),

@@ -9,13 +9,11 @@ import contextlib
 import os
 import select
 import subprocess
-import sys
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import proxy
+from fastpath.hardening import interpreter
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 5.0
@@ -60,7 +58,7 @@ def start_demo_app(
     # The child lives as long as this pipe's writing end, which dies with this process however
     # that ends. (PR_SET_PDEATHSIG would fire when the *thread* that started the child ends.)
     lifeline_child, lifeline = os.pipe()
-    command = [sys.executable, *_safe_path(), "-m", "proxy.demo.server", "--port", str(port)]
+    command = [*interpreter(), "-m", "proxy.demo.server", "--port", str(port)]
     command += ["--ready-fd", str(ready_child), "--lifeline-fd", str(lifeline_child)]
     if certfile is not None and keyfile is not None:
         command += ["--certfile", certfile, "--keyfile", keyfile]
@@ -89,13 +87,6 @@ def start_demo_app(
     finally:
         os.close(ready)
     return DemoProcess(bound, process, lifeline)
-
-
-def _safe_path() -> list[str]:
-    # ``-m`` puts the current directory first on the path, where another package may be called
-    # "proxy". Only if we were imported from there ourselves does the child need it.
-    root = Path(proxy.__file__ or "").resolve().parent.parent
-    return [] if root == Path.cwd() else ["-P"]
 
 
 def _wait_ready(fd: int) -> int:

@@ -7,13 +7,13 @@ import os
 import select
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import ConfigError
+from fastpath.hardening import interpreter
 from proxy.lifecycle.report import LISTENERS, PREDECESSOR, REPORT
 
 # Seconds until it must accept: the crypto worker has 30 for its certificates.
@@ -70,7 +70,7 @@ def launch(
             environment[PREDECESSOR] = str(os.getpid())
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "proxy", *arguments],
+                [*interpreter(folder), "-m", "proxy", *arguments],
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import ssl
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from http.client import HTTPSConnection
 from pathlib import Path
 
 import pytest
 
+from fastpath.hardening import interpreter
 from proxy.spawn import ProxyProcess, spawn_proxy
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SECRETIVE = ("SSLKEYLOGFILE", "OPENSSL_CONF", "PASSWORD")
 
@@ -94,3 +99,19 @@ def test_sslkeylogfile_writes_nothing(proxy: ProxyProcess) -> None:
     assert proxy.ca is not None
     folder = Path(proxy.ca).parent.parent
     assert not (folder / "SSLKEYLOGFILE").exists()
+
+
+def test_the_current_folder_is_not_searched_for_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In /tmp, say, anybody may have put a package of our name."""
+    (tmp_path / "fastpath").mkdir()
+    (tmp_path / "fastpath" / "__init__.py").write_text("")
+    (tmp_path / "fastpath" / "worker.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    command = [*interpreter(), "-c", "import fastpath.worker; print(fastpath.worker.__file__)"]
+    found = subprocess.run(command, capture_output=True, text=True)
+    assert found.stdout.startswith(str(ROOT)), found.stderr
+    assert interpreter(ROOT) == [sys.executable]  # as from a clone
+    assert interpreter(tmp_path / "gone") == [sys.executable, "-P"]

@@ -41,7 +41,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_it_returns_when_the_service_is_ready(program: Any, tmp_path: Path) -> None:
     launched = program(
         f"assert os.getcwd() == {str(tmp_path)!r}\n"
-        "assert sys.argv[1:] == ['-m', 'proxy', 'serve', 'x']\n"
+        "assert sys.argv[1:] == ['-P', '-m', 'proxy', 'serve', 'x']\n"
         "tell({'urls': ['https://a']})"
     )
     assert launched.urls == ["https://a"]
