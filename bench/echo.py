@@ -19,6 +19,7 @@ from typing import cast
 import uvloop
 
 from bench.errors import BenchError
+from fastpath.hardening import interpreter
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY = b"sec-websocket-key:"
@@ -33,7 +34,7 @@ def running() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
         port: int = listener.getsockname()[1]
         process = subprocess.Popen(
-            [sys.executable, "-m", "bench.echo", str(listener.fileno())],
+            [*interpreter(), "-m", "bench.echo", str(listener.fileno())],
             # It ends with this pipe, however we end.
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -96,6 +96,8 @@ def running_services(state_dir: Path) -> list[RunningService]:
             raise ConfigError(f"{path} is not a record of kssl's; remove it") from None
         if service.runs():
             services.append(service)
+        else:
+            statedir.remove(path)  # it was killed
     return sorted(services, key=lambda service: service.started)
 
 

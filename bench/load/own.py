@@ -13,6 +13,7 @@ from bench.errors import BenchError
 from bench.load.builtin.task import Task
 from bench.load.job import Hook, Job, LoadResult
 from bench.load.process import LoadProcess, running
+from fastpath.hardening import interpreter
 
 # Time for all connections to come up: with full handshakes, 10,000 take a slow proxy a while.
 _UP_SECONDS = 120.0
@@ -28,7 +29,7 @@ class OwnClient:
 
     def command(self, job: Job) -> list[str]:
         """The same interpreter, with the task as JSON."""
-        return [sys.executable, "-m", "bench.load.builtin", _task(job).to_json()]
+        return [*interpreter(), "-m", "bench.load.builtin", _task(job).to_json()]
 
     def run(self, job: Job, on_begin: Hook, on_end: Hook) -> LoadResult:
         """Raises BenchError for anything that was not a complete good reply."""
@@ -46,7 +47,7 @@ class OwnClient:
         """
         task = replace(_task(job), kind="idle", connections=connections)
         with running(
-            [sys.executable, "-m", "bench.load.builtin", task.to_json()], self.name
+            [*interpreter(), "-m", "bench.load.builtin", task.to_json()], self.name
         ) as process:
             _up(process)
             on_up()

@@ -1,27 +1,20 @@
 """Starts the worker's process, and starts it again when it dies; with two hops the filter too.
 
-Fresh processes only (never a fork of the running event loop): a worker inherits nothing but its
-end of the socketpair and the paths of its files.
-
-    one hop    front end ── worker
-    two hops   front end ── filter ── worker: each ends when its neighbour does
+It also gives a running worker other certificates. The processes themselves: `processes`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-import os
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastpath.hardening import interpreter
 from fastpath.worker.frames import FrameType, Joined
 from fastpath.worker.link import WorkerLink
+from fastpath.worker.processes import Processes, spawn
 
 log = logging.getLogger("kssl")
 
@@ -31,29 +24,14 @@ log = logging.getLogger("kssl")
 _SHORT_LIFE = 1.0
 _PAUSE = 0.5
 
-# How long a worker may take to load its certificates, and to end when its link is closed, in
-# seconds. The second leaves a dying one the time to say why on stderr.
+# How long a worker may take to load its certificates, in seconds.
 _START_LIMIT = 30.0
-_END_LIMIT = 2.0
 
 # How long other settings wait for a worker to be given to, in seconds. One that died is replaced in
 # less; one that does not come up again, because a file of its settings is gone, may never be there.
 _NEXT_LIMIT = 10.0
 
 _STOPPING = "the crypto worker is being stopped"
-
-# LD_LIBRARY_PATH, because some builds of Python find their own library by it.
-_ENVIRONMENT = (
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LD_LIBRARY_PATH",
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "PYTHONUSERBASE",
-    "TZ",
-)
 
 
 class WorkerRefusedError(Exception):
@@ -123,24 +101,6 @@ class _Configuration:
             self.answer.set_exception(WorkerRefusedError(self._lost))
 
 
-@dataclass(frozen=True, slots=True)
-class _Processes:
-    """What is behind one link: a worker, and the filter in front of it if there are two hops."""
-
-    worker: asyncio.subprocess.Process
-    filter: asyncio.subprocess.Process | None
-
-    def __str__(self) -> str:
-        filtered = f" or its filter {self.filter.pid}" if self.filter is not None else ""
-        return f"crypto worker {self.worker.pid}{filtered}"
-
-    async def end(self) -> None:
-        """Waits until they are gone, after their link was closed."""
-        if self.filter is not None:  # first: the worker hears of the end by it
-            await _end(self.filter, "filter")
-        await _end(self.worker, "crypto worker")
-
-
 class Supervisor:
     """One worker process and the link to it. ``link`` is None while there is no worker.
 
@@ -150,7 +110,7 @@ class Supervisor:
     def __init__(self, settings: WorkerSettings, *, hops: int = 1) -> None:
         self._settings = settings
         self._hops = hops
-        self._processes: _Processes | None = None
+        self._processes: Processes | None = None
         self._ready_at = 0.0  # on the loop's clock
         self._waiting: dict[Callable[[], None], None] = {}  # in order
         self._restart: asyncio.Task[None] | None = None
@@ -182,7 +142,7 @@ class Supervisor:
         """
         loop = asyncio.get_running_loop()
         try:
-            ours, processes = await _spawn(self._hops)
+            ours, processes = await spawn(self._hops)
         except OSError as error:
             raise WorkerRefusedError(f"the crypto worker cannot be started: {error}") from None
         self._processes = processes
@@ -348,64 +308,3 @@ class Supervisor:
                 "crypto worker %s is up after %.0f ms", self.pid, (loop.time() - died) * 1000
             )
             return
-
-
-async def _spawn(hops: int) -> tuple[socket.socket, _Processes]:
-    """The processes behind a link, and our end of it."""
-    ours, theirs = socket.socketpair()
-    try:
-        with theirs:
-            if hops == 1:
-                return ours, _Processes(await _python("fastpath.worker", theirs), None)
-            return ours, await _spawn_filtered(theirs)
-    except BaseException:
-        ours.close()
-        raise
-
-
-async def _spawn_filtered(link: socket.socket) -> _Processes:
-    filters, workers = socket.socketpair()
-    with filters:
-        with workers:
-            worker = await _python("fastpath.worker", workers)
-        try:
-            return _Processes(worker, await _python("fastpath.filter", link, filters))
-        except BaseException:
-            filters.close()
-            await _end(worker, "crypto worker")
-            raise
-
-
-async def _python(module: str, *ends: socket.socket) -> asyncio.subprocess.Process:
-    """A process that runs ``module`` with these ends of socketpairs."""
-    descriptors = [end.fileno() for end in ends]
-    return await asyncio.create_subprocess_exec(
-        *interpreter(),
-        "-m",
-        module,
-        *map(str, descriptors),
-        pass_fds=descriptors,
-        stdin=asyncio.subprocess.DEVNULL,
-        env=environment(),
-    )
-
-
-def environment() -> dict[str, str]:
-    """The processes': what an interpreter needs to start and to find its modules, and no more.
-
-    Above all nothing that adds code to the process or makes it write secrets: LD_PRELOAD,
-    OPENSSL_CONF, SSLKEYLOGFILE.
-    """
-    return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-
-
-async def _end(process: asyncio.subprocess.Process, name: str) -> None:
-    """Waits for a process whose link is closed; one that does not care is killed."""
-    try:
-        async with asyncio.timeout(_END_LIMIT):
-            await process.wait()
-    except TimeoutError:
-        log.error("%s %d does not end; killing it", name, process.pid)
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()

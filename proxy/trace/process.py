@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fastpath.worker import supervisor
+from fastpath.worker import processes
 from proxy.trace import recorder
 from proxy.trace.points import TRACED, install
 from proxy.trace.recorder import Event
@@ -45,12 +45,15 @@ def main() -> None:
 def _trace_children(folder: Path) -> None:
     """The supervisor starts its processes with ``python -m MODULE …``: they are traced too, and
     have the time to write down what they saw before it kills them."""
-    supervisor._END_LIMIT = _WRITING
+    processes._END_LIMIT = _WRITING
     start = asyncio.create_subprocess_exec
 
     async def start_traced(program: str, *arguments: str, **options: Any) -> Any:
-        if arguments[:1] == ("-m",) and arguments[1] in _ACTORS:
-            arguments = ("-m", "proxy.trace.process", str(folder), *arguments[1:])
+        if "-m" in arguments[:2]:  # behind another option, maybe
+            at = arguments.index("-m") + 1
+            if arguments[at] in _ACTORS:
+                ours = ("proxy.trace.process", str(folder))
+                arguments = (*arguments[:at], *ours, *arguments[at:])
         return await start(program, *arguments, **options)
 
     asyncio.create_subprocess_exec = start_traced  # type: ignore[assignment]

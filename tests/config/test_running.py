@@ -59,6 +59,7 @@ def test_a_dead_process_is_not_running_nor_one_that_has_its_number(tmp_path: Pat
         process.communicate()
     assert start_time(process.pid) == 0
     assert running_services(tmp_path) == []
+    assert list((tmp_path / FOLDER).iterdir()) == []  # nothing is left of them
 
 
 def test_a_zombie_does_not_run() -> None:

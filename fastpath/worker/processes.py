@@ -1,0 +1,117 @@
+"""The processes behind a link: a worker, and with two hops the filter in front of it.
+
+Fresh ones only (never a fork of the running event loop): a worker inherits nothing but its end of
+the socketpair and the paths of its files.
+
+    one hop    front end ── worker
+    two hops   front end ── filter ── worker: each ends when its neighbour does
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from dataclasses import dataclass
+
+from fastpath.hardening import interpreter
+
+log = logging.getLogger("kssl")
+
+# How long a process may take to end when its link is closed, in seconds: a dying one has the time
+# to say why on stderr.
+_END_LIMIT = 2.0
+
+# LD_LIBRARY_PATH, because some builds of Python find their own library by it.
+_ENVIRONMENT = (
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LD_LIBRARY_PATH",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONUSERBASE",
+    "TZ",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """What is behind one link: a worker, and the filter in front of it if there are two hops."""
+
+    worker: asyncio.subprocess.Process
+    filter: asyncio.subprocess.Process | None
+
+    def __str__(self) -> str:
+        filtered = f" or its filter {self.filter.pid}" if self.filter is not None else ""
+        return f"crypto worker {self.worker.pid}{filtered}"
+
+    async def end(self) -> None:
+        """Waits until they are gone, after their link was closed."""
+        if self.filter is not None:  # first: the worker hears of the end by it
+            await _end(self.filter, "filter")
+        await _end(self.worker, "crypto worker")
+
+
+async def spawn(hops: int) -> tuple[socket.socket, Processes]:
+    """The processes behind a link, and our end of it."""
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            if hops == 1:
+                return ours, Processes(await _python("fastpath.worker", theirs), None)
+            return ours, await _spawn_filtered(theirs)
+    except BaseException:
+        ours.close()
+        raise
+
+
+async def _spawn_filtered(link: socket.socket) -> Processes:
+    filters, workers = socket.socketpair()
+    with filters:
+        with workers:
+            worker = await _python("fastpath.worker", workers)
+        try:
+            return Processes(worker, await _python("fastpath.filter", link, filters))
+        except BaseException:
+            filters.close()
+            await _end(worker, "crypto worker")
+            raise
+
+
+async def _python(module: str, *ends: socket.socket) -> asyncio.subprocess.Process:
+    """A process that runs ``module`` with these ends of socketpairs."""
+    descriptors = [end.fileno() for end in ends]
+    return await asyncio.create_subprocess_exec(
+        *interpreter(),
+        "-m",
+        module,
+        *map(str, descriptors),
+        pass_fds=descriptors,
+        stdin=asyncio.subprocess.DEVNULL,
+        env=environment(),
+    )
+
+
+def environment() -> dict[str, str]:
+    """The processes': what an interpreter needs to start and to find its modules, and no more.
+
+    Above all nothing that adds code to the process or makes it write secrets: LD_PRELOAD,
+    OPENSSL_CONF, SSLKEYLOGFILE.
+    """
+    return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+
+
+async def _end(process: asyncio.subprocess.Process, name: str) -> None:
+    """Waits for a process whose link is closed; one that does not care is killed."""
+    try:
+        async with asyncio.timeout(_END_LIMIT):
+            await process.wait()
+    except TimeoutError:
+        log.error("%s %d does not end; killing it", name, process.pid)
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
