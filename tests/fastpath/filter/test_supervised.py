@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from fastpath.engines.worker import WorkerEngine
+from fastpath.worker import processes
 from fastpath.worker import supervisor as module
 from fastpath.worker.supervisor import Supervisor, WorkerRefusedError
 from tests.fastpath.harness import Certificates, Place, process_exists, until, worker_settings
@@ -116,7 +117,7 @@ async def test_stop_kills_one_that_does_not_end(
     pids = [place.pid, place.filter_pid]
     stuck = pid_of(place, victim)
     os.kill(stuck, signal.SIGSTOP)
-    monkeypatch.setattr(module, "_END_LIMIT", 1.0)
+    monkeypatch.setattr(processes, "_END_LIMIT", 1.0)
     async with asyncio.timeout(10):
         await place.supervisor.stop()
     assert not any(map(process_exists, pids))

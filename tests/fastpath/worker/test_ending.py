@@ -18,6 +18,7 @@ import pytest_asyncio
 
 from fastpath.engines.aead import AeadEngine
 from fastpath.worker import link as link_module
+from fastpath.worker import processes
 from fastpath.worker import supervisor as module
 from fastpath.worker.frames import Frame, parse
 from fastpath.worker.link import WorkerLink
@@ -96,7 +97,7 @@ async def test_a_handshake_that_was_cancelled_waits_no_more(place: Place) -> Non
 async def test_stop_kills_one_that_does_not_end(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_END_LIMIT", 0.05)
+    monkeypatch.setattr(processes, "_END_LIMIT", 0.05)
     os.kill(place.pid, signal.SIGSTOP)
     async with asyncio.timeout(10):
         await place.supervisor.stop()
@@ -106,7 +107,7 @@ async def test_stop_kills_one_that_does_not_end(
 async def test_stop_does_not_forget_the_one_before(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_END_LIMIT", 0.05)
+    monkeypatch.setattr(processes, "_END_LIMIT", 0.05)
     stuck = place.pid
     os.kill(stuck, signal.SIGSTOP)
     place.link._broken(None)
@@ -119,7 +120,7 @@ async def test_stop_does_not_forget_the_one_before(
 async def test_nonsense_ends_a_process_that_would_live_on(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_END_LIMIT", 0.05)
+    monkeypatch.setattr(processes, "_END_LIMIT", 0.05)
     talker = place.pid
 
     def nonsense(buffer: memoryview, end: int) -> Iterator[Frame]:

@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from fastpath.engines.aead import AeadEngine
 from fastpath.engines.contract import Engine
+from fastpath.worker import processes
 from fastpath.worker import supervisor as module
 from fastpath.worker.frames import MAX_PAYLOAD, FrameType, pieces
 from fastpath.worker.supervisor import (
@@ -243,7 +244,7 @@ async def test_one_that_does_not_answer_is_replaced(
     os.kill(place.pid, signal.SIGSTOP)
     with monkeypatch.context() as patch:
         patch.setattr(module, "_START_LIMIT", 0.05)
-        patch.setattr(module, "_END_LIMIT", 0.05)
+        patch.setattr(processes, "_END_LIMIT", 0.05)
         with pytest.raises(WorkerRefusedError, match="nothing has changed"):
             await place.supervisor.reconfigure(settings(tmp_path, told_file(files[1])))
         assert place.supervisor.link is None
