@@ -16,8 +16,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastpath.clienthello import ClientHelloReader
-
 SSL2_HELLO: Final = "Ssl2_Hello"
 PCT1_HELLO: Final = "Pct1_Hello"
 SSL2_FORMAT_HELLO: Final = "Ssl2_Format_Hello"
@@ -63,18 +61,6 @@ def recognise(first: bytes) -> str | None:
     if version == 0x8001:
         return PCT1_HELLO
     return SSL2_FORMAT_HELLO if first[3] == 3 else None
-
-
-def offers_rc2(client_hello_record: bytes) -> bool:
-    """Whether an RC2 suite is in the ClientHello of this record (or these records)."""
-    reader, at = ClientHelloReader(), 0
-    while at < len(client_hello_record):
-        end = at + 5 + int.from_bytes(client_hello_record[at + 3 : at + 5], "big")
-        hello = reader.add(client_hello_record[at:end])
-        if hello is not None:
-            return includes_rc2(hello.cipher_suites)
-        at = end
-    return False
 
 
 def includes_rc2(cipher_suites: bytes) -> bool:

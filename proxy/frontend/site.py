@@ -5,11 +5,9 @@ from __future__ import annotations
 from config.model import WILDCARD, Site
 from config.parameters import Parameters
 from config.profiles import Rules
-from proxy.http.policy import ResponsePolicy
+from proxy.http.policy import response_policy
 from proxy.http.site_rules import SiteRules
 from proxy.upstream.group import Group
-
-_DROPS_SERVER = 2  # DisableServerHeader: the app's too
 
 
 class Running:
@@ -50,9 +48,9 @@ class SiteFront:
         self.site = site
         self.group = group
         self.rules = SiteRules(site, rules, https_port)
-        drop_server = parameters.disable_server_header >= _DROPS_SERVER
-        self.plain_policy = _policy(drop_server, None)
-        self.tls_policy = _policy(drop_server, site.hsts.value if site.hsts else None)
+        server = parameters.disable_server_header
+        self.plain_policy = response_policy(server, site.hsts, tls=False)
+        self.tls_policy = response_policy(server, site.hsts, tls=True)
         self.limited = bool(site.limits.max_connections)
         # One that did not count has no number to go on from.
         self.running: Running = (
@@ -75,8 +73,3 @@ class SiteFront:
 def first_name(site: Site) -> str | None:
     """A host name that can stand in a URL."""
     return next((name for name in site.hostnames if not name.startswith(WILDCARD)), None)
-
-
-def _policy(drop_server: bool, hsts: bytes | None) -> ResponsePolicy | None:
-    """None where responses pass as they are, which is the fast way."""
-    return ResponsePolicy(drop_server, hsts) if drop_server or hsts is not None else None
