@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from config.errors import ConfigError, reason
-from config.trusted import check_trusted
+from config.errors import ConfigError
+from config.trusted import check_trusted, unreadable
 
 # Bytes. A chain of ten certificates takes about 20 KiB; the bound is for a wrong file.
 MAX_FILE = 1 << 20
@@ -61,18 +61,10 @@ def read_source(path: Path, what: str, *, guarded: bool = False) -> SourceFile:
         with open(check_trusted(path, shown) if guarded else path, "rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             data = file.read(MAX_FILE + 1)
-    except FileNotFoundError:
-        raise ConfigError(f"{shown} {path} does not exist; check the name") from None
     except IsADirectoryError:
         raise ConfigError(f"{shown} {path} is a folder; name the PEM file in it") from None
-    except PermissionError:
-        raise ConfigError(
-            f"{shown} {path} cannot be read by this user (uid {os.geteuid()}); "
-            "change its owner or group"
-        ) from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        why = reason(error) if isinstance(error, OSError) else "not a file name"
-        raise ConfigError(f"{shown} {path} cannot be read: {why}") from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, shown, error) from None
     if len(data) > MAX_FILE:
         raise ConfigError(f"{shown} {path} is larger than {MAX_FILE} bytes; not a PEM file")
     if not data.strip():

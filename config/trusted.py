@@ -38,16 +38,8 @@ def check_trusted(path: Path, what: str) -> int:
         # O_NONBLOCK: a FIFO must not hang us.
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         descriptor = os.open(path, flags)
-    except FileNotFoundError:
-        raise ConfigError(f"{what} {path} does not exist; check the name") from None
-    except PermissionError:
-        raise ConfigError(
-            f"{what} {path} cannot be read by this user (uid {os.geteuid()}); "
-            "change its owner or group"
-        ) from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        why = reason(error) if isinstance(error, OSError) else "not a file name"
-        raise ConfigError(f"{what} {path} cannot be read: {why}") from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, what, error) from None
     try:
         found = os.fstat(descriptor)
         if stat.S_ISDIR(found.st_mode):
@@ -61,6 +53,19 @@ def check_trusted(path: Path, what: str) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def unreadable(path: Path, what: str, error: OSError | ValueError) -> ConfigError:
+    """What to say when `path` cannot be opened or read; a ValueError is a NUL in its name."""
+    if isinstance(error, FileNotFoundError):
+        return ConfigError(f"{what} {path} does not exist; check the name")
+    if isinstance(error, PermissionError):
+        return ConfigError(
+            f"{what} {path} cannot be read by this user (uid {os.geteuid()}); "
+            "change its owner or group"
+        )
+    why = reason(error) if isinstance(error, OSError) else "not a file name"
+    return ConfigError(f"{what} {path} cannot be read: {why}")
 
 
 def check_trusted_file(path: Path, what: str) -> None:
