@@ -100,6 +100,7 @@ class Site:
     `hostnames` are lower case, without a final dot, IDNA-encoded; empty: every name. A name may
     begin with `WILDCARD`. `default`: it also answers for names that no site has.
     `redirect`: plain HTTP is redirected instead of answered 403.4 (with the flag Ssl).
+    `pass_truncated`: an https:// upstream that ends without close_notify is believed all the same.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Site:
     redirect: bool = False
     hsts: Hsts | None = None
     limits: SiteLimits = SiteLimits()
+    pass_truncated: bool = False
 
     @property
     def policy(self) -> str:

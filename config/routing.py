@@ -68,11 +68,13 @@ def tls_settings(configuration: Configuration, default_names: Sequence[str]) -> 
 
         {"certificates": [{"certificate": path, "key": path or None, "names": [],     "policy": …},
                           {"certificate": None, "key": None,         "names": [name], "policy": …}],
-         "endpoints":    [{"names": {name: index}, "default": index}]}
+         "endpoints":    [{"names": {name: index}, "default": index}],
+         "upstreams":    [{"name": …, "ca": path or None, "certificate": …, "key": …}]}
 
     One endpoint for each TLS binding, in the order of `endpoints`. A certificate without a file is
     issued by the development CA for its names (`default_names` where a site has none). A session
-    that began under one `policy` is not resumed under another.
+    that began under one `policy` is not resumed under another. The upstreams are those with TLS
+    (`config.target.UpstreamTls`).
     """
     chosen: dict[str, int] = {}  # a certificate as JSON → index
     told = []
@@ -88,7 +90,17 @@ def tls_settings(configuration: Configuration, default_names: Sequence[str]) -> 
         default = next((site for site in endpoint.sites if site.default), endpoint.sites[0])
         fallback = json.dumps(choose.of_site(default))
         told.append({"names": names, "default": chosen.setdefault(fallback, len(chosen))})
-    return {"certificates": [json.loads(text) for text in chosen], "endpoints": told}
+    upstreams = dict.fromkeys(
+        target.tls.to_json()
+        for site in configuration.sites
+        for target in site.upstreams
+        if target.tls is not None
+    )
+    return {
+        "certificates": [json.loads(text) for text in chosen],
+        "endpoints": told,
+        "upstreams": [json.loads(text) for text in upstreams],
+    }
 
 
 class _Chooser:

@@ -6,19 +6,24 @@ Only syntax; no name is looked up here.
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from config.errors import ConfigError
 
 LOOPBACK = "127.0.0.1"
 HTTP_PORT = 80
+HTTPS_PORT = 443
 MAX_PORT = 65535
 # Bytes: sizeof(sockaddr_un.sun_path) is 108 on Linux, one of them for the final NUL (unix(7)).
 MAX_UNIX_PATH = 107
 
-TARGET_FORMS = "PORT, HOST:PORT, [IPV6]:PORT, http://HOST[:PORT] or unix:/PATH"
+TARGET_FORMS = "PORT, HOST:PORT, [IPV6]:PORT, http[s]://HOST[:PORT] or unix:/PATH"
 LISTEN_FORMS = "PORT, ADDRESS:PORT or [IPV6]:PORT"
+
+_OWN_PORT = {"http": HTTP_PORT, "https": HTTPS_PORT}
 
 # One label of a name. Underscores are no host name syntax (RFC 1123, 2.1), but container
 # networks use them and resolvers take them.
@@ -27,22 +32,44 @@ _MAX_NAME = 253
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """How an https:// upstream proves who it is, and we to it. Paths of PEM files.
+
+    `name`: host name or IP address that its certificate must have, and SNI if it is a name.
+    `ca`: whom to believe; None: the system's CAs. `certificate`, `key`: ours, if it asks for one;
+    `key` None: it is in `certificate`.
+    """
+
+    name: str
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def to_json(self) -> str:
+        """What the crypto worker is told, and by which it finds it again: sorted, one line."""
+        paths = {"ca": self.ca, "certificate": self.certificate, "key": self.key}
+        told = {key: str(path) if path else None for key, path in paths.items()}
+        return json.dumps({"name": self.name} | told, sort_keys=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """The upstream. `port` is 1-65535; with `unix_path` set, `host` is "localhost", `port` 80.
 
-    `host` is a name or an address, IPv6 without brackets.
+    `host` is a name or an address, IPv6 without brackets. `tls` is there for https:// alone.
     """
 
     scheme: str
     host: str
     port: int
     unix_path: str | None = None
+    tls: UpstreamTls | None = None
 
     @property
     def netloc(self) -> str:
-        """The authority, as it goes into a Host field: no port if it is http's own (80)."""
+        """The authority, as it goes into a Host field: no port if it is the scheme's own."""
         host = _bracketed(self.host)
-        return host if self.port == HTTP_PORT else f"{host}:{self.port}"
+        return host if self.port == _OWN_PORT[self.scheme] else f"{host}:{self.port}"
 
     def __str__(self) -> str:
         if self.unix_path is not None:
@@ -82,11 +109,8 @@ def parse_target(text: str) -> Target:
     if not separator:
         host, port = _host_and_port(text, "target", TARGET_FORMS, lowest=1)
         return Target("http", host or LOOPBACK, port)
-    if scheme.lower() == "https":
-        raise ConfigError(
-            f"target {text!r}: https:// upstreams are not supported yet; write {TARGET_FORMS}"
-        )
-    if scheme.lower() != "http":
+    scheme = scheme.lower()
+    if scheme not in _OWN_PORT:
         raise ConfigError(f"target {text!r}: unknown scheme {scheme!r}; write {TARGET_FORMS}")
     authority = rest.removesuffix("/")
     if any(mark in authority for mark in "/?#\\"):
@@ -94,11 +118,12 @@ def parse_target(text: str) -> Target:
             f"target {text!r}: leave out the path; requests keep their own; write {TARGET_FORMS}"
         )
     if re.search(r":[0-9]*$", authority) is None or authority.endswith("]"):
-        authority += f":{HTTP_PORT}"
+        authority += f":{_OWN_PORT[scheme]}"
     host, port = _host_and_port(authority, "target", TARGET_FORMS, lowest=1, shown=text)
     if not host:
         raise ConfigError(f"target {text!r}: no host; write {TARGET_FORMS}")
-    return Target("http", host, port)
+    tls = UpstreamTls(host.removesuffix(".")) if scheme == "https" else None
+    return Target(scheme, host, port, tls=tls)
 
 
 def parse_listen(text: str) -> Listen:

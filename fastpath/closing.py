@@ -8,8 +8,10 @@ when they have written everything. Nothing here waits for ever.
 
 from __future__ import annotations
 
+import enum
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from fastpath.channel import Channel
 
@@ -22,6 +24,24 @@ LINGER_BYTES = 16 * 1024 * 1024
 DRAIN_STALL = 60.0
 
 _DISCARD = memoryview(bytearray(65536))
+
+
+class End(enum.Enum):
+    """How one direction of a connection ended."""
+
+    CLOSE_NOTIFY = "close_notify"  # the only end that nobody on the way can forge
+    ALERT = "alert"  # a fatal one
+    FIN = "fin"  # alone
+    RESET = "reset"
+    NONE = "none"  # it had not ended when the socket was closed
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Of a connection: what came from the peer, and what went to it."""
+
+    received: End
+    sent: End
 
 
 class GracefulClose:

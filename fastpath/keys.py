@@ -37,11 +37,15 @@ class DirectionKeys:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ConnectionKeys:
-    """Both directions, seen from our side. Raises ValueError when a length does not fit."""
+    """Both directions, seen from our side. Raises ValueError when a length does not fit.
+
+    `client`: we are the client of the connection, so the peer may send what only servers send.
+    """
 
     suite: CipherSuite
     read: DirectionKeys
     write: DirectionKeys
+    client: bool = False
 
     def __post_init__(self) -> None:
         _check(self.suite, self.read)
@@ -51,8 +55,8 @@ class ConnectionKeys:
         return f"<ConnectionKeys {self.suite.name} read={self.read!r} write={self.write!r}>"
 
     def pack(self) -> bytes:
-        """Return the wire form: 3 bytes of head, then the read and the write direction."""
-        head = _HEAD.pack(_FORMAT, self.suite.code)
+        """Return the wire form: 4 bytes of head, then the read and the write direction."""
+        head = _HEAD.pack(_FORMAT, self.client, self.suite.code)
         return head + _pack_direction(self.read) + _pack_direction(self.write)
 
     @classmethod
@@ -61,18 +65,18 @@ class ConnectionKeys:
         data = bytes(data)
         if len(data) < _HEAD.size:
             raise ValueError("connection keys: too short")
-        format_, code = _HEAD.unpack_from(data)
-        if format_ != _FORMAT or code not in BY_CODE:
+        format_, client, code = _HEAD.unpack_from(data)
+        if format_ != _FORMAT or client > 1 or code not in BY_CODE:
             raise ValueError("connection keys: unknown format or cipher suite")
         read, position = _unpack_direction(data, _HEAD.size)
         write, position = _unpack_direction(data, position)
         if position != len(data):
             raise ValueError("connection keys: trailing bytes")
-        return cls(BY_CODE[code], read, write)
+        return cls(BY_CODE[code], read, write, bool(client))
 
 
-_FORMAT = 1
-_HEAD = struct.Struct(">BH")  # format, IANA code of the suite
+_FORMAT = 2
+_HEAD = struct.Struct(">BBH")  # format, whether we are the client, IANA code of the suite
 _DIRECTION = struct.Struct(">QQBBB")  # sequence, explicit nonce, lengths of key, IV and secret
 
 

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from fastpath.channel import Channel
+from fastpath.closing import Ending
 from fastpath.errors import Alert
 from fastpath.worker.link import WorkerLink
 
@@ -57,6 +58,9 @@ class Sink(Protocol):
 
     def writable(self) -> None:
         """No longer congested: write on. May also come when there was no congestion."""
+
+    def ended(self, ending: Ending) -> None:
+        """The socket is closed. Comes once, last, and also after `Engine.close` and `abort`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class RecordLayer:
 
     __slots__ = (
         "_answer_waiting",
+        "_client",
         "_data_at_last_check",
         "_key_updates",
         "_opener",
@@ -74,6 +75,7 @@ class RecordLayer:
 
     def __init__(self, keys: ConnectionKeys) -> None:
         self.suite = keys.suite
+        self._client = keys.client
         self.pending = b""
         self.outgoing = bytearray()
         self.peer_closed = False
@@ -102,7 +104,7 @@ class RecordLayer:
     @property
     def keys(self) -> ConnectionKeys:
         """The keys and sequence numbers of the next records, to go on elsewhere."""
-        return ConnectionKeys(self.suite, self._opener.keys, self._sealer.keys)
+        return ConnectionKeys(self.suite, self._opener.keys, self._sealer.keys, self._client)
 
     # Reading
 

@@ -32,9 +32,10 @@ class FrameType(enum.IntEnum):
     RECONFIGURE = 4  # F: as CONFIGURE. REFUSED: everything stays as it was
 
     BEGIN = 10  # F: see `pack_begin`, then the client's first bytes
-    HANDSHAKE = 11  # F: more of the client's bytes. W: a flight to send; wants more
+    HANDSHAKE = 11  # F: more of the peer's bytes. W: a flight to send; wants more
     ESTABLISHED = 12  # W: see `pack_established`
     FAILED = 13  # W: see `pack_failed`
+    CONNECT = 14  # F: see `pack_connect`; instead of BEGIN, towards an upstream
 
     OPEN = 20  # F: the client's records (user mode)
     OPENED = 21  # W: plaintext, possibly none; exactly one for each OPEN
@@ -112,6 +113,12 @@ BEGIN = struct.Struct("<BH")
 def pack_begin(kernel_mode: bool, endpoint: int) -> bytes:
     """u8 mode (0 user, 1 kernel), u16 index among the settings' ``endpoints``."""
     return BEGIN.pack(kernel_mode, endpoint)
+
+
+def pack_connect(kernel_mode: bool, upstream: str) -> bytes:
+    """u8 mode (0 user, 1 kernel), then which of the settings' ``upstreams``: its JSON, as
+    `config.target.UpstreamTls.to_json` gives it."""
+    return bytes((kernel_mode,)) + upstream.encode()
 
 
 def pack_failed(alert: bytes, reason: str) -> bytes:
