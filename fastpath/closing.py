@@ -44,8 +44,15 @@ class Ending:
     sent: End
 
 
+def _nobody(ending: Ending) -> None:
+    """For who does not ask how it ended."""
+
+
 class GracefulClose:
-    """Takes over ``channel`` and closes it in its own time; calls ``done`` once, at the end."""
+    """Takes over ``channel`` and closes it in its own time; calls ``done`` once, at the end.
+
+    ``done`` is told what TCP knows: FIN, RESET or NONE for each direction.
+    """
 
     __slots__ = (
         "_channel",
@@ -55,6 +62,8 @@ class GracefulClose:
         "_late",
         "_loop",
         "_peer_done",
+        "_received",
+        "_sent",
         "_timer",
     )
 
@@ -62,7 +71,7 @@ class GracefulClose:
         self,
         loop: AbstractEventLoop,
         channel: Channel,
-        done: Callable[[], None],
+        done: Callable[[Ending], None] = _nobody,
         *,
         peer_done: bool = False,
         late: Callable[[memoryview], None] | None = None,
@@ -74,6 +83,8 @@ class GracefulClose:
         self._done = done
         self._peer_done = peer_done
         self._late = late
+        self._received = End.FIN if peer_done else End.NONE
+        self._sent = End.NONE
         self._discarded = 0
         self._draining = True  # our FIN still waits for the backlog
         self._timer: TimerHandle | None = None
@@ -97,6 +108,7 @@ class GracefulClose:
         """A slow reader gets the rest however long it takes; one that stands still does not."""
         now = self._channel.outstanding()
         if now == before:
+            self._sent = End.RESET
             self._channel.abort()
             self._finish()
         else:
@@ -108,6 +120,7 @@ class GracefulClose:
             self._timer = None
         self._draining = False
         self._discarded = 0  # before FIN, the peer could not know that nobody listens
+        self._sent = End.FIN
         self._channel.shutdown_write()
         if self._peer_done:
             self._finish()
@@ -121,8 +134,11 @@ class GracefulClose:
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
+            self._received = End.RESET
             self._finish()
             return
+        if not received:
+            self._received = End.FIN
         if received and self._late is not None:
             self._late(_DISCARD[:received])
         self._discarded += received
@@ -135,6 +151,8 @@ class GracefulClose:
             self._finish()
 
     def _broken(self, error: OSError) -> None:
+        if self._received is End.NONE:
+            self._received = End.RESET
         self._finish()
 
     def _finish(self) -> None:
@@ -142,4 +160,4 @@ class GracefulClose:
             self._timer.cancel()
             self._timer = None
         self._channel.close()
-        self._done()
+        self._done(Ending(self._received, self._sent))

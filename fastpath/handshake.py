@@ -188,7 +188,7 @@ class Handshake:
         if self._over:
             return
         self._end()
-        GracefulClose(self._loop, self._channel, lambda: None, peer_done=self._peer_done)
+        GracefulClose(self._loop, self._channel, peer_done=self._peer_done)
         self._owner.handshake_failed(reason)
 
     def _end(self) -> None:

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from fastpath.channel import describe
+from fastpath.closing import End
 from fastpath.engines.base import MAX_UNREAD
 from fastpath.engines.contract import MAX_PIECE, RECEIVE_SIZE, Handover, Sink
 from fastpath.engines.tls import TlsEngine
-from fastpath.errors import Alert
+from fastpath.errors import Alert, PeerAlert
 from fastpath.keys import ConnectionKeys
 from fastpath.record.layer import RecordLayer
 
@@ -68,14 +69,23 @@ class AeadEngine(TlsEngine):
     def _spent(self) -> None:
         """A TLS 1.2 key reached its limit, and there is no KeyUpdate to go on with."""
         if not self._closing:
-            self._fail_with_alert(str(self._layer.error))
+            self._records_failed()
+
+    def _records_failed(self) -> None:
+        error = self._layer.error
+        self._fail_with_alert(str(error), peers=isinstance(error, PeerAlert))
+
+    def close_write(self) -> None:
+        if not self._closing:
+            self._layer.send_close_notify()
+            self._send_outgoing()
 
     def close(self) -> None:
         if self._closing:
             return
         if self._close_notify:
-            self._layer.send_close_notify()
-            self._send_outgoing()
+            self.close_write()
+            self._sent = End.CLOSE_NOTIFY
         self._close_gracefully()
 
     def abort(self, alert: Alert | None = None) -> None:
@@ -83,6 +93,7 @@ class AeadEngine(TlsEngine):
             return
         if alert is not None:
             self._failed = True
+            self._sent = End.ALERT
             self._layer.send_alert(alert)
             self._send_outgoing()
         self._abort_channel()
@@ -122,7 +133,7 @@ class AeadEngine(TlsEngine):
             if self._closing:
                 return
         if layer.error is not None:
-            self._fail_with_alert(str(layer.error))
+            self._records_failed()
         elif layer.peer_closed:
             self._peer_finished(clean=True)
 
@@ -133,7 +144,8 @@ class AeadEngine(TlsEngine):
     def _late_records(self, records: memoryview) -> None:
         layer = self._layer
         layer.receive(memoryview(layer.pending + bytes(records)), _PLAINTEXT)
-        self._clean = layer.peer_closed
+        if layer.peer_closed:
+            self._received = End.CLOSE_NOTIFY
 
     # -- the link --------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from fastpath.channel import SMALL, Channel, describe
+from fastpath.closing import End, Ending, GracefulClose
 from fastpath.engines.contract import MAX_PIECE, RECEIVE_SIZE, Handover, Sink
 
 # Bytes that may wait for a peer which does not read, before nothing more is read from it: some of
@@ -21,6 +22,7 @@ class _Nobody:
     def peer_closed(self, clean: bool) -> None: ...
     def engine_failed(self, reason: str) -> None: ...
     def writable(self) -> None: ...
+    def ended(self, ending: Ending) -> None: ...
 
 
 _NOBODY = _Nobody()
@@ -42,6 +44,8 @@ class ChannelEngine:
         "_paused",
         "_peer_ended",
         "_piece",
+        "_received",
+        "_sent",
         "_sink",
     )
 
@@ -59,6 +63,7 @@ class ChannelEngine:
         self._paused = False  # by the sink
         self._held = False  # by the peer, which does not read: see MAX_UNREAD
         self._peer_ended = False  # by close_notify or FIN: nothing more is read
+        self._received = self._sent = End.NONE
 
     @classmethod
     def unavailable(cls) -> str | None:
@@ -111,27 +116,51 @@ class ChannelEngine:
     def _peer_finished(self, clean: bool) -> None:
         """Close_notify or FIN: nothing more is read."""
         self._peer_ended = True
+        self._received = End.FIN
         self._channel.stop_reading()
         self._sink.peer_closed(clean)
 
     def _channel_broken(self, error: OSError) -> None:
         if self._closing:
-            self._finish()
+            self._lost()
         else:
             self._fail(describe(error))
 
     def _fail(self, reason: str) -> None:
         """The connection is lost: close at once and tell the sink."""
         self._closing = True
-        sink = self._sink
+        self._channel.close()
+        self._sink.engine_failed(reason)
+        self._lost()
+
+    def _lost(self) -> None:
+        """By the peer's reset, or what amounts to one."""
+        if self._received is End.NONE:
+            self._received = End.RESET
         self._finish()
-        sink.engine_failed(reason)
+
+    def _close_gracefully(self) -> None:
+        """``_sent`` is what was sent in front of FIN, if that decides."""
+        self._closing = True
+        GracefulClose(self._loop, self._channel, self._closed, peer_done=self._peer_ended)
+
+    def _closed(self, ending: Ending) -> None:
+        """`GracefulClose` is over. What it knows counts where nothing better is known."""
+        if self._received is End.NONE:
+            self._received = ending.received
+        if self._sent is End.NONE or ending.sent is not End.FIN:
+            self._sent = ending.sent
+        self._finish()
 
     def _abort_channel(self) -> None:
         self._closing = True
+        if self._sent is not End.ALERT:
+            self._sent = End.RESET
         self._channel.abort()
         self._finish()
 
     def _finish(self) -> None:
         self._channel.close()
-        self._sink = _NOBODY  # who holds the engine: neither would go without the collector
+        # It holds the engine: neither would go without the collector.
+        sink, self._sink = self._sink, _NOBODY
+        sink.ended(Ending(self._received, self._sent))

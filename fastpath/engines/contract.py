@@ -130,10 +130,13 @@ class Engine(Protocol):
 
     def resume_reading(self) -> None: ...
 
+    def close_write(self) -> None:
+        """Says that nothing more will be written (close_notify; FIN without TLS), and reads on."""
+
     def close(self) -> None:
         """Sends what is left, close_notify and FIN; then waits for the peer's FIN, but not for
-        ever (`closing`). The sink hears nothing more."""
+        ever (`closing`). The sink hears nothing more but `Sink.ended`."""
 
     def abort(self, alert: Alert | None = None) -> None:
         """Ends the connection so that the peer cannot take it for complete: the fatal alert, if
-        any, then RST. The sink hears nothing more."""
+        any, then RST. The sink hears nothing more but `Sink.ended`."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 from fastpath.channel import describe
-from fastpath.closing import GracefulClose
 from fastpath.engines.base import MAX_UNREAD, ChannelEngine
 from fastpath.engines.contract import RECEIVE_SIZE, Handover, Sink
 from fastpath.errors import Alert
@@ -20,7 +19,7 @@ _RECEIVED = memoryview(bytearray(RECEIVE_SIZE))
 class PlainEngine(ChannelEngine):
     """Plaintext goes out as it is. FIN is the only end that TCP has, so it is a clean one."""
 
-    __slots__ = ()
+    __slots__ = ("_write_ended",)
 
     name: ClassVar[str] = "plain"
     kernel_mode: ClassVar[bool] = False
@@ -28,6 +27,7 @@ class PlainEngine(ChannelEngine):
     def __init__(self, handover: Handover, sink: Sink) -> None:
         """Of ``handover``, only the loop, the channel and ``max_send`` count."""
         super().__init__(handover, sink)
+        self._write_ended = False
         handover.channel.rebind(self._readable, self._drained, self._channel_broken)
 
     def start(self, leftover: bytes) -> None:
@@ -48,16 +48,25 @@ class PlainEngine(ChannelEngine):
         elif length > start:
             channel.send(data[start:length])
 
+    def close_write(self) -> None:
+        self._write_ended = True
+        if not self._closing and not self._channel.backlog:
+            self._channel.shutdown_write()
+
     def close(self) -> None:
-        if self._closing:
-            return
-        self._closing = True
-        GracefulClose(self._loop, self._channel, self._finish, peer_done=self._peer_ended)
+        if not self._closing:
+            self._close_gracefully()
 
     def abort(self, alert: Alert | None = None) -> None:
         """RST, and nothing in front of it: there are no alerts without TLS."""
         if not self._closing:
             self._abort_channel()
+
+    def _writable(self) -> None:
+        if self._write_ended:
+            self._channel.shutdown_write()
+        else:
+            super()._writable()
 
     def _readable(self) -> None:
         channel = self._channel

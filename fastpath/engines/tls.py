@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from fastpath.channel import describe
-from fastpath.closing import GracefulClose
+from fastpath.closing import End, GracefulClose
 from fastpath.engines import base
 from fastpath.engines.base import ChannelEngine
 from fastpath.engines.contract import Handover, Sink
@@ -19,7 +19,6 @@ class TlsEngine(ChannelEngine, ABC):
     """Base of `AeadEngine` and `WorkerEngine`. A subclass opens and seals."""
 
     __slots__ = (
-        "_clean",
         "_close_notify",
         "_cutter",
         "_failed",
@@ -33,7 +32,6 @@ class TlsEngine(ChannelEngine, ABC):
         self._link = handover.link
         self._identifier = handover.identifier
         self._close_notify = handover.close_notify
-        self._clean = False  # the peer's close_notify was seen
         self._failed = False  # a fatal alert was sent or received
         self._cutter: RecordCutter | None = None  # none: records come in batches
         if not handover.bulk:
@@ -88,8 +86,15 @@ class TlsEngine(ChannelEngine, ABC):
     def _fin_received(self) -> None: ...
 
     def _peer_finished(self, clean: bool) -> None:
-        self._clean = clean
-        super()._peer_finished(clean)
+        self._peer_ended = True
+        self._received = End.CLOSE_NOTIFY if clean else End.FIN
+        self._channel.stop_reading()
+        self._sink.peer_closed(clean)
+
+    @property
+    def _clean(self) -> bool:
+        """The peer's close_notify was seen."""
+        return self._received is End.CLOSE_NOTIFY
 
     # -- the link --------------------------------------------------------------------------
 
@@ -101,11 +106,16 @@ class TlsEngine(ChannelEngine, ABC):
 
     # -- ending ----------------------------------------------------------------------------
 
-    def _fail_with_alert(self, reason: str) -> None:
-        """The records ended by an error. Its alert, if any, is on its way and gets its time."""
-        self._failed = True
-        self._close_gracefully()
+    def _fail_with_alert(self, reason: str, *, peers: bool) -> None:
+        """The records ended by an error. ``peers``: by the peer's own alert; else ours is on its
+        way and gets its time."""
+        self._failed = self._closing = True
+        if peers:
+            self._received = End.ALERT
+        else:
+            self._sent = End.ALERT
         self._sink.engine_failed(reason)
+        self._close_gracefully()
 
     def _close_gracefully(self) -> None:
         self._closing = True
@@ -113,7 +123,7 @@ class TlsEngine(ChannelEngine, ABC):
         GracefulClose(
             self._loop,
             self._channel,
-            self._finish,
+            self._closed,
             peer_done=self._clean,
             late=self._late if look else None,
         )
@@ -131,9 +141,7 @@ class TlsEngine(ChannelEngine, ABC):
     def _late_records(self, records: memoryview) -> None: ...
 
     def _finish(self) -> None:
+        # RFC 5246 §7.2.2, RFC 9846 §6.2: after a fatal alert the session is forgotten.
+        resumable = not self._failed and (self._clean or not self._close_notify)
+        self._link.end(self._identifier, resumable=resumable)
         super()._finish()
-        self._link.end(self._identifier, resumable=self._resumable())
-
-    def _resumable(self) -> bool | None:
-        """RFC 5246 §7.2.2, RFC 9846 §6.2: after a fatal alert the session is forgotten."""
-        return not self._failed and (self._clean or not self._close_notify)

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from fastpath.channel import describe
+from fastpath.closing import End
 from fastpath.engines.base import MAX_UNREAD
 from fastpath.engines.contract import RECEIVE_SIZE, Handover, Sink
 from fastpath.engines.tls import TlsEngine
 from fastpath.errors import Alert
-from fastpath.worker.frames import NO_ALERT, FrameType
+from fastpath.worker.frames import NO_ALERT, FrameType, unpack_broken
 
 _RECORDS = memoryview(bytearray(RECEIVE_SIZE))
 
@@ -30,6 +31,7 @@ class WorkerEngine(TlsEngine):
     """Every record makes the round trip to the crypto worker."""
 
     __slots__ = (
+        "_finishing",
         "_skipping",
         "_unopened",
         "_unopened_sizes",
@@ -48,6 +50,7 @@ class WorkerEngine(TlsEngine):
         self._unsealed = 0  # bytes of plaintext at the worker
         self._unsealed_sizes: deque[int] = deque()
         self._skipping = False  # what came late was too much for the worker
+        self._finishing = False  # the socket is closed, and the worker's last word is waited for
         self._when_finished: Callable[[], None] | None = None
 
     @property
@@ -86,12 +89,20 @@ class WorkerEngine(TlsEngine):
         if self._unopened < _MAX_UNOPENED:
             super()._read_on()
 
+    def close_write(self) -> None:
+        if not self._closing:
+            self._link.send(FrameType.FINISH, self._identifier, bytes([Alert.CLOSE_NOTIFY]))
+
     def close(self) -> None:
+        if not self._closing and self._close_notify:
+            self._sent = End.CLOSE_NOTIFY
         self._end(self._close_gracefully, Alert.CLOSE_NOTIFY if self._close_notify else NO_ALERT)
 
     def abort(self, alert: Alert | None = None) -> None:
         if alert is not None:
-            self._failed = True
+            if not self._closing:
+                self._failed = True
+                self._sent = End.ALERT
             self._end(self._abort_channel, alert)
         elif not self._closing:
             self._abort_channel()
@@ -134,11 +145,14 @@ class WorkerEngine(TlsEngine):
         self._open(_RECORDS[:0])
 
     def _open(self, records: memoryview) -> None:
+        self._ask(records)
+        if self._unopened >= _MAX_UNOPENED:
+            self._channel.stop_reading()
+
+    def _ask(self, records: memoryview) -> None:
         self._link.send(FrameType.OPEN, self._identifier, records)
         self._unopened += len(records)
         self._unopened_sizes.append(len(records))
-        if self._unopened >= _MAX_UNOPENED:
-            self._channel.stop_reading()
 
     def _writable(self) -> None:
         if not self._closing and self._unsealed < _MAX_UNSEALED:
@@ -166,18 +180,22 @@ class WorkerEngine(TlsEngine):
             if self._when_finished is not None:
                 then, self._when_finished = self._when_finished, None
                 then()
-        elif self._closing:
-            return
         elif kind == FrameType.PEER_CLOSED:
-            self._peer_finished(clean=True)
-        elif kind == FrameType.BROKEN:
-            self._fail_with_alert(bytes(payload).decode())
+            if self._closing:
+                self._received = End.CLOSE_NOTIFY
+            else:
+                self._peer_finished(clean=True)
+        elif kind == FrameType.BROKEN and not self._closing:
+            peers, reason = unpack_broken(payload)
+            self._fail_with_alert(reason, peers=peers)
 
     def _opened(self, payload: memoryview) -> None:
         self._unopened -= self._unopened_sizes.popleft()
         if len(payload) and not self._closing:
             self._sink.plaintext_received(payload)
         if self._closing:
+            if self._finishing and not self._unopened_sizes:
+                super()._finish()
             return
         if not self._peer_ended:
             self._read_on()
@@ -188,19 +206,25 @@ class WorkerEngine(TlsEngine):
         # Nobody reads slower for this: from the first records that are too many, all are dropped.
         self._skipping = self._skipping or self._unopened >= _MAX_UNOPENED
         if not self._skipping:
-            self._link.send(FrameType.OPEN, self._identifier, records)
-            self._unopened += len(records)
-            self._unopened_sizes.append(len(records))
+            self._ask(records)
 
-    def _resumable(self) -> bool | None:
-        """The worker knows better: it opens what comes late, and answers to nobody by then."""
-        return super()._resumable() or (None if not self._failed else False)
+    def _finish(self) -> None:
+        """The worker may still have to tell that the last records were the peer's close_notify.
+        Its answer to an empty OPEN comes behind that."""
+        if self._link.lost or self._clean or self._failed or not self._close_notify:
+            super()._finish()
+        elif not self._finishing:
+            self._finishing = True
+            self._channel.close()
+            self._ask(_RECORDS[:0])
 
     def worker_lost(self) -> None:
         """The keys died with the worker: the connection cannot go on."""
-        if self._when_finished is not None:
+        if self._finishing:
+            super()._finish()
+        elif self._when_finished is not None:
             self._abort_channel()  # what it had not sealed yet is lost; FIN would hide that
         elif not self._closing:
-            sink = self._sink
+            self._closing = True
+            self._sink.engine_failed("crypto worker died; its connections in user mode are lost")
             self._abort_channel()
-            sink.engine_failed("crypto worker died; its connections in user mode are lost")

@@ -13,13 +13,13 @@ from functools import lru_cache
 
 from OpenSSL import SSL
 
-from fastpath.errors import Alert
+from fastpath.errors import Alert, PeerAlert, TlsError
 from fastpath.record.layer import RecordLayer
 from fastpath.worker.frames import (
     KEEP,
-    KEEP_IF_CLEAN,
     NO_ALERT,
     FrameType,
+    pack_broken,
     pack_established,
     pack_failed,
 )
@@ -101,7 +101,7 @@ class WorkerConnection:
         self._output.commit(FrameType.OPENED, self._id, size)
         self._emit(layer)
         if not ended and layer.error is not None:
-            self._output.frame(FrameType.BROKEN, self._id, str(layer.error).encode())
+            self._broken(layer.error)
         elif not ended and layer.peer_closed:
             self._output.frame(FrameType.PEER_CLOSED, self._id, b"")
 
@@ -115,7 +115,11 @@ class WorkerConnection:
         size = layer.seal(data, length, room)
         self._output.commit(FrameType.SEALED, self._id, size)
         if layer.error is not None:  # a TLS 1.2 key at its limit; its alert is in `room`
-            self._output.frame(FrameType.BROKEN, self._id, str(layer.error).encode())
+            self._broken(layer.error)
+
+    def _broken(self, error: TlsError) -> None:
+        told = pack_broken(isinstance(error, PeerAlert), str(error))
+        self._output.frame(FrameType.BROKEN, self._id, told)
 
     def finish(self, alert: int) -> None:
         """Answers in order, so behind all that is still being sealed."""
@@ -137,8 +141,7 @@ class WorkerConnection:
     # -- the end ---------------------------------------------------------------------------
 
     def end(self, verdict: int) -> None:
-        clean = self._layer is not None and self._layer.peer_closed and self._layer.error is None
-        if verdict == KEEP or (verdict == KEEP_IF_CLEAN and clean):
+        if verdict == KEEP:
             self._ssl.set_shutdown(SSL.SENT_SHUTDOWN | SSL.RECEIVED_SHUTDOWN)
         # Freed now, whoever may still hold this object: that is what drops or keeps the session.
         del self._ssl

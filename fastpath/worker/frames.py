@@ -43,17 +43,16 @@ class FrameType(enum.IntEnum):
     SEALED = 23  # W: records to send; exactly one for each SEAL
     EMIT = 24  # W: records to send that nobody asked for (alert, KeyUpdate)
     PEER_CLOSED = 25  # W: the client sent close_notify
-    BROKEN = 26  # W: UTF-8, why the records ended; its alert came by EMIT
+    BROKEN = 26  # W: see `pack_broken`; our alert, if any, came by EMIT
     FINISH = 27  # F: u8, what to seal last: an alert's number (0: close_notify) or NO_ALERT
     FINISHED = 28  # W: the last records to send, possibly none; exactly one for each FINISH
 
-    END = 30  # F: u8, forget the connection; and its session: DROP, KEEP or KEEP_IF_CLEAN
+    END = 30  # F: u8, forget the connection; and its session: DROP or KEEP
 
 
 NO_ALERT = 255
 
-# KEEP_IF_CLEAN: if this side has opened the client's close_notify (user mode).
-DROP, KEEP, KEEP_IF_CLEAN = 0, 1, 2
+DROP, KEEP = 0, 1
 
 Frame = tuple[int, int, int, int]  # type, connection, start and end of the payload
 
@@ -124,6 +123,15 @@ def pack_connect(kernel_mode: bool, upstream: str) -> bytes:
 def pack_failed(alert: bytes, reason: str) -> bytes:
     """u16 length and ``alert``, bytes to send, possibly none; then ``reason`` in UTF-8."""
     return len(alert).to_bytes(2, "little") + alert + reason.encode()
+
+
+def pack_broken(peers: bool, reason: str) -> bytes:
+    """Why the records ended: u8 (1: by the peer's own alert), then ``reason`` in UTF-8."""
+    return bytes((peers,)) + reason.encode()
+
+
+def unpack_broken(payload: memoryview) -> tuple[bool, str]:
+    return bool(payload[0]), bytes(payload[1:]).decode()
 
 
 _ESTABLISHED = struct.Struct("<III")

@@ -14,7 +14,6 @@ from fastpath.worker.frames import (
     DROP,
     HEADER,
     KEEP,
-    KEEP_IF_CLEAN,
     MAX_PAYLOAD,
     FrameType,
     parse,
@@ -79,13 +78,11 @@ class WorkerLink:
         """The handshake hands its connection to the engine."""
         self._receivers[identifier] = receiver
 
-    def end(self, identifier: int, *, resumable: bool | None) -> None:
-        """Forgets a connection; the worker keeps its session only if it is ``resumable``. None:
-        if the worker itself, in user mode, has opened the client's close_notify."""
+    def end(self, identifier: int, *, resumable: bool) -> None:
+        """Forgets a connection; the worker keeps its session only if it is ``resumable``."""
         if self._receivers.pop(identifier, None) is not None and not self.lost:
-            verdict = KEEP_IF_CLEAN if resumable is None else KEEP if resumable else DROP
             self._batch += HEADER.pack(1, identifier, FrameType.END)
-            self._batch.append(verdict)
+            self._batch.append(KEEP if resumable else DROP)
             # Not worth waking the worker for: it goes with the next frame, or soon.
             if not self._ends_wait:
                 self._ends_wait = True

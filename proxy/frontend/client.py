@@ -160,7 +160,7 @@ class ClientConnection:
         self._log_early("plain HTTP on the TLS port, answered 400")
         self._log_error("BadRequest", 400, data.partition(b"\n")[0].rstrip(b"\r"))
         self._forget()
-        GracefulClose(self._front.loop, self._channel, lambda: None)
+        GracefulClose(self._front.loop, self._channel)
 
     def _broken(self, error: OSError) -> None:
         log.info("%s: %s", self._peer[0], describe(error))

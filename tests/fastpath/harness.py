@@ -28,6 +28,7 @@ from cryptography.x509.oid import NameOID
 
 from config.devca import DEFAULT_NAMES
 from fastpath.channel import Channel
+from fastpath.closing import Ending
 from fastpath.engines.aead import AeadEngine
 from fastpath.engines.contract import Engine, Handover, Session
 from fastpath.engines.worker import WorkerEngine
@@ -123,6 +124,7 @@ class RecordingSink:
         self.closed: list[bool] = []
         self.failed: list[str] = []
         self.writables = 0
+        self.endings: list[Ending] = []
         self.deaf = False  # after close and abort nothing more may come
         self.violations: list[str] = []
         self.on_data: Callable[[memoryview], None] = lambda data: None
@@ -132,6 +134,8 @@ class RecordingSink:
         return bool(self.closed or self.failed)
 
     def _check(self, event: str, after_end: bool) -> None:
+        if self.endings:
+            self.violations.append(f"{event} after ended")
         if self.deaf:
             self.violations.append(f"{event} after close or abort")
         if after_end and self.over:
@@ -155,6 +159,11 @@ class RecordingSink:
     def writable(self) -> None:
         self._check("writable", after_end=bool(self.failed))
         self.writables += 1
+
+    def ended(self, ending: Ending) -> None:
+        if self.endings:
+            self.violations.append("ended twice")
+        self.endings.append(ending)
 
 
 class Accepted:
