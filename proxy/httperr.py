@@ -42,7 +42,10 @@ _WINDOWS = (
     "Verb Version_N/S"
 )
 # Ours, for what http.sys does not log there.
-_OWN = "Ssl2_Hello Pct1_Hello Ssl2_Format_Hello Rc2_Suite Handshake Misdirected Upstream"
+_OWN = (
+    "Ssl2_Hello Pct1_Hello Ssl2_Format_Hello Rc2_Suite Handshake Misdirected Upstream "
+    "Upstream_Truncated Unclean_Close"
+)
 
 REASONS = frozenset(f"{_WINDOWS} {_OWN}".split())
 """What s-reason, and so HttpError.reason, may say."""

@@ -46,6 +46,11 @@ class Exchange(RequestSide):
         self._keep_alive = False
         self._body_sent = 0
 
+    @property
+    def responding(self) -> bool:
+        """The client has got a part of the response."""
+        return self._response is not None
+
     # -- the response ----------------------------------------------------------------------
 
     def upstream_received(self, end: int) -> None:
@@ -144,8 +149,9 @@ class Exchange(RequestSide):
         if head or body:
             self._connection.write(head + body)
 
-    def upstream_closed(self, error: str | None) -> None:
-        """The upstream ended; whether that is an end or a cut depends on what was due."""
+    def upstream_closed(self, error: str | None, *, truncated: bool) -> None:
+        """The upstream ended; whether that is an end or a cut depends on what was due. Where only
+        the end tells how long the body is, it must be one that nobody could forge."""
         upstream, self._upstream = self._upstream, None
         if self._response is None:
             if upstream is not None and upstream.reused and self._replay and not upstream.partial:
@@ -162,8 +168,12 @@ class Exchange(RequestSide):
             if error is not None or reader is None:
                 raise UpstreamError(error or "closed the connection")
             reader.feed_eof()
+            if truncated and not self._site.site.pass_truncated:
+                raise UpstreamError(
+                    "ended by FIN without close_notify, so this may be a part of it"
+                )
         except UpstreamError as problem:
-            self._cut_short(problem)
+            self._cut_short(problem, truncated=truncated)
             return
         self._finish_response()
 
@@ -253,14 +263,16 @@ class Exchange(RequestSide):
         connection.write(page)
         connection.exchange_done(keep_alive)
 
-    def _cut_short(self, problem: UpstreamError) -> None:
+    def _cut_short(self, problem: UpstreamError, *, truncated: bool = False) -> None:
         target = self._pool.target
         log.error(
             "upstream %s: response cut short after %d bytes: %s", target, self._body_sent, problem
         )
         assert self._response is not None
         self.log(self._response.status)
-        self.log_error("Upstream", self._response.status)
+        if truncated:
+            self._connection.front.closes.count_truncated()
+        self.log_error("Upstream_Truncated" if truncated else "Upstream", self._response.status)
         self._connection.abort()
 
     # -- the logs --------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from fastpath.channel import Channel
 from fastpath.engines.contract import Engine
 from fastpath.worker.supervisor import Supervisor
 from proxy.accesslog import AccessLog
+from proxy.frontend.closes import Closes
 from proxy.frontend.deadlines import Deadlines
 from proxy.frontend.endpoint import Endpoint, Routes
 from proxy.frontend.site import SiteFront
@@ -30,6 +31,7 @@ from proxy.http.url import UrlRules
 from proxy.httperr import ErrorLog
 from proxy.upstream.group import Group
 from proxy.upstream.pool import Address, Pool
+from proxy.upstream.secure import TlsClient
 
 if TYPE_CHECKING:
     from proxy.frontend.client import ClientConnection
@@ -60,6 +62,7 @@ class Front:
     pools: dict[Target, Pool] = field(default_factory=dict)
     connections: set[ClientConnection] = field(default_factory=set)
     closing: set[Channel] = field(default_factory=set)  # what is left of forgotten connections
+    closes: Closes = field(default_factory=Closes)
     stopping: bool = False  # no further request is waited for
     # Counts reloads. A handshake that begins under one number and ends under another may have
     # had either policy.
@@ -145,7 +148,17 @@ class Front:
             if target in self.pools:
                 self.pools[target].update(timeout, found)
             else:
-                self.pools[target] = Pool(self.loop, target, timeout, found)
+                self.pools[target] = Pool(self.loop, target, timeout, found, self._tls_client())
+
+    def _tls_client(self) -> TlsClient:
+        return TlsClient(
+            loop=self.loop,
+            supervisor=self.next_supervisor,
+            engine=self.engine,
+            max_send=self.parameters.max_bytes_per_send,
+            bulk=self.bulk,
+            ended=self.closes.upstream_ended,
+        )
 
     def _set_endpoints(self, configuration: Configuration, endpoints: Sequence[Endpoint]) -> None:
         by_binding = {endpoint.binding: endpoint for endpoint in endpoints}

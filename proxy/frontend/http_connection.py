@@ -16,52 +16,41 @@ import os
 from collections.abc import Callable
 
 from fastpath.engines.contract import Engine, Session
-from proxy.accesslog import describe_session
-from proxy.frontend.admission import Admission
+from proxy.frontend.answering import Answering
 from proxy.frontend.deadlines import NEVER
-from proxy.frontend.endpoint import Endpoint, client_info
-from proxy.frontend.errorline import write_line
+from proxy.frontend.endpoint import Endpoint
 from proxy.frontend.exchange import Exchange
 from proxy.frontend.front import Front
-from proxy.frontend.responses import own_page, redirect_page
 from proxy.frontend.tunnel import Tunnel
 from proxy.http.codec import find_head_end, skip_empty_lines
 from proxy.http.memo import RequestMemo
 from proxy.http.messages import HttpError, RequestHead
-from proxy.http.pages import body_size
 from proxy.upstream.connection import UpstreamConnection
 
 log = logging.getLogger("kssl")
 
 _CR = 13
 
-_PLAIN = "plain"  # the mode of connections without TLS
+TLS12 = "TLSv1.2"
 
 _USUAL = {os.strerror(code).lower() for code in (errno.ECONNRESET, errno.EPIPE)}
 
 
-class HttpConnection:
+class HttpConnection(Answering):
     """The engine's sink. ``done()`` is called once, when the connection is over or closing."""
 
     __slots__ = (
         "_buffer",
         "_done",
         "_exchange",
-        "_local",
+        "_half_close",
         "_memo",
         "_next_waits",
         "_outstanding",
         "_peer_closed",
         "_tunnel",
-        "admission",
-        "client",
         "deadline",
-        "endpoint",
-        "engine",
-        "front",
         "over",
-        "peer",
-        "session_text",
     )
 
     def __init__(
@@ -77,16 +66,19 @@ class HttpConnection:
         done: Callable[[], None],
     ) -> None:
         """``session`` is empty without TLS. ``settled``: no reload came during the handshake."""
-        self.front = front
-        self.endpoint = endpoint
-        self.peer = peer[0].encode()
-        self._local = local
-        mode = front.mode if endpoint.tls else _PLAIN
-        self.client = client_info(endpoint, peer, session, mode=mode, engine=engine_name)
-        self.session_text = describe_session(session, mode)
-        self.admission = Admission(endpoint, session, settled=settled)
+        super().__init__(
+            front,
+            endpoint,
+            peer=peer,
+            local=local,
+            session=session,
+            engine_name=engine_name,
+            settled=settled,
+        )
+        # In TLS 1.2 a close_notify ends both directions (RFC 5246 §7.2.1), since TLS 1.3 the
+        # sender's alone (RFC 9846 §6.1).
+        self._half_close = session.version != TLS12
         self._memo = self._new_memo()
-        self.engine: Engine
         self.over = False
         self.deadline = NEVER
         self._done = done
@@ -152,21 +144,33 @@ class HttpConnection:
 
     def peer_closed(self, clean: bool) -> None:
         self._peer_closed = True
+        exchange = self._exchange
         if self._tunnel is not None:
-            self._tunnel.client_closed()
-        elif self._next_waits:
-            pass  # what is held counts first; `_next_head` comes back to this
-        elif self._exchange is None:
+            if clean or not self._needs_close_notify:
+                self._tunnel.client_closed()
+            else:
+                log.warning("%s: tunnel cut: FIN without close_notify", self.client.address)
+                self.abort()  # for all we know the app has only a part, and must not take it whole
+        elif exchange is not None and not exchange.request_done:
+            exchange.log(499)
+            exchange.log_error("Connection_Dropped")
+            log.warning("%s closed in the middle of a request body", self.client.address)
+            if exchange.responding:
+                self.abort()
+            else:
+                self.close()
+        elif clean and not self._half_close and (exchange is not None or self._next_waits):
+            if exchange is not None:
+                exchange.log(499)
+            self.log_error("Connection_Dropped")
+            self.close()
+        elif exchange is None and not self._next_waits:
             if self._buffer:
                 log.info("%s closed in the middle of a request head", self.client.address)
                 self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
             self.close()
-        elif not self._exchange.request_done:
-            self._exchange.log(499)
-            self._exchange.log_error("Connection_Dropped")
-            log.warning("%s closed in the middle of a request body", self.client.address)
-            self.abort()
-        # Otherwise a reply is in progress: a closed writing side is no reason to cut it.
+        # Otherwise a reply is in progress: a closed writing side is no reason to cut it. What is
+        # held counts first; `_next_head` comes back to this.
 
     def engine_failed(self, reason: str) -> None:
         word = "Client_Reset" if reason in _USUAL else "Connection_Dropped"
@@ -288,57 +292,6 @@ class HttpConnection:
             self._tunnel.client_closed()
         else:
             self.engine.resume_reading()
-
-    def write(self, data: bytes) -> None:
-        """For small things: interim responses, chunks, pages. Bodies go to the engine directly."""
-        self.engine.write(memoryview(bytearray(data + b"\0")), len(data))
-
-    def refuse(self, error: HttpError, raw: bytes) -> None:
-        """Answers a request that is not forwarded, and closes: what follows cannot be trusted."""
-        line = raw.partition(b"\r\n")[0] if raw else b""
-        page = own_page(
-            self,
-            error.status,
-            error.substatus,
-            detail=error.detail,
-            head_only=raw.startswith(b"HEAD "),
-        )
-        self._log_access(line, error.status, body_size(page))
-        self.log_error(error.reason, error.status, line)
-        log.info("%s: %s", self.client.address, error)
-        self.write(page)
-        self.close()
-
-    def redirect(self, head: RequestHead, location: bytes) -> None:
-        """Answers with another URL, and closes: that is for another connection."""
-        page = redirect_page(self, location, head_only=head.method == b"HEAD")
-        line = b"%b %b HTTP/%b" % (head.method, head.target, head.version)
-        self._log_access(line, 308, body_size(page))
-        self.write(page)
-        self.close()
-
-    def bug(self, what: str) -> None:
-        """Call it from an except block: a mistake of ours must not leave the client hanging."""
-        log.exception("%s: internal error %s; the connection is aborted", self.client.address, what)
-        self.log_error("Internal")
-        self.abort()
-
-    # -- the logs --------------------------------------------------------------------------
-
-    def _log_access(self, line: bytes, status: int, size: int) -> None:
-        self.front.access_log.write(self.peer, line, status, size, b"", b"", self.session_text)
-
-    def log_error(self, reason: str, status: int = 0, request_line: bytes = b"") -> None:
-        """A line of the HTTPERR log."""
-        write_line(
-            self.front.error_log,
-            client=(self.client.address, self.client.port),
-            server=self._local,
-            reason=reason,
-            status=status,
-            request_line=request_line,
-            site=self.admission.site,
-        )
 
     # -- ending ----------------------------------------------------------------------------
 

@@ -225,7 +225,10 @@ class RequestSide:
             self._connecting = None
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
-            upstream.close()
+            if self.request_done:
+                upstream.close()
+            else:
+                upstream.abort()
 
     def _request_line(self) -> bytes:
         return b"%b %b HTTP/%b" % (self._head.method, self._head.target, self._head.version)
@@ -235,7 +238,7 @@ class RequestSide:
     def upstream_received(self, end: int) -> None:
         raise NotImplementedError
 
-    def upstream_closed(self, error: str | None) -> None:
+    def upstream_closed(self, error: str | None, *, truncated: bool) -> None:
         raise NotImplementedError
 
     def _body_refused(self, error: HttpError) -> None:

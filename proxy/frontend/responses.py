@@ -8,13 +8,13 @@ from proxy.http.pages import error_response, redirect_response
 from proxy.http.policy import own_fields
 
 if TYPE_CHECKING:
-    from proxy.frontend.http_connection import HttpConnection
+    from proxy.frontend.answering import Answering
 
 _Fields = tuple[tuple[bytes, bytes], ...]
 
 
 def own_page(
-    connection: HttpConnection,
+    connection: Answering,
     status: int,
     substatus: int = 0,
     *,
@@ -26,6 +26,6 @@ def own_page(
     return error_response(status, substatus, extra_fields=(*extra_fields, *own), **what)
 
 
-def redirect_page(connection: HttpConnection, location: bytes, *, head_only: bool) -> bytes:
+def redirect_page(connection: Answering, location: bytes, *, head_only: bool) -> bytes:
     own = own_fields(connection.admission.policy, connection.front.server_field)
     return redirect_response(location, extra_fields=own, head_only=head_only)

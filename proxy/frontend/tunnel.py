@@ -81,12 +81,18 @@ class Tunnel:
         if self._upstream is not None:
             self._upstream.channel.start_reading()
 
-    def upstream_closed(self, error: str | None) -> None:
+    def upstream_closed(self, error: str | None, *, truncated: bool) -> None:
         self._upstream = None
-        if error is None:
-            self._connection.close()
+        connection = self._connection
+        site = connection.admission.site
+        if truncated and site is not None and not site.site.pass_truncated:
+            connection.front.closes.count_truncated()
+            connection.log_error("Upstream_Truncated", 101)
+            connection.abort()
+        elif error is None:
+            connection.close()
         else:
-            self._connection.abort()
+            connection.abort()
 
     def cancel(self) -> None:
         """The connection is over. Writes the log line, which tells the bytes sent."""

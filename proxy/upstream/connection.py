@@ -27,19 +27,55 @@ class UpstreamUser(Protocol):
     def upstream_received(self, end: int) -> None:
         """``BUFFER[HEADROOM:end]`` is new; valid only during the call."""
 
-    def upstream_closed(self, error: str | None) -> None:
-        """FIN (None) or a failure. The connection is closed."""
+    def upstream_closed(self, error: str | None, *, truncated: bool) -> None:
+        """Its end (None) or a failure. The connection is closed. ``truncated``: with TLS, FIN came
+        without close_notify, so somebody on the way may have cut it."""
 
     def upstream_drained(self) -> None:
         """All that was sent is on its way."""
 
 
-class UpstreamConnection:
-    """A `Channel` to the upstream, and who uses it. Reading is on unless paused."""
+class Stream(Protocol):
+    """What a user needs of `Channel`, and `proxy.upstream.secure.SecureChannel` has."""
 
-    __slots__ = ("_forget", "channel", "idle_since", "memo", "partial", "reused", "user")
+    @property
+    def backlog(self) -> int: ...
+    @property
+    def broken(self) -> bool: ...
+    @property
+    def closed(self) -> bool: ...
+    def send(self, data: memoryview | bytes | bytearray) -> None: ...
+    def start_reading(self) -> None: ...
+    def stop_reading(self) -> None: ...
+    def shutdown_write(self) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+class UpstreamConnection:
+    """A way to the upstream, and who uses it. Reading is on unless paused."""
+
+    __slots__ = (
+        "_forget",
+        "_recv_into",
+        "channel",
+        "idle_since",
+        "memo",
+        "partial",
+        "reused",
+        "user",
+    )
+
+    channel: Stream
 
     def __init__(self, channel: Channel, forget: IdleForgetter) -> None:
+        """Without TLS."""
+        self._begin(channel, forget)
+        self._recv_into = channel.recv_into
+        channel.rebind(self._readable, self._drained, self._broken)
+        channel.start_reading()
+
+    def _begin(self, channel: Stream, forget: IdleForgetter) -> None:
         self.channel = channel
         self.user: UpstreamUser | None = None
         self.reused = False  # it has served an exchange before
@@ -47,8 +83,6 @@ class UpstreamConnection:
         self.memo = ResponseMemo()
         self.partial: bytearray | None = None  # the beginning of a response head
         self._forget = forget
-        channel.rebind(self._readable, self._drained, self._broken)
-        channel.start_reading()
 
     def next_head(self, start: int, end: int, limit: int) -> tuple[bytes | None, int]:
         """A complete head at the beginning of ``BUFFER[start:end]``, and where what follows it
@@ -79,19 +113,29 @@ class UpstreamConnection:
         self.user = None
         self.channel.close()
 
+    def abort(self) -> None:
+        """So that the upstream cannot take what it has for a whole request."""
+        self.user = None
+        self.channel.abort()
+
     def _readable(self) -> None:
         try:
-            received = self.channel.recv_into(_RECEIVE)
+            received = self._recv_into(_RECEIVE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             self._ended(describe(error))
             return
-        if received and self.user is not None:
-            self.user.upstream_received(HEADROOM + received)
+        if received:
+            self._received(HEADROOM + received)
         else:
-            # Its end; or, while idle, bytes that nobody asked for: not to be trusted again.
             self._ended(None)
+
+    def _received(self, end: int) -> None:
+        if self.user is not None:
+            self.user.upstream_received(end)
+        else:
+            self._ended(None)  # nobody has asked for this: not to be trusted again
 
     def _drained(self) -> None:
         if self.user is not None:
@@ -105,11 +149,11 @@ class UpstreamConnection:
         else:
             self.channel.start_reading()
 
-    def _ended(self, error: str | None) -> None:
+    def _ended(self, error: str | None, *, truncated: bool = False) -> None:
         user, self.user = self.user, None
         self.channel.close()
         if user is not None:
-            user.upstream_closed(error)
+            user.upstream_closed(error, truncated=truncated)
         else:
             self._forget(self)
 

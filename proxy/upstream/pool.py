@@ -14,6 +14,7 @@ from config.errors import ConfigError
 from config.target import Target
 from fastpath.channel import Channel
 from proxy.upstream.connection import UpstreamConnection
+from proxy.upstream.secure import SecureOpening, TlsClient
 
 log = logging.getLogger("kssl")
 
@@ -62,9 +63,12 @@ class Pool:
         target: Target,
         connect_timeout: float,
         addresses: list[Address] | None = None,
+        secure: TlsClient | None = None,
     ) -> None:
-        """``addresses`` as `resolve` gives them; None: they are looked up here."""
+        """``addresses`` as `resolve` gives them; None: they are looked up here. ``secure``: for a
+        target with TLS."""
         self.target = target
+        self.secure = secure
         self.refused_until = 0.0  # of a `Group`: not before this time; 0 while it answers
         self._loop = loop
         self._timeout = connect_timeout
@@ -150,6 +154,7 @@ class Connecting:
         self._left = list(addresses)
         self._reason = "no address"
         self._sock: socket.socket | None = None
+        self._opening: SecureOpening | None = None
         self._address: Address | None = None
         self._timer: TimerHandle = loop.call_later(timeout, self._timed_out)
         # Not from within the constructor: the connector does not have this object yet.
@@ -198,6 +203,9 @@ class Connecting:
         self._drop()
 
     def _drop(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
         if self._sock is not None:
             if self._sock.fileno() >= 0:
                 self._loop.remove_writer(self._sock.fileno())
@@ -205,15 +213,10 @@ class Connecting:
             self._sock = None
 
     def _connected(self) -> None:
-        self._timer.cancel()
+        pool = self._pool
         sock, self._sock = self._sock, None
-        connector, self._connector = self._connector, None
         assert sock is not None
         assert self._address is not None
-        if connector is None:
-            sock.close()
-            return
-        self._pool.answered(self._address)
         channel = Channel(
             self._loop,
             sock,
@@ -222,11 +225,33 @@ class Connecting:
             _unused_error,
             local=self._address[0] == socket.AF_UNIX,
         )
-        connector.upstream_connected(UpstreamConnection(channel, self._pool.forget))
+        tls = pool.target.tls
+        if tls is None:
+            self._opened(UpstreamConnection(channel, pool.forget))
+        else:
+            assert pool.secure is not None, "a target with TLS"
+            self._opening = SecureOpening(
+                pool.secure, channel, tls, self._opened, self._handshake_failed, pool.forget
+            )
+
+    def _opened(self, connection: UpstreamConnection) -> None:
+        self._timer.cancel()
+        self._opening = None
+        connector, self._connector = self._connector, None
+        assert connector is not None, "cancelled"
+        assert self._address is not None
+        self._pool.answered(self._address)
+        connector.upstream_connected(connection)
+
+    def _handshake_failed(self, reason: str) -> None:
+        """Another address would most likely say the same."""
+        self._opening = None
+        self._refuse(reason, timed_out=False)
 
     def _timed_out(self) -> None:
+        what = "TLS handshake" if self._opening is not None else "connection attempt"
         self._drop()
-        self._refuse("no answer to the connection attempt", timed_out=True)
+        self._refuse(f"no answer to the {what}", timed_out=True)
 
     def _refuse(self, reason: str, *, timed_out: bool) -> None:
         self._timer.cancel()

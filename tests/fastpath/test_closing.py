@@ -11,7 +11,7 @@ import pytest
 
 from fastpath import closing
 from fastpath.channel import Channel
-from fastpath.closing import GracefulClose
+from fastpath.closing import Ending, GracefulClose
 from tests.fastpath.harness import tcp_pair, until
 
 pytestmark = pytest.mark.asyncio
@@ -24,13 +24,17 @@ class Ends:
         self.loop = asyncio.get_running_loop()
         sock, self.peer = tcp_pair(buffers=buffers)
         self.channel = Channel(self.loop, sock, lambda: None, lambda: None, lambda error: None)
-        self.done = 0
+        self.endings: list[Ending] = []
 
     def close(self, *, peer_done: bool = False) -> None:
         GracefulClose(self.loop, self.channel, self._done, peer_done=peer_done)
 
-    def _done(self) -> None:
-        self.done += 1
+    @property
+    def done(self) -> int:
+        return len(self.endings)
+
+    def _done(self, ending: Ending) -> None:
+        self.endings.append(ending)
         assert self.channel.closed
 
     async def peer_reads_to_the_end(self) -> bytes:

@@ -25,7 +25,7 @@ def test_round_trip(suite: CipherSuite) -> None:
 
 
 def test_the_wire_form_is_short() -> None:
-    assert len(example(AES128).pack()) == 3 + 2 * (19 + 16 + 12 + 32)
+    assert len(example(AES128).pack()) == 4 + 2 * (19 + 16 + 12 + 32)
 
 
 def test_the_largest_numbers() -> None:
@@ -59,19 +59,19 @@ def test_trailing_bytes_are_refused() -> None:
 
 def test_another_format_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown"):
-        ConnectionKeys.unpack(b"\x02" + example(AES128).pack()[1:])
+        ConnectionKeys.unpack(b"\x01" + example(AES128).pack()[1:])
 
 
 def test_an_unknown_suite_is_refused() -> None:
     packed = example(AES128).pack()
     with pytest.raises(ValueError, match="unknown"):
-        ConnectionKeys.unpack(packed[:1] + b"\x13\x05" + packed[3:])
+        ConnectionKeys.unpack(packed[:2] + b"\x13\x05" + packed[4:])
 
 
 def test_keys_of_another_suite_are_refused() -> None:
     packed = example(AES128).pack()
     with pytest.raises(ValueError, match="the key must be 32 bytes"):
-        ConnectionKeys.unpack(packed[:1] + b"\x13\x02" + packed[3:])
+        ConnectionKeys.unpack(packed[:2] + b"\x13\x02" + packed[4:])
 
 
 @given(st.binary(max_size=200))

@@ -1,0 +1,181 @@
+"""Connections to https:// upstreams: the worker's handshake, then the engine that clients have too.
+
+    Connecting (TCP) → SecureOpening ⇄ worker → SecureConnection: Engine ⇄ upstream
+
+The record layer is ours here as well, so FIN is told apart from close_notify: an answer whose end
+is the end of the connection cannot be cut on the way without being noticed.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from config.target import UpstreamTls
+from fastpath.channel import Channel
+from fastpath.closing import Ending
+from fastpath.engines.contract import Engine, Handover, Session, Sink
+from fastpath.handshake import Handshake
+from fastpath.worker.frames import FrameType, pack_connect
+from fastpath.worker.link import WorkerLink
+from fastpath.worker.supervisor import Supervisor
+from proxy.upstream.connection import (
+    HEADROOM,
+    RECEIVE_SIZE,
+    VIEW,
+    IdleForgetter,
+    UpstreamConnection,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsClient:
+    """What all connections to https:// upstreams of one front end share.
+
+    ``max_send`` and ``bulk``: see `Handover`. ``ended`` is told how each connection ended.
+    """
+
+    loop: AbstractEventLoop
+    supervisor: Callable[[], Supervisor]  # the next one whose turn it is
+    engine: type[Engine]
+    max_send: int
+    bulk: bool
+    ended: Callable[[Ending], None]
+
+
+class SecureOpening:
+    """The handshake on a connected ``channel``. One of ``opened`` and ``failed`` is called, once;
+    neither after `cancel`."""
+
+    def __init__(
+        self,
+        client: TlsClient,
+        channel: Channel,
+        tls: UpstreamTls,
+        opened: Callable[[SecureConnection], None],
+        failed: Callable[[str], None],
+        forget: IdleForgetter,
+    ) -> None:
+        self._client = client
+        self._channel = channel
+        self._opened = opened
+        self._failed = failed
+        self._forget = forget
+        self._handshake = Handshake(
+            client.loop,
+            channel,
+            client.supervisor(),
+            self,
+            begin=(FrameType.CONNECT, pack_connect(client.engine.kernel_mode, tls.to_json())),
+            first_bytes=b"",
+        )
+
+    def cancel(self) -> None:
+        self._handshake.cancel()
+
+    def handshake_done(
+        self, session: Session, link: WorkerLink, identifier: int, keys: bytes, leftover: bytes
+    ) -> None:
+        client = self._client
+        handover = Handover(
+            loop=client.loop,
+            channel=self._channel,
+            link=link,
+            identifier=identifier,
+            keys=keys,
+            close_notify=True,
+            max_send=client.max_send,
+            bulk=client.bulk,
+        )
+        connection = SecureConnection(
+            lambda sink: client.engine(handover, sink), self._forget, client.ended
+        )
+        self._opened(connection)
+        connection.start(leftover)
+
+    def handshake_failed(self, reason: str) -> None:
+        self._failed(f"TLS handshake failed: {reason}")
+
+
+class SecureChannel:
+    """An engine with the methods of `Channel` that users of an upstream need."""
+
+    __slots__ = ("_engine", "broken", "closed")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.broken = False
+        self.closed = False
+
+    @property
+    def backlog(self) -> int:
+        """Not 0 while it is congested; `UpstreamUser.upstream_drained` tells when that is over."""
+        return self._engine.backlog if self._engine.congested else 0
+
+    def send(self, data: memoryview | bytes | bytearray) -> None:
+        length = len(data)
+        if length:
+            lent = bytearray(length + 1)  # the engine wants it writable, and a byte to spare
+            lent[:length] = data
+            self._engine.write(memoryview(lent), length)
+
+    def start_reading(self) -> None:
+        self._engine.resume_reading()
+
+    def stop_reading(self) -> None:
+        self._engine.pause_reading()
+
+    def shutdown_write(self) -> None:
+        self._engine.close_write()
+
+    def close(self) -> None:
+        """With close_notify, so that the upstream does not miss it."""
+        self.closed = True
+        self._engine.close()
+
+    def abort(self) -> None:
+        self.closed = True
+        self._engine.abort()
+
+
+class SecureConnection(UpstreamConnection):
+    """An `UpstreamConnection` that is its engine's sink."""
+
+    __slots__ = ("_engine", "_told")
+
+    def __init__(
+        self,
+        engine: Callable[[Sink], Engine],
+        forget: IdleForgetter,
+        ended: Callable[[Ending], None],
+    ) -> None:
+        self._told = ended
+        self._engine = engine(self)
+        self._begin(SecureChannel(self._engine), forget)
+
+    def start(self, leftover: bytes) -> None:
+        """Begins to read, once there is a user: the upstream may speak first, to refuse."""
+        if not self.channel.closed:
+            self._engine.start(leftover)
+
+    # -- the engine's sink -----------------------------------------------------------------
+
+    def plaintext_received(self, data: memoryview) -> None:
+        while len(data) and not self.channel.closed:
+            piece, data = data[:RECEIVE_SIZE], data[RECEIVE_SIZE:]
+            end = HEADROOM + len(piece)
+            VIEW[HEADROOM:end] = piece
+            self._received(end)
+
+    def peer_closed(self, clean: bool) -> None:
+        self._ended(None, truncated=not clean)
+
+    def engine_failed(self, reason: str) -> None:
+        self._ended(reason)
+
+    def writable(self) -> None:
+        self._drained()
+
+    def ended(self, ending: Ending) -> None:
+        self._told(ending)
