@@ -47,6 +47,7 @@ class HttpConnection(Answering):
         "_memo",
         "_next_waits",
         "_outstanding",
+        "_peer_clean",
         "_peer_closed",
         "_tunnel",
         "deadline",
@@ -86,7 +87,7 @@ class HttpConnection(Answering):
         self._exchange: Exchange | None = None
         self._tunnel: Tunnel | None = None
         self._next_waits = False  # a held request, for its turn
-        self._peer_closed = False
+        self._peer_closed = self._peer_clean = False
         self._outstanding = -1
 
     def renew(self) -> None:
@@ -143,7 +144,7 @@ class HttpConnection(Answering):
             self.bug("while reading a request")
 
     def peer_closed(self, clean: bool) -> None:
-        self._peer_closed = True
+        self._peer_closed, self._peer_clean = True, clean
         exchange = self._exchange
         if self._tunnel is not None:
             if clean or not self._needs_close_notify:
@@ -278,7 +279,7 @@ class HttpConnection(Answering):
             self.engine.resume_reading()
         self.plaintext_received(memoryview(held))
         if self._peer_closed and not self.over:
-            self.peer_closed(True)  # now it is the end of what was held that counts
+            self.peer_closed(self._peer_clean)  # now it is the end of what was held that counts
 
     def become_tunnel(self, upstream: UpstreamConnection, head: RequestHead, sent: int) -> None:
         self._exchange = None
@@ -289,7 +290,7 @@ class HttpConnection(Answering):
             self._buffer.clear()
             self._tunnel.client_received(memoryview(held))
         if self._peer_closed:
-            self._tunnel.client_closed()
+            self.peer_closed(self._peer_clean)
         else:
             self.engine.resume_reading()
 

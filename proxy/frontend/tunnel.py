@@ -98,7 +98,10 @@ class Tunnel:
         """The connection is over. Writes the log line, which tells the bytes sent."""
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
-            upstream.close()
+            if self._client_done:
+                upstream.close()
+            else:
+                upstream.abort()  # the client has not said that this was all
         connection = self._connection
         connection.front.access_log.write(
             connection.peer,

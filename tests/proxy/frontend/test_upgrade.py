@@ -65,8 +65,10 @@ def test_a_tunnel(proxy: Rig, serve: Serve) -> None:
     assert re.search(rb'"GET /chat HTTP/1\.1" 101 %d "-" "-" TLSv1\.3 ' % sent, line)
 
 
-@pytest.mark.parametrize("how", ["close_notify", "fin"])
-def test_the_client_ends_its_side_before_the_answer(proxy: Rig, serve: Serve, how: str) -> None:
+@pytest.mark.parametrize(("how", "needed"), [("close_notify", 1), ("fin", 0)])
+def test_the_client_ends_its_side_before_the_answer(
+    proxy: Rig, serve: Serve, how: str, needed: int
+) -> None:
     go_on = threading.Event()
 
     def script(side: UpstreamSide) -> None:
@@ -76,7 +78,7 @@ def test_the_client_ends_its_side_before_the_answer(proxy: Rig, serve: Serve, ho
         side.read_to_end()
         side.send(b"got " + side.unread)
 
-    serve(script)
+    serve(script, enable_ssl_close_notify=needed)
     with proxy.client() as client:
         client.send(ASK + b"all")
         getattr(client, how)()
@@ -84,7 +86,7 @@ def test_the_client_ends_its_side_before_the_answer(proxy: Rig, serve: Serve, ho
                  "the proxy knows")  # fmt: skip
         go_on.set()
         assert client.read_answer().status == 101
-        assert client.read_to_end() == (b"got all", "close_notify")
+        assert client.read_to_end() == (b"got all", "close_notify" if needed else "cut")
 
 
 def test_the_upstream_ends(proxy: Rig, serve: Serve) -> None:
