@@ -45,7 +45,15 @@ ANY = ("--listen", "127.0.0.1:0")
     [
         (("nonsense",), "nonsense"),
         (("99999",), "99999"),
-        (("https://localhost",), "https:// upstreams are not supported"),
+        (("https://no.invalid",), "no.invalid"),
+        (("https://localhost/path",), "leave out the path"),
+        (("https://localhost:1", "--upstream-ca", "/no/such.pem"), "CA file /no/such.pem does not"),
+        (("https://localhost:1", "--upstream-ca", "/dev"), "CA file /dev is a folder"),
+        (
+            ("8000", "--upstream-ca", "/dev/null"),
+            "--upstream-ca is for a TARGET with https://, not",
+        ),
+        (("unix:/a", "--upstream-ca", "/dev/null"), "not for unix:/a; drop it"),
         (("ftp://x",), "ftp"),
         (("http://no.invalid:80",), "no.invalid"),
         (("8000", "--listen", "nowhere"), "nowhere"),
