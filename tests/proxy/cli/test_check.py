@@ -36,8 +36,8 @@ def test_https_upstreams(kssl: Kssl, tmp_path: Path, files: Files) -> None:
     assert (result.returncode, result.stderr) == (0, "")
     at = result.stdout.splitlines()[2:4]
     assert at == [
-        "      https://10.0.0.7:8443: must have a certificate for 10.0.0.7 from one of the system's "
-        "CAs",
+        "      https://10.0.0.7:8443: must have a certificate for 10.0.0.7 from one of the "
+        "system's CAs",
         "      https://app.localhost: must have a certificate for app.localhost from one of the "
         "system's CAs",
     ]
