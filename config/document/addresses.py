@@ -25,10 +25,7 @@ def parse_hostname(text: str) -> str:
     """A host name, in lower case and without a final dot; it may begin with `WILDCARD`."""
     name = text.strip().lower().removesuffix(".")
     shown_text = shown(text)
-    if not name.isascii():
-        raise ConfigError(
-            f"{shown_text}: write the name as it goes over the wire, xn--… (an A-label, RFC 5890)"
-        )
+    _check_ascii(name, shown_text)
     if name == UNASSIGNED:
         raise ConfigError(f"{shown_text}: for every name leave hostnames out, or set default")
     if "/" in name or re.fullmatch(r"[^:]*:[0-9]*", name):
@@ -40,15 +37,26 @@ def parse_hostname(text: str) -> str:
             f"{shown_text}: an address is no host name; requests for addresses go to the default "
             "site: set default = true"
         )
-    labels = name.removeprefix(WILDCARD).split(".")
-    if (
-        len(name) > _MAX_NAME
-        or labels[-1].isdigit()
-        or not all(_LABEL.fullmatch(label) for label in labels)
-    ):
+    if not _is_name(name.removeprefix(WILDCARD)) or len(name) > _MAX_NAME:
         raise ConfigError(
             f"{shown_text}: not a host name; write app.example.com, or *.example.com for all names "
             "with one label more"
+        )
+    return name
+
+
+def parse_upstream_name(text: str) -> str:
+    """A host name, as `parse_hostname` but no wildcard; or an IP address, IPv6 without brackets."""
+    name = text.strip().lower().removesuffix(".")
+    _check_ascii(name, shown(text))
+    bare = name[1:-1] if name.startswith("[") and name.endswith("]") else name
+    # A zone says which of our own interfaces; no certificate has one.
+    if _is_address(bare) and "%" not in bare:
+        return str(ipaddress.ip_address(bare))
+    if not _is_name(name):
+        raise ConfigError(
+            f"{shown(text)}: neither a host name nor an IP address; write the one that the "
+            "upstream's certificate has, app.example.com or 10.0.0.7, without https:// and port"
         )
     return name
 
@@ -111,6 +119,22 @@ def _port(text: str, digits: str) -> int:
     if not 0 <= port <= MAX_PORT:
         raise ConfigError(f"{shown(text)}: {shown(digits)} is not a port; ports are 0-{MAX_PORT}")
     return port
+
+
+def _check_ascii(name: str, shown_text: str) -> None:
+    if not name.isascii():
+        raise ConfigError(
+            f"{shown_text}: write the name as it goes over the wire, xn--… (an A-label, RFC 5890)"
+        )
+
+
+def _is_name(text: str) -> bool:
+    labels = text.split(".")
+    return (
+        len(text) <= _MAX_NAME
+        and not labels[-1].isdigit()
+        and all(_LABEL.fullmatch(label) for label in labels)
+    )
 
 
 def _is_address(text: str) -> bool:

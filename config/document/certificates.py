@@ -28,20 +28,21 @@ class BindingRead:
     path: KeyPath
 
 
-def read_files(section: Section, context: Context) -> CertificateFiles | None:
-    """``certificate`` and ``key`` of a table. A missing file is reported, and returned anyway, so
-    that nobody complains of a missing certificate too."""
-    certificate, key = section.text("certificate"), section.text("key")
-    if "key" in section and "certificate" not in section:
-        section.problem("a key without a certificate; add certificate", "key")
+def read_files(section: Section, context: Context, prefix: str = "") -> CertificateFiles | None:
+    """``certificate`` and ``key`` of a table, with `prefix` before their names. A missing file is
+    reported, and returned anyway, so that nobody complains of a missing certificate too."""
+    of_certificate, of_key = f"{prefix}certificate", f"{prefix}key"
+    certificate, key = section.text(of_certificate), section.text(of_key)
+    if of_key in section and of_certificate not in section:
+        section.problem(f"a key without a certificate; add {of_certificate}", of_key)
     if certificate is None:
         return None
     files = CertificateFiles(
         context.folder / certificate, None if key is None else context.folder / key
     )
-    _look_at(section, context, "certificate", files.certificate, CERTIFICATE)
+    look_at(section, context, of_certificate, files.certificate, CERTIFICATE)
     if files.key is not None:
-        _look_at(section, context, "key", files.key, KEY)
+        look_at(section, context, of_key, files.key, KEY)
     return files
 
 
@@ -99,12 +100,13 @@ def _bound_files(section: Section, context: Context) -> tuple[CertificateFiles |
     store = context.state_dir / STORE
     files = CertificateFiles(store / f"{thumbprint}.pem", store / f"{thumbprint}.key")
     for path in (files.certificate, store / f"{thumbprint}.key"):
-        if not _look_at(section, context, "certhash", path, "the certificate store's file"):
+        if not look_at(section, context, "certhash", path, "the certificate store's file"):
             break
     return files, thumbprint
 
 
-def _look_at(section: Section, context: Context, key: str, path: Path, what: str) -> bool:
+def look_at(section: Section, context: Context, key: str, path: Path, what: str) -> bool:
+    """Whether the file that `key` names is there and in good hands; if not, that is reported."""
     try:
         context.files.file(path, what)
     except ConfigError as error:

@@ -16,6 +16,8 @@ HSTS_LONGEST = 0x7FFFFFFF
 """Seconds. Whoever parses max-age into 32 bits with a sign still gets it right."""
 LONGEST_NAME = 64
 """Characters of a site's name."""
+TRUNCATION = ("abort", "pass")
+"""What becomes of an answer that may have been cut off; the first is the default."""
 
 # TOML 1.0 has integers of 64 bits with a sign.
 LARGEST = (1 << 63) - 1
@@ -98,7 +100,7 @@ SITE = (
     ),
     Key(
         name="upstreams", schema={**_TEXTS, "minItems": 1}, default="required",
-        meaning="where requests go, in turn: http://HOST:PORT or unix:/PATH",
+        meaning="where requests go, in turn: http[s]://HOST[:PORT] or unix:/PATH",
     ),
     Key(
         name="sslFlags", schema={"type": "array", "items": {"enum": list(SSL_FLAGS)}},
@@ -117,8 +119,29 @@ SITE = (
     ),
     Key(name="limits", schema={"$ref": "#/$defs/limits"}, meaning="limits of requests"),
     Key(
-        name="upstream_ca", schema=_TEXT, unsupported=True,
-        meaning="CA of https:// upstreams; not supported yet",
+        name="upstream_ca", schema=_TEXT, default="the system's CAs",
+        meaning="PEM bundle: who may have issued the certificates of https:// upstreams; relative "
+        "to the folder of kssl.toml",
+    ),
+    Key(
+        name="upstream_name", schema=_TEXT, default="the host of the URL",
+        meaning="host name or IP address that the certificates of https:// upstreams must have, "
+        "and SNI if it is a name",
+    ),
+    Key(
+        name="upstream_certificate", schema=_TEXT, default="none is shown",
+        meaning="PEM chain: kssl's own, for https:// upstreams that ask for one",
+    ),
+    Key(
+        name="upstream_key", schema=_TEXT, default="in the file of upstream_certificate",
+        meaning="PEM private key",
+    ),
+    Key(
+        name="upstream_truncation", schema={"enum": list(TRUNCATION)}, default=TRUNCATION[0],
+        meaning="an answer of an https:// upstream that only the end of the connection ends, when "
+        "that comes without close_notify: abort: the client's connection is aborted; pass: it is "
+        "passed on as complete, so whoever is between kssl and the app can cut answers short "
+        "unnoticed",
     ),
     Key(
         name="client_ca", schema=_TEXT, unsupported=True,

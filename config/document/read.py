@@ -22,6 +22,7 @@ from config.document.report import COMMAND_LINE, Report, shown
 from config.document.section import Section
 from config.document.sites import SiteRead, read_names, read_site, target_site
 from config.document.toml import parse_toml, read_utf8
+from config.document.upstreams import CA, with_tls
 from config.document.values import SECTION, Resolved, read_parameters
 from config.errors import ConfigError
 from config.model import CertificateFiles, Configuration, Logs, Site
@@ -37,7 +38,8 @@ class Request:
 
     `environment` is the whole of it; only ``KSSL_SET_…`` is looked at. `command_line` is what
     `config.parameters.parse_assignments` has made of ``--set``. `listen` is for sites without
-    bindings of their own; `listen_given`: it was typed. `certificate` and `key` go with `target`.
+    bindings of their own; `listen_given`: it was typed. `certificate`, `key` and `upstream_ca` go
+    with `target`.
     """
 
     state_dir: Path
@@ -50,6 +52,7 @@ class Request:
     listen_given: bool = False
     certificate: Path | None = None
     key: Path | None = None
+    upstream_ca: Path | None = None
 
 
 def read_configuration(request: Request) -> Configuration:
@@ -175,16 +178,22 @@ def _check_command_line(report: Report, request: Request, *, has_sites: bool) ->
         report.problem_elsewhere(
             COMMAND_LINE, f"nothing to serve: name a TARGET, such as 8000, or add {where}"
         )
-    for option, value in (("--cert", request.certificate), ("--key", request.key)):
+    for option, value, key in (
+        ("--cert", request.certificate, "certificate"),
+        ("--key", request.key, "key"),
+        ("--upstream-ca", request.upstream_ca, "upstream_ca"),
+    ):
         if value is not None and has_sites:
             report.problem_elsewhere(
                 COMMAND_LINE,
-                f"{option} goes with TARGET only; name the file in its [[site]] of {request.path}",
+                f"{option} goes with TARGET only; name the file in its [[site]] of {request.path}, "
+                f"as {key}",
             )
 
 
 def _single(report: Report, request: Request, target: Target, context: Context) -> SiteRead:
-    """The site of TARGET, with --cert and --key."""
+    """The site of TARGET, with --cert, --key and --upstream-ca."""
+    target = _verified(report, request, target, context)
     site = target_site(target, context)
     if request.certificate is None:
         if request.key is not None:
@@ -194,12 +203,34 @@ def _single(report: Report, request: Request, target: Target, context: Context) 
         return SiteRead(site, ())
     for what, path in ((CERTIFICATE, request.certificate), (KEY, request.key)):
         if path is not None:
-            try:
-                context.files.file(path, what)
-            except ConfigError as error:
-                report.problem_elsewhere(COMMAND_LINE, str(error))
+            _look_at(report, context, path, what)
     certificate = CertificateFiles(request.certificate, request.key)
     return SiteRead(target_site(target, context, certificate), ())
+
+
+def _verified(report: Report, request: Request, target: Target, context: Context) -> Target:
+    """`target` with the CA of --upstream-ca."""
+    if request.upstream_ca is None:
+        return target
+    if target.tls is None:
+        report.problem_elsewhere(COMMAND_LINE, unused_ca(target))
+    _look_at(report, context, request.upstream_ca, CA)
+    return with_tls(target, ca=request.upstream_ca)
+
+
+def unused_ca(target: Target) -> str:
+    """What to say of --upstream-ca beside a TARGET without TLS."""
+    return (
+        f"--upstream-ca is for a TARGET with https://, not for {target}; drop it, or write "
+        "https://HOST[:PORT]"
+    )
+
+
+def _look_at(report: Report, context: Context, path: Path, what: str) -> None:
+    try:
+        context.files.file(path, what)
+    except ConfigError as error:
+        report.problem_elsewhere(COMMAND_LINE, str(error))
 
 
 def _check_listen(report: Report, request: Request, sites: list[Site]) -> None:

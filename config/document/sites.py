@@ -13,6 +13,7 @@ from config.document.context import Context
 from config.document.positions import KeyPath
 from config.document.report import shown
 from config.document.section import Section
+from config.document.upstreams import read_upstreams
 from config.errors import ConfigError
 from config.model import (
     CERTIFICATE_FLAGS,
@@ -51,9 +52,10 @@ def read_site(section: Section, number: int, name: str, context: Context) -> Sit
     """The site as far as it is right; the rest has been reported. `number` counts from 1."""
     hostnames = _list(section, "hostnames", section.parsed("hostnames", parse_hostname))
     bindings = _list(section, "bindings", section.parsed("bindings", parse_binding))
-    upstreams = _list(section, "upstreams", section.parsed("upstreams", parse_target))
+    targets = _list(section, "upstreams", section.parsed("upstreams", parse_target))
     if "upstreams" not in section:
         section.problem('upstreams is missing; write upstreams = ["http://127.0.0.1:8000"]')
+    upstreams = read_upstreams(section, tuple(targets), context)
     own_bindings = tuple(bindings) or (() if "bindings" in section else (Binding(context.listen),))
     site = Site(
         name=name,
@@ -62,11 +64,12 @@ def read_site(section: Section, number: int, name: str, context: Context) -> Sit
         bindings=own_bindings,
         default=_default(section),
         certificate=read_files(section, context),
-        upstreams=tuple(upstreams),
+        upstreams=upstreams.targets,
         ssl_flags=_ssl_flags(section, context),
         redirect=section.flag("redirect") or False,
         hsts=_hsts(section),
         limits=_limits(section),
+        pass_truncated=upstreams.pass_truncated,
     )
     _check_schemes(section, site)
     return SiteRead(site, section.path, hostnames, bindings)

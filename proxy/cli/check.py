@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from config.errors import ConfigError, ProblemsError
-from config.model import Configuration
+from config.model import Configuration, Site
 from config.parameter import Profile
 from config.routing import tls_settings
 from config.statedir import ensure_state_dir
 from config.support import Row, rows
-from config.target import parse_target
+from config.target import Target, UpstreamTls, parse_target
 from fastpath.worker.supervisor import Supervisor, WorkerRefusedError, WorkerSettings
 from proxy.cli.options import (
+    TARGET_HELP,
+    UsageError,
     add_configuration_options,
     configuration,
     configuration_file,
@@ -29,7 +31,9 @@ from proxy.frontend.service import DEFAULT_NAMES
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("check", help="what is wrong with the configuration, if anything")
-    parser.add_argument("target", metavar="TARGET", nargs="?", help="as for `kssl serve`")
+    parser.add_argument(
+        "target", metavar="TARGET", nargs="?", help=f"as for `kssl serve`: {TARGET_HELP}"
+    )
     add_configuration_options(parser)
     parser.add_argument("--json", action="store_true")
     parser.set_defaults(run=run)
@@ -44,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
         found = configuration(arguments, target, configuration_file(arguments))
         warnings += found.warnings
         warnings += asyncio.run(_load_certificates(found, arguments))
+    except UsageError:
+        raise
     except ProblemsError as error:
         problems = [str(problem) for problem in error.problems]
     except WorkerRefusedError as error:
@@ -91,7 +97,23 @@ def _as_json(
         "file": str(found.path) if found is not None and found.path else None,
         "problems": list(problems),
         "warnings": list(warnings),
+        "upstreams": [
+            _upstream_as_json(site, target, target.tls)
+            for site in (found.sites if found is not None else ())
+            for target in site.upstreams
+            if target.tls is not None
+        ],
         "support": [asdict(row) for row in table],
+    }
+
+
+def _upstream_as_json(site: Site, target: Target, tls: UpstreamTls) -> dict[str, object]:
+    """How an https:// upstream is verified; `ca` None: by the system's CAs."""
+    return {
+        "site": site.name,
+        "upstream": str(target),
+        **json.loads(tls.to_json()),
+        "truncation": "pass" if site.pass_truncated else "abort",
     }
 
 
@@ -119,6 +141,20 @@ def _print_sites(found: Configuration) -> None:
         names = ", ".join(site.hostnames) or "every name"
         where = ", ".join(map(str, site.bindings))
         print(f"  {site.name}: {names} on {where} → {', '.join(map(str, site.upstreams))}")
+        for target in site.upstreams:
+            if target.tls is not None:
+                print(f"      {target}: {_verification(site, target.tls)}")
+
+
+def _verification(site: Site, tls: UpstreamTls) -> str:
+    """What an https:// upstream must prove, and what is shown to it, in words."""
+    by = f"a CA in {tls.ca}" if tls.ca is not None else "one of the system's CAs"
+    text = f"must have a certificate for {tls.name} from {by}"
+    if tls.certificate is not None:
+        text += f"; is shown {tls.certificate}"
+    if site.pass_truncated:
+        text += "; may be cut short unnoticed (upstream_truncation)"
+    return text
 
 
 def _print_table(table: Sequence[Row]) -> None:

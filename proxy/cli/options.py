@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from config.document.read import Request, read_configuration
+from config.document.read import Request, read_configuration, unused_ca
 from config.document.where import VARIABLE, config_path
 from config.errors import ConfigError
 from config.model import Configuration
@@ -18,6 +18,12 @@ from config.target import Target, parse_listen
 from proxy.frontend.service import ServiceOptions
 
 DEFAULT_LISTEN = "127.0.0.1:8443"
+
+TARGET_HELP = "PORT, HOST:PORT, http[s]://HOST[:PORT] or unix:/PATH"
+
+
+class UsageError(ConfigError):
+    """Options that contradict each other: the command was called wrongly, whatever it does."""
 
 
 def add_configuration_options(
@@ -36,6 +42,9 @@ def add_configuration_options(
         help="a parameter, such as EnableSslCloseNotify=0")  # fmt: skip
     add("--cert", type=Path, metavar="FILE", help="PEM chain; else the development CA issues one")
     add("--key", type=Path, metavar="FILE", help="PEM private key, unless it is in --cert")
+    add("--upstream-ca", type=Path, metavar="FILE",
+        help="PEM bundle: who may have issued the certificate of an https:// TARGET; default the "
+        "system's CAs")  # fmt: skip
     add("--state-dir", type=Path, metavar="DIR", help="default $XDG_STATE_HOME/kssl")
     parser.set_defaults(usual_listen=listen)
 
@@ -70,7 +79,7 @@ def configuration(
 ) -> Configuration:
     """What the command line, the environment and the file say now; asked again for a reload.
 
-    Raises ConfigError.
+    Raises ConfigError, and UsageError for what no file can make right.
     """
     assignments = list(arguments.assignments)
     if arguments.mode is not None:
@@ -78,6 +87,8 @@ def configuration(
         assignments.append(f"EnableKernelSSL={wanted}")
     if arguments.key is not None and arguments.cert is None:
         raise ConfigError("--key without --cert; give both, or neither for a development one")
+    if arguments.upstream_ca is not None and target is not None and target.tls is None:
+        raise UsageError(unused_ca(target))
     return read_configuration(
         Request(
             path=path,
@@ -90,6 +101,7 @@ def configuration(
             listen_given=arguments.listen is not None,
             certificate=_absolute(arguments.cert),
             key=_absolute(arguments.key),
+            upstream_ca=_absolute(arguments.upstream_ca),
         )
     )
 

@@ -17,6 +17,7 @@ from config.model import Configuration, Site
 from config.target import parse_target
 from fastpath import collector
 from proxy.cli.options import (
+    TARGET_HELP,
     add_service_options,
     configuration,
     configuration_file,
@@ -37,7 +38,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", nargs="?",
-        help="PORT, HOST:PORT, http://… or unix:/PATH; or --config FILE with sites")  # fmt: skip
+        help=f"{TARGET_HELP}; or --config FILE with sites")  # fmt: skip
     add_service_options(parser)
 
 

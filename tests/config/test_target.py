@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.errors import ConfigError
-from config.target import Listen, Target, parse_listen, parse_target
+from config.target import Listen, Target, UpstreamTls, parse_listen, parse_target
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,37 @@ def test_target(text: str, host: str, port: int, shown: str) -> None:
     assert str(target) == shown
     assert target.netloc == shown.removeprefix("http://")
     assert parse_target(shown) == target
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port", "shown"),
+    [
+        ("https://app.example", "app.example", 443, "https://app.example"),
+        ("HTTPS://app.example:443/", "app.example", 443, "https://app.example"),
+        ("https://app.example:80", "app.example", 80, "https://app.example:80"),
+        ("https://127.0.0.1:9443", "127.0.0.1", 9443, "https://127.0.0.1:9443"),
+        ("https://[::1]", "::1", 443, "https://[::1]"),
+        ("https://[::1]:9443", "::1", 9443, "https://[::1]:9443"),
+    ],
+)
+def test_https_target(text: str, host: str, port: int, shown: str) -> None:
+    """Its certificate must be for its host, from one of the system's CAs; port 443 goes unsaid."""
+    target = parse_target(text)
+    assert target == Target("https", host, port, tls=UpstreamTls(host))
+    assert str(target) == shown
+    assert target.netloc == shown.removeprefix("https://")
+    assert parse_target(shown) == target
+
+
+def test_the_ports_of_http_and_https_are_not_mixed_up() -> None:
+    assert parse_target("http://host:443").netloc == "host:443"
+    assert parse_target("http://host:443") != parse_target("https://host")
+    assert parse_target("http://host:443").tls is None
+
+
+def test_a_certificate_has_no_final_dot() -> None:
+    target = parse_target("https://app.example.")
+    assert (target.host, target.tls) == ("app.example.", UpstreamTls("app.example"))
 
 
 @pytest.mark.parametrize("text", ["unix:/run/app.sock", "unix:///run/app.sock"])
@@ -62,7 +93,13 @@ def test_unix_path_may_hold_an_at_sign_and_is_bounded() -> None:
         ("host: 80", "ports are"),
         ("٣", "ports are"),
         ("1" * 5000, "ports are"),
-        ("https://host", "not supported yet"),
+        ("https://", "no host"),
+        ("https://:443", "no host"),
+        ("https://host:", "ports are"),
+        ("https://host:0", "ports are 1-65535"),
+        ("https://host/path", "leave out the path"),
+        ("https://::1", "brackets"),
+        ("https:host", "ports are"),
         ("ftp://host", "unknown scheme 'ftp'"),
         ("http://", "no host"),
         ("http://:80", "no host"),
@@ -96,7 +133,9 @@ def test_target_refused(text: str, words: str) -> None:
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize("text", ["http://me:hunter2@host", "me:hunter2@host:80"])
+@pytest.mark.parametrize(
+    "text", ["http://me:hunter2@host", "https://me:hunter2@host", "me:hunter2@host:80"]
+)
 def test_a_password_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(ConfigError, match="no user name or password") as caught:
         parse_target(text)

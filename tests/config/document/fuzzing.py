@@ -46,8 +46,9 @@ def check(text: str) -> None:
     turn = len(text)
     request = a_request(
         profile=(None, *Profile)[turn % 4],
-        target=parse_target("8000") if turn % 3 == 0 else None,
+        target=parse_target(("8000", "https://x")[turn % 2]) if turn % 3 == 0 else None,
         certificate=Path("a.pem") if turn % 5 == 0 else None,
+        upstream_ca=Path("ca.pem") if turn % 13 == 0 else None,
         listen_given=turn % 2 == 0,
         path=None if turn % 7 == 0 else Path("/etc/kssl/kssl.toml"),
     )
@@ -73,7 +74,8 @@ WORDS = st.one_of(
             "a.localhost:443", "http://", "https://x", "8000", "unix:/a", "unix:", "Ssl", "ssl128",
             "SslRequireCert", "native", "ws2008", "ws2003sp1", "stderr", "off", "a" * 300,
             "ab" * 32, "ab" * 20, "\0", "\u200eab", "a:b@c", "[", "]:1", "٣", "1" * 5000,
-            "../..", "/", "~",
+            "../..", "/", "~", "https://x:9443", "https://[::1]", "abort", "pass", "ca.pem",
+            "10.0.0.7", "[::1]",
         ]
     ),
     st.text(max_size=8),

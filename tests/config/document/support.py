@@ -44,6 +44,7 @@ def a_request(
     listen_given: bool = False,
     certificate: Path | None = None,
     key: Path | None = None,
+    upstream_ca: Path | None = None,
 ) -> Request:
     return Request(
         state_dir=Path("/state"),
@@ -56,6 +57,7 @@ def a_request(
         listen_given=listen_given,
         certificate=certificate,
         key=key,
+        upstream_ca=upstream_ca,
     )
 
 

@@ -37,6 +37,22 @@ upstreams = ["http://127.0.0.1:8000",
 """
 
 
+UPSTREAMS = """\
+# The app.
+[[site]]
+upstreams = ["https://10.0.0.7:8443"]
+upstream_ca = "ca.pem"  # ours
+upstream_name   = "app.internal"
+upstream_certificate = "client.pem"
+upstream_key = "client.key"
+# It never says goodbye.
+upstream_truncation = "pass"
+
+[parameters]
+MaxConnections = 2048  # many
+"""
+
+
 def after_set(text: str, name: str, value: Value) -> str:
     document = Document(text)
     document.set_parameter(name, value)
@@ -71,6 +87,20 @@ def test_a_new_value_goes_to_the_end_of_its_table_but_not_to_the_next_comment() 
 def test_delete() -> None:
     wanted = COMMENTED.replace("enablekernelssl = 1   # fast\n", "")
     assert after_delete(COMMENTED, "EnableKernelSSL") == wanted
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"])
+def test_what_is_said_of_upstreams_is_left_alone(line_break: str) -> None:
+    text = UPSTREAMS.replace("\n", line_break)
+    wanted = UPSTREAMS.replace("2048", "4096").replace("\n", line_break)
+    assert after_set(text, "MaxConnections", 4096) == wanted
+    wanted = UPSTREAMS.replace("MaxConnections = 2048  # many\n", "").replace("\n", line_break)
+    assert after_delete(text, "MaxConnections") == wanted
+    document = Document(text)
+    document.add_binding({"ipport": "*:443", "certificate": "a.pem"})
+    document.rebind(lambda binding: True, "ab")
+    document.remove_binding(lambda binding: True)
+    assert document.text().rstrip() == text.rstrip()
 
 
 def test_line_breaks_of_windows_stay() -> None:

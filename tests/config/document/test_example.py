@@ -19,6 +19,7 @@ from config.document.read import Request, read_configuration
 from config.errors import ProblemsError
 from config.schema import as_json, as_schema
 from config.table import PARAMETERS
+from config.target import UpstreamTls
 from tests.config.document.support import a_request, read
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -27,7 +28,9 @@ PAGE = (DOCS / "configuration.md").read_text("utf-8")
 BLOCKS = [re.sub(r"(?m)^    ", "", block) for block in re.findall(r"(?m)(?:^    .+\n)+", PAGE)]
 # A key that is switched off: "#" without a space behind it.
 EVERYTHING = re.sub(r"(?m)^#(?=\w+ = )", "", EXAMPLE)
-FILES = ("app.pem", "app.key", "other.pem", "other.key")
+FILES = (
+    "app.pem", "app.key", "other.pem", "other.key", "upstream-ca.pem", "client.pem", "client.key",
+)  # fmt: skip
 UNSUPPORTED = [key.name for key in keys.SITE if key.unsupported]
 
 
@@ -100,6 +103,17 @@ def test_the_first_file_of_the_page_works(tmp_path: Path) -> None:
     configuration = read_configuration(Request(path=path, state_dir=tmp_path))
     assert configuration.warnings == ()
     assert str(configuration.sites[0].bindings[0]) == "https://127.0.0.1:8443"
+
+
+def test_the_https_upstreams_of_the_page_work(tmp_path: Path) -> None:
+    (text,) = (block for block in BLOCKS if "upstream_ca" in block)
+    (tmp_path / "internal-ca.pem").touch(0o600)
+    path = tmp_path / "kssl.toml"
+    path.write_text(text, "utf-8")
+    configuration = read_configuration(Request(path=path, state_dir=tmp_path))
+    assert configuration.warnings == ()
+    tls = UpstreamTls("app.internal", ca=tmp_path / "internal-ca.pem")
+    assert [target.tls for target in configuration.sites[0].upstreams] == [tls, tls]
 
 
 def test_problems_look_as_the_page_says() -> None:

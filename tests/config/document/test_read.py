@@ -10,11 +10,12 @@ from config.document.read import Request, read_configuration
 from config.errors import ConfigError, ProblemsError
 from config.model import Binding, CertificateFiles, Logs
 from config.parameter import Profile
-from config.target import Listen, parse_target
+from config.target import Listen, Target, UpstreamTls, parse_target
 from tests.config.document.support import UPSTREAMS, FakeFiles, a_request, problem, problems, read
 
 SITE = f"[[site]]\n{UPSTREAMS}"
 TARGET = parse_target("8000")
+HTTPS_TARGET = parse_target("https://127.0.0.1:9443")
 HTTPS = Binding(Listen("127.0.0.1", 8443))
 
 
@@ -211,6 +212,45 @@ def test_nothing_to_serve() -> None:
     assert problem("", a_request(path=None)) == f"{said}a file with [[site]] (--config)"
     assert problem("") == f"{said}[[site]] tables"
     assert problem("site = []") == f"{said}[[site]] tables"
+
+
+def test_a_target_with_a_ca() -> None:
+    files = FakeFiles()
+    request = a_request(path=None, target=HTTPS_TARGET, upstream_ca=Path("ca.pem"))
+    (site,) = read("", request, files).sites
+    assert site.upstreams == (
+        Target("https", "127.0.0.1", 9443, tls=UpstreamTls("127.0.0.1", ca=Path("ca.pem"))),
+    )
+    assert files.asked == [Path("ca.pem")]
+    found = problem("", request, FakeFiles({"ca.pem"}))
+    assert found == "command line : CA file ca.pem does not exist"
+
+
+def test_a_target_with_everything() -> None:
+    request = a_request(
+        path=None, target=HTTPS_TARGET,
+        certificate=Path("a.pem"), key=Path("a.key"), upstream_ca=Path("ca.pem"),
+    )  # fmt: skip
+    (site,) = read("", request).sites
+    assert site.certificate == CertificateFiles(Path("a.pem"), Path("a.key"))
+    assert site.upstreams[0].tls == UpstreamTls("127.0.0.1", ca=Path("ca.pem"))
+
+
+def test_a_ca_that_others_may_write_to(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.touch(0o600)
+    ca.chmod(0o622)
+    request = Request(state_dir=tmp_path, target=HTTPS_TARGET, upstream_ca=ca)
+    with pytest.raises(ProblemsError, match=rf"^command line: CA file {ca} may be changed by ev"):
+        read_configuration(request)
+
+
+def test_a_ca_for_a_target_without_tls() -> None:
+    found = problem("", a_request(path=None, target=TARGET, upstream_ca=Path("ca.pem")))
+    assert found == (
+        "command line : --upstream-ca is for a TARGET with https://, not for "
+        "http://127.0.0.1:8000; drop it, or write https://HOST[:PORT]"
+    )
 
 
 def test_a_certificate_of_the_command_line_beside_sites() -> None:

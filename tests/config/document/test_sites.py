@@ -155,8 +155,7 @@ def test_a_name_twice() -> None:
         ("limits = {maxUrl = true}", "limits.maxUrl: must be a whole number, 0-4294967295, not tr"),
         ("[site.limits]\nmaxConnections = -1", "4 site[1].limits.maxConnections: must be a whole"),
         ("[site.limits]\nmaxurl = 1", "4 site[1].limits.maxurl: unknown key; did you mean maxUrl?"),
-        ('upstream_ca = "ca.pem"', "upstream_ca: not supported by this version yet; remove it"),
-        ('client_ca = "ca.pem"', "client_ca: not supported by this version yet"),
+        ('client_ca = "ca.pem"', "client_ca: not supported by this version yet; remove it"),
         ('client_cert_failure = "page"', "client_cert_failure: not supported by this version yet"),
         ("hostname = 1", "site[1].hostname: unknown key; did you mean hostnames"),
         ("zzz = 1", "site[1].zzz: unknown key; the keys here are name, hostnames, bindings"),
@@ -174,8 +173,10 @@ def test_wrong(line: str, said: str) -> None:
         ("", "1 site[1]: upstreams is missing; write upstreams = "),
         ("upstreams = []", "2 site[1].upstreams: must not be empty"),
         ('upstreams = "8000"', 'must be a list: ["8000"]'),
-        ('upstreams = ["8000",\n"https://x"]', "3 site[1].upstreams[2]: target 'https://x': "
-         "https:// upstreams are not supported yet"),
+        ('upstreams = ["8000",\n"ftp://x"]', "3 site[1].upstreams[2]: target 'ftp://x': unknown "
+         "scheme 'ftp'"),
+        ('upstreams = ["https://x", "https://x:443"]', "https://x is there twice"),
+        ('upstreams = ["https://x/path"]', "leave out the path"),
         ('upstreams = ["8000", "127.0.0.1:8000"]', "http://127.0.0.1:8000 is there twice"),
         ('upstreams = ["http://user:pass@x"]', "takes no user name or password"),
         ('upstreams = ["http://x/path"]', "leave out the path"),

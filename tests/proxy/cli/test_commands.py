@@ -53,6 +53,22 @@ def test_usage_errors(kssl: Kssl, arguments: tuple[str, ...]) -> None:
     assert result.stderr.startswith("usage: kssl")
 
 
+def test_the_demo_app_needs_no_ca(kssl: Kssl, tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.touch(0o600)
+    result = kssl("demo", "--listen", "127.0.0.1:0", "--upstream-ca", str(ca))
+    assert (result.returncode, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("kssl: --upstream-ca is for a TARGET with https://, not for http://127")
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_the_help_names_what_a_target_may_be(kssl: Kssl, command: str) -> None:
+    told = " ".join(kssl(command, "--help").stdout.split())
+    assert "PORT, HOST:PORT, http[s]://HOST[:PORT] or unix:/PATH" in told
+    assert "--upstream-ca FILE PEM bundle" in told
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_demo(tmp_path: Path, number: int) -> None:
     ready = tmp_path / "ready.json"

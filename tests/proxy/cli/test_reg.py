@@ -255,6 +255,20 @@ def test_set_keeps_comments(reg: Reg, toml: Path) -> None:
     assert toml.read_text() == "[parameters]\nMaxConnections = 4096 # many\n"
 
 
+def test_set_leaves_what_is_said_of_upstreams(reg: Reg, toml: Path) -> None:
+    site = (
+        '\n[[site]]\nupstreams = ["https://a"]  # the app\nupstream_ca = "ca.pem"\n'
+        'upstream_name = "b"\nupstream_truncation = "abort"  # safe\n'
+    )
+    toml.write_text(toml.read_text() + site)
+    assert reg("set", "MaxConnections", "4096").code == 0
+    assert reg("set", "UserModeHops", "2").code == 0
+    parameters = "[parameters]\nMaxConnections = 4096 # many\n"
+    assert toml.read_text() == f"{parameters}UserModeHops = 2\n{site}"
+    assert reg("delete", "UserModeHops").code == 0
+    assert toml.read_text() == parameters + site
+
+
 def test_which_file_is_changed(
     reg: Reg, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from config.target import UpstreamTls, parse_target
+from proxy.cli import build_parser
+from proxy.cli.options import configuration
 from proxy.spawn import ProxyProcess, spawn_proxy
 from tests.proxy.cli.conftest import Files, Kssl
 from tests.proxy.frontend.clients import Client
@@ -45,7 +48,15 @@ ANY = ("--listen", "127.0.0.1:0")
     [
         (("nonsense",), "nonsense"),
         (("99999",), "99999"),
-        (("https://localhost",), "https:// upstreams are not supported"),
+        (("https://no.invalid",), "no.invalid"),
+        (("https://localhost/path",), "leave out the path"),
+        (("https://localhost:1", "--upstream-ca", "/no/such.pem"), "CA file /no/such.pem does not"),
+        (("https://localhost:1", "--upstream-ca", "/dev"), "CA file /dev is a folder"),
+        (
+            ("8000", "--upstream-ca", "/dev/null"),
+            "--upstream-ca is for a TARGET with https",
+        ),
+        (("unix:/a", "--upstream-ca", "/dev/null"), "not for unix:/a; drop it"),
         (("ftp://x",), "ftp"),
         (("http://no.invalid:80",), "no.invalid"),
         (("8000", "--listen", "nowhere"), "nowhere"),
@@ -238,6 +249,42 @@ def test_ready_file(app: Upstream, tmp_path: Path) -> None:
     )
     assert f"curl --cacert {told['ca']} {told['url']}/" in second
     assert all(line.startswith("kssl: ") for line in stderr.splitlines())
+
+
+def test_a_ca_for_an_https_upstream(
+    files: Files, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--upstream-ca", str(files.ca))
+    with spawn_proxy("https://127.0.0.1:9", *options, state_dir=tmp_path):
+        pass
+    told = capfd.readouterr().err
+    assert "→  https://127.0.0.1:9 " in told
+    assert "warning" not in told
+
+
+def test_a_ca_is_looked_for_in_the_folder_of_the_caller(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ca.pem").write_bytes(files.ca.read_bytes())
+    arguments = ["serve", "https://a", "--upstream-ca", "ca.pem", "--state-dir", str(tmp_path)]
+    read = configuration(build_parser().parse_args(arguments), parse_target("https://a"), None)
+    assert read.sites[0].upstreams[0].tls == UpstreamTls("a", ca=tmp_path / "ca.pem")
+
+
+def test_answers_that_may_be_cut_short_are_a_warning(
+    files: Files, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "kssl.toml"
+    path.write_text(
+        f'[[site]]\nupstreams = ["https://127.0.0.1:9", "https://127.0.0.1:10"]\n'
+        f'upstream_ca = "{files.ca}"\nupstream_truncation = "pass"\n'
+    )
+    with spawn_proxy(None, "--config", str(path), state_dir=tmp_path / "state"):
+        pass
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "warning" in line]
+    assert line.startswith(f"kssl: warning: {path}:4: site[1].upstream_truncation: an answer that")
+    assert "can cut answers short unnoticed" in line
 
 
 def test_a_unix_socket_upstream(tmp_path: Path) -> None:
