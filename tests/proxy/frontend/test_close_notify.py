@@ -25,10 +25,10 @@ every_version = pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
 BODY = bytes(range(256)) * 256
 
 
-def client_of(proxy: Rig, version: str = "TLSv1_3", **options: int) -> Client:
+def client_of(proxy: Rig, version: str = "TLSv1_3") -> Client:
     context = ssl.create_default_context(cafile=proxy.service.ca)
     context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
-    return Client(proxy.port, context, **options)
+    return Client(proxy.port, context)
 
 
 def unclean(proxy: Rig) -> int:
@@ -231,7 +231,8 @@ def test_the_app_gets_a_reset_for_a_request_that_was_cut(
     proxy: Rig, serve: Serve, how: str
 ) -> None:
     """FIN would be enough for who counts; who reads to the end must not take a part for it."""
-    began, seen = threading.Event(), []
+    began = threading.Event()
+    seen: list[bytes | ConnectionResetError] = []
 
     def script(side: UpstreamSide) -> None:
         side.read_head()
