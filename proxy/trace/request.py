@@ -80,8 +80,8 @@ def parse_url(text: str) -> tuple[Target, str]:
     if text.lower().startswith("https://"):
         raise ConfigError(
             f"{text!r}: give the app's own address, such as http://127.0.0.1:8000/path, not the "
-            "proxy's; kssl trace puts a proxy of its own in front of it, and an app that speaks TLS "
-            "itself it cannot watch"
+            "proxy's; kssl trace puts a proxy of its own in front of it, and cannot watch an app "
+            "that speaks TLS itself"
         )
     if text.lower().startswith("unix:"):
         return parse_target(text), "/"
