@@ -83,12 +83,10 @@ def tls12_keys(
     )
     client_iv = 2 * key
     server_iv = client_iv + iv
-    client_nonce, server_nonce = (explicit_nonce, 0) if client else (0, explicit_nonce)
+    nonces = (explicit_nonce, 0) if client else (0, explicit_nonce)
     return (
-        DirectionKeys(
-            block[:key], block[client_iv:server_iv], sequence, explicit_nonce=client_nonce
-        ),
-        DirectionKeys(block[key:client_iv], block[server_iv:], sequence, explicit_nonce=server_nonce),
+        DirectionKeys(block[:key], block[client_iv:server_iv], sequence, explicit_nonce=nonces[0]),
+        DirectionKeys(block[key:client_iv], block[server_iv:], sequence, explicit_nonce=nonces[1]),
     )
 
 

@@ -69,8 +69,8 @@ ticket_nonce, a ticket of one byte, no extensions.
 """
 
 MAX_TICKET_LENGTH: Final = 2**16 + 1024
-"""Bytes of a NewSessionTicket's body: the longest ticket (2^16 - 1), the longest ticket_nonce (255),
-lengths and lifetimes (13), and 755 for extensions, of which there is one, of 8 bytes.
+"""Bytes of a NewSessionTicket's body: the longest ticket (2^16 - 1), the longest ticket_nonce
+(255), 13 for the rest that is fixed, and 757 for extensions, of which there is one, of 8 bytes.
 """
 
 MAX_WARNING_ALERTS: Final = 4

@@ -33,6 +33,7 @@ from fastpath.engines.contract import Engine, Handover, Session
 from fastpath.engines.worker import WorkerEngine
 from fastpath.handshake import Handshake
 from fastpath.suites import CipherSuite
+from fastpath.worker.frames import FrameType, pack_begin
 from fastpath.worker.link import WorkerLink
 from fastpath.worker.supervisor import Supervisor, WorkerSettings
 from tests.fastpath.client import Client
@@ -187,9 +188,8 @@ class Accepted:
             self.channel,
             supervisor,
             self,
-            kernel_mode=engine.kernel_mode,
+            begin=(FrameType.BEGIN, pack_begin(engine.kernel_mode, endpoint)),
             first_bytes=first_bytes,
-            endpoint=endpoint,
         )
 
     @property
