@@ -51,7 +51,7 @@ _OTHER = {
     66: "has a key that is too short for today",
     67: "has an issuer whose key is too short for today",
     68: "is signed with a hash that is too weak for today",
-    79: "is issued by a certificate that is no CA",
+    79: "issues certificates and is no CA",
 }
 
 
@@ -112,7 +112,10 @@ def verified(
     connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, fine: int
 ) -> bool:
     """The context's verify callback: called from the top of the chain (or wherever there is an
-    ``error``) down to the leaf, which has ``depth`` 0. False ends the handshake with an alert."""
+    ``error``) down to the leaf, which has ``depth`` 0.
+
+    False ends the handshake with an alert: the one of the ``error``, or internal_error when it is
+    us who refuse, because there is no way to tell OpenSSL another."""
     upstream: Upstream = connection.get_app_data()
     try:
         shown = certificate.to_cryptography()
