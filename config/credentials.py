@@ -92,7 +92,7 @@ def pem_credentials(
 
     `of_server`: it is shown to clients, who look for a host name in it.
     """
-    certificates = pem_certificates(cert_file)
+    certificates = _certificates(cert_file)
     key = _key(key_file or cert_file, passphrase, separate=key_file is not None)
     key_file = key_file or cert_file
     notes = key_file.notes_on_mode()
@@ -140,14 +140,9 @@ def supported_key(key: object, where: str) -> PrivateKey:
     raise ConfigError(f"{where}: this kind of private key is not supported; use {SUPPORTED_KEYS}")
 
 
-def pem_certificates(file: SourceFile, what: str = "certificate") -> list[x509.Certificate]:
-    """All certificates in `file`, one at least; `what` names it in errors: "certificate" or "CA".
-
-    Raises:
-        ConfigError: it is not PEM, or holds none, or one that is damaged.
-    """
+def _certificates(file: SourceFile) -> list[x509.Certificate]:
     certificates = []
-    blocks = pem_blocks(file, what)
+    blocks = pem_blocks(file, "certificate")
     for block in blocks:
         if block.label in _CERTIFICATE_LABELS:
             try:
@@ -160,7 +155,7 @@ def pem_certificates(file: SourceFile, what: str = "certificate") -> list[x509.C
             certificates.append(certificate)
     if not certificates:
         raise ConfigError(
-            f"{what} file {file.path} holds no certificate, only "
+            f"certificate file {file.path} holds no certificate, only "
             f"{_labels(blocks)}; name the file with -----BEGIN CERTIFICATE-----"
         )
     return certificates

@@ -18,9 +18,9 @@ from typing import Any
 
 from OpenSSL import SSL, crypto
 
-from config.credentials import Credentials, pem_certificates, pem_credentials
+from config.credentials import Credentials, pem_credentials
 from config.errors import ConfigError
-from config.pemfile import SourceFile, read_source
+from config.pemfile import SourceFile, pem_blocks, read_source
 from fastpath.worker.contexts import client_context
 from fastpath.worker.verification import Identity, Upstream, noticed, verified
 
@@ -31,6 +31,8 @@ SYSTEM_BUNDLES = (
     Path("/etc/ssl/ca-bundle.pem"),
     Path("/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
 )
+
+_CERTIFICATE_LABELS = ("CERTIFICATE", "X509 CERTIFICATE")  # of PEM blocks
 
 
 class UnknownUpstreamError(Exception):
@@ -142,14 +144,37 @@ def _context(ca: SourceFile | None, credentials: Credentials | None) -> SSL.Cont
     else:
         store = context.get_cert_store()
         assert store is not None  # every context has one
-        for each in pem_certificates(ca, "CA"):
-            store.add_cert(crypto.X509.from_cryptography(each))
+        for each in _trusted(ca):
+            store.add_cert(each)
         # Whatever is in the file is trusted: also an intermediate CA, or the upstream's own
         # certificate, without what is above it.
         store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
     context.set_verify(SSL.VERIFY_PEER, verified)
     context.set_info_callback(noticed)
     return context
+
+
+def _trusted(ca: SourceFile) -> list[crypto.X509]:
+    """By OpenSSL's parser alone: it has to trust them, and takes some old CAs that others do not.
+
+    Raises ConfigError.
+    """
+    certificates = []
+    for block in pem_blocks(ca, "CA"):
+        if block.label in _CERTIFICATE_LABELS:
+            try:
+                certificates.append(crypto.load_certificate(crypto.FILETYPE_PEM, block.pem))
+            except crypto.Error:
+                raise ConfigError(
+                    f"CA file {ca.path}, line {block.line}: this certificate is damaged; "
+                    "copy it again"
+                ) from None
+    if not certificates:
+        raise ConfigError(
+            f"CA file {ca.path} holds no certificate; "
+            "name the file with -----BEGIN CERTIFICATE-----"
+        )
+    return certificates
 
 
 def check_system_cas() -> None:

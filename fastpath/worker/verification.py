@@ -118,11 +118,10 @@ def verified(
     us who refuse, because there is no way to tell OpenSSL another."""
     upstream: Upstream = connection.get_app_data()
     try:
-        shown = certificate.to_cryptography()
         if not fine:
-            upstream.problem = _problem(error, depth, shown, upstream.ca)
+            upstream.problem = _problem(error, depth, certificate.to_cryptography(), upstream.ca)
         elif depth == 0:
-            upstream.problem = upstream.identity.mismatch(shown) or ""
+            upstream.problem = upstream.identity.mismatch(certificate.to_cryptography()) or ""
             upstream.verified = not upstream.problem
     except Exception as strange:  # whatever the parser says of a stranger's bytes: not verified
         upstream.problem = f"its certificate cannot be read ({printable(str(strange))[:200]})"
