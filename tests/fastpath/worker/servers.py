@@ -138,8 +138,9 @@ class PythonServer:
         like: PythonServer | None = None,
     ) -> None:
         """``like``: with everything of that one, sessions too."""
-        context = like.context if like is not None else ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context = context
+        self.context: ssl.SSLContext
+        self.context = like.context if like is not None else ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = self.context
         version = ssl.TLSVersion.TLSv1_3 if tls13 else ssl.TLSVersion.TLSv1_2
         if like is None:
             context.minimum_version = context.maximum_version = version
