@@ -85,13 +85,20 @@ def pem_credentials(
     key_file: SourceFile | None,
     passphrase: bytes | None = None,
     now: datetime | None = None,
+    *,
+    of_server: bool = True,
 ) -> Credentials:
-    """As `load_credentials`, of files that have been read. CALL THIS WHERE YOU MAY CALL THAT."""
+    """As `load_credentials`, of files that have been read. CALL THIS WHERE YOU MAY CALL THAT.
+
+    `of_server`: it is shown to clients, who look for a host name in it.
+    """
     certificates = _certificates(cert_file)
     key = _key(key_file or cert_file, passphrase, separate=key_file is not None)
     key_file = key_file or cert_file
     notes = key_file.notes_on_mode()
-    return checked_credentials(certificates, key, cert_file.path, key_file.path, now, notes)
+    return checked_credentials(
+        certificates, key, cert_file.path, key_file.path, now, notes, of_server=of_server
+    )
 
 
 def checked_credentials(
@@ -101,6 +108,8 @@ def checked_credentials(
     key_path: Path,
     now: datetime | None = None,
     notes: Sequence[str] = (),
+    *,
+    of_server: bool = True,
 ) -> Credentials:
     """The chain put in order, with `notes` first among the warnings. The paths are for messages.
 
@@ -110,7 +119,9 @@ def checked_credentials(
     now = (now or datetime.now(UTC)).astimezone(UTC)
     warnings = list(notes)
     chain = _ordered(certificates, key, cert_path, key_path, warnings)
-    _check_chain(chain, cert_path, now, warnings)
+    _check_dates(chain, cert_path, now, warnings)
+    if of_server:
+        _check_names(chain[0], cert_path, warnings)
     return Credentials(chain, key, warnings)
 
 
@@ -264,10 +275,9 @@ def _subject(certificate: x509.Certificate) -> str:
     return certificate.subject.rfc4514_string() or "an empty subject"
 
 
-def _check_chain(
+def _check_dates(
     chain: Sequence[x509.Certificate], path: Path, now: datetime, warnings: list[str]
 ) -> None:
-    """Warn of dates and of a leaf without names."""
     for number, certificate in enumerate(chain):
         what = "the certificate" if number == 0 else f"the issuer {_subject(certificate)}"
         start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
@@ -284,8 +294,11 @@ def _check_chain(
                 f"{path}: {what} expires in {days} day{'' if days == 1 else 's'}, "
                 f"on {end:%Y-%m-%d %H:%M} UTC; renew it"
             )
+
+
+def _check_names(leaf: x509.Certificate, path: Path, warnings: list[str]) -> None:
     try:
-        chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
         warnings.append(
             f"{path}: the certificate names no host (it has no subjectAltName), so clients "

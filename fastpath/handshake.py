@@ -1,6 +1,9 @@
-"""The front end's part of a handshake: it carries bytes between the client and the worker.
+"""The front end's part of a handshake: it carries bytes between the peer and the worker.
 
-One message is out at a time. While the worker thinks, what the client sends is kept here (up to
+The peer is a client, whose first bytes go to the worker with BEGIN, or an upstream, towards which
+the worker makes the first bytes itself (CONNECT).
+
+One message is out at a time. While the worker thinks, what the peer sends is kept here (up to
 a limit), so nothing is lost when a handshake ends: the worker returns what it did not need.
 
 A worker that dies takes its handshakes with it, except those to which no byte was answered yet:
@@ -17,13 +20,13 @@ from typing import Protocol
 from fastpath.channel import Channel, describe
 from fastpath.closing import GracefulClose
 from fastpath.engines.contract import Session
-from fastpath.worker.frames import MAX_PAYLOAD, FrameType, pack_begin, unpack_established
+from fastpath.worker.frames import MAX_PAYLOAD, FrameType, unpack_established
 from fastpath.worker.link import WorkerLink
 from fastpath.worker.supervisor import Supervisor
 
 _BUFFER = memoryview(bytearray(65536))
 
-# What a client may send ahead while the worker is busy with its last message, in bytes.
+# What a peer may send ahead while the worker is busy with its last message, in bytes.
 _MAX_AHEAD = 64 * 1024
 
 
@@ -32,7 +35,10 @@ def _session(info: bytes) -> Session:
     return Session(**json.loads(info))
 
 
-_CLOSED = "client closed during the handshake"
+_CLOSED = {
+    FrameType.BEGIN: "client closed during the handshake",
+    FrameType.CONNECT: "it closed the connection during the TLS handshake",
+}
 
 
 class HandshakeOwner(Protocol):
@@ -48,7 +54,7 @@ class HandshakeOwner(Protocol):
 
 
 class Handshake:
-    """One handshake, from the client's first byte on."""
+    """One handshake, from the first byte on."""
 
     def __init__(
         self,
@@ -57,22 +63,22 @@ class Handshake:
         supervisor: Supervisor,
         owner: HandshakeOwner,
         *,
-        kernel_mode: bool,
-        first_bytes: bytes,
-        endpoint: int = 0,
+        begin: tuple[FrameType, bytes],
+        first_bytes: bytes = b"",
     ) -> None:
-        """``endpoint``: which of the worker's endpoints the client connected to."""
+        """``begin``: BEGIN with `pack_begin`, and ``first_bytes`` are what the client has sent; or
+        CONNECT with `pack_connect`, on a channel that is connected to the upstream."""
         self._loop = loop
         self._channel = channel
         self._supervisor = supervisor
         self._owner = owner
-        self._begin_with = pack_begin(kernel_mode, endpoint)
+        self._begin_with = begin
         self._link: WorkerLink | None = None
         self._identifier = 0
         self._ahead = bytearray(first_bytes)
         self._sent = bytearray()  # what the worker has, as long as another could go on with it
         self._replayed = False
-        self._answered = False  # a flight went to the client: only this worker can go on
+        self._answered = False  # a flight went to the peer: only this worker can go on
         self._waiting = False  # for the worker's answer
         self._over = False
         self._peer_done = False
@@ -96,12 +102,14 @@ class Handshake:
             return
         self._link = link
         self._identifier = link.open(self)
-        self._submit(FrameType.BEGIN, self._begin_with)
+        self._submit(*self._begin_with)
 
     def _submit(self, kind: FrameType, prefix: bytes = b"") -> None:
         assert self._link is not None
-        data = bytes(self._ahead)
-        self._ahead.clear()
+        data = b""
+        if kind != FrameType.CONNECT:  # an upstream that speaks first must wait for the ClientHello
+            data = bytes(self._ahead)
+            self._ahead.clear()
         if not self._answered:
             self._sent += data
         self._waiting = True
@@ -119,7 +127,7 @@ class Handshake:
             if self._ahead:
                 self._submit(FrameType.HANDSHAKE)
             elif self._peer_done:
-                self._fail(_CLOSED)
+                self._fail(_CLOSED[self._begin_with[0]])
         elif kind == FrameType.ESTABLISHED:
             self._established(payload)
         else:
@@ -156,7 +164,7 @@ class Handshake:
             leftover + bytes(self._ahead),
         )
 
-    # -- towards the client ----------------------------------------------------------------
+    # -- towards the peer ------------------------------------------------------------------
 
     def _readable(self) -> None:
         try:
@@ -170,7 +178,7 @@ class Handshake:
             self._peer_done = True
             self._channel.stop_reading()
             if not self._waiting:
-                self._fail(_CLOSED)
+                self._fail(_CLOSED[self._begin_with[0]])
             return  # else what the worker has may be the end of the handshake, and a request
         self._ahead += _BUFFER[:received]
         if self._link is not None and not self._waiting:

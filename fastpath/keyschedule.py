@@ -66,11 +66,13 @@ def tls12_keys(
     *,
     sequence: int = RECORDS_OF_TLS12_HANDSHAKE,
     explicit_nonce: int = 0,
+    client: bool = False,
 ) -> tuple[DirectionKeys, DirectionKeys]:
     """Cut the TLS 1.2 key block (RFC 5246 §6.3) into (client_write, server_write).
 
-    `explicit_nonce` is the next one of the server's direction (GCM): the handshake's Finished used
-    the value before it. The client's is on the wire in each record.
+    `explicit_nonce` is the next one of our own direction (GCM), which is the server's unless we
+    are the `client`: our Finished used the value before it. The peer's is on the wire in each
+    record.
     """
     key, iv = suite.key_length, suite.implicit_iv_length
     block = _prf(
@@ -81,11 +83,11 @@ def tls12_keys(
     )
     client_iv = 2 * key
     server_iv = client_iv + iv
-    client = DirectionKeys(block[:key], block[client_iv:server_iv], sequence)
-    server = DirectionKeys(
-        block[key:client_iv], block[server_iv:], sequence, explicit_nonce=explicit_nonce
+    nonces = (explicit_nonce, 0) if client else (0, explicit_nonce)
+    return (
+        DirectionKeys(block[:key], block[client_iv:server_iv], sequence, explicit_nonce=nonces[0]),
+        DirectionKeys(block[key:client_iv], block[server_iv:], sequence, explicit_nonce=nonces[1]),
     )
-    return client, server
 
 
 def _prf(hash_name: str, secret: bytes, seed: bytes, length: int) -> bytes:

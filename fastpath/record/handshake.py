@@ -1,14 +1,26 @@
-"""Reassembly of post-handshake messages, of which KeyUpdate alone is accepted.
+"""Reassembly of post-handshake messages: KeyUpdate, and towards a client NewSessionTicket.
 
-From a client, TLS 1.3 has no other one that we asked for: NewSessionTicket goes the other way, and
-post-handshake authentication is never requested. So the buffer never exceeds the five bytes of a
-KeyUpdate, whatever length a header claims. And since a KeyUpdate must end its record (RFC 9846
-§5.1), a record completes one message at most: two that are coalesced are an error by themselves.
+| from a | KeyUpdate | NewSessionTicket | any other message |
+|---|---|---|---|
+| client | returned | unexpected_message | unexpected_message |
+| server | returned | taken and dropped | unexpected_message |
+
+Post-handshake authentication is never offered, so there is no CertificateRequest to expect.
+
+Nothing is kept of a ticket's body, only how much of it is still to come: no session is resumed
+towards upstreams. So the buffer never exceeds the header of a ticket or the five bytes of a
+KeyUpdate, whatever length a header claims. Tickets may share a record, or be spread over several.
+But a KeyUpdate must end its record (RFC 9846 §5.1), so a record completes one of them at most: two
+that are coalesced are an error by themselves.
 """
 
 from __future__ import annotations
 
 from fastpath.errors import Alert, PeerMisbehaved
+from fastpath.record.wire import MAX_TICKET_LENGTH, MIN_TICKET_LENGTH
+
+NEW_SESSION_TICKET = 4
+"""HandshakeType (RFC 9846 §4)."""
 
 KEY_UPDATE = 24
 """HandshakeType (RFC 9846 §4)."""
@@ -18,27 +30,38 @@ _MESSAGE_LENGTH = len(_HEADER) + 1
 
 
 class PostHandshake:
-    """The handshake stream of the peer: fragments in, KeyUpdates out."""
+    """The handshake stream of the peer: fragments in, KeyUpdates out.
 
-    __slots__ = ("_partial",)
+    `client`: we are the client, so the peer may send tickets. `tickets`: how many of them began;
+    whoever limits their number may set it back.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_client", "_partial", "_to_drop", "tickets")
+
+    def __init__(self, client: bool = False) -> None:
+        self._client = client
         self._partial = b""
+        self._to_drop = 0  # bytes of a ticket's body that are still to come
+        self.tickets = 0
 
     @property
     def inside_message(self) -> bool:
         """Whether a message has begun: then only handshake records may follow (RFC 9846 §5.1)."""
-        return bool(self._partial)
+        return bool(self._partial) or self._to_drop > 0
 
     def feed(self, fragment: bytes) -> bool | None:
         """Take the content of one handshake record.
 
-        Returns None while the KeyUpdate is incomplete, else whether the peer requests ours.
-        Raises PeerMisbehaved: unexpected_message (empty, another message, bytes behind it),
-        decode_error (length), illegal_parameter (value of request_update).
+        Returns None if it completes no KeyUpdate, else whether the peer requests ours.
+        Raises PeerMisbehaved: unexpected_message (empty, another message, bytes behind a
+        KeyUpdate), decode_error (length), illegal_parameter (value of request_update).
         """
         if not fragment:
             raise PeerMisbehaved(Alert.UNEXPECTED_MESSAGE, "an empty handshake record")
+        if self._client:
+            fragment = self._without_tickets(fragment)
+            if not fragment:
+                return None
         message = self._partial + fragment
         if message[0] != KEY_UPDATE:
             raise PeerMisbehaved(
@@ -59,3 +82,27 @@ class PostHandshake:
             )
         self._partial = b""
         return request == 1
+
+    def _without_tickets(self, fragment: bytes) -> bytes:
+        """What is in `fragment` behind the tickets that it begins with; b"" is nothing."""
+        position = min(self._to_drop, len(fragment))
+        self._to_drop -= position
+        while position < len(fragment):
+            first = self._partial or fragment[position : position + 1]
+            if first[0] != NEW_SESSION_TICKET:
+                return fragment[position:]
+            missing = len(_HEADER) - len(self._partial)
+            header = self._partial + fragment[position : position + missing]
+            position += missing
+            if len(header) < len(_HEADER):
+                self._partial = header
+                return b""
+            self._partial = b""
+            length = int.from_bytes(header[1:], "big")
+            if not MIN_TICKET_LENGTH <= length <= MAX_TICKET_LENGTH:
+                raise PeerMisbehaved(Alert.DECODE_ERROR, f"a NewSessionTicket of {length} bytes")
+            self.tickets += 1
+            dropped = min(length, len(fragment) - position)
+            self._to_drop = length - dropped
+            position += dropped
+        return b""

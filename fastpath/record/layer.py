@@ -10,6 +10,7 @@ What each record that a peer sends does:
 | alert user_canceled | ignored, 4 in a row | as its level says |
 | any other alert | ends the connection | fatal: the same; warning: ignored, 4 in a row |
 | handshake KeyUpdate | new read key, answered if asked | unexpected_message |
+| handshake NewSessionTicket, to a client | dropped, 32 in a row | unexpected_message |
 | handshake ClientHello, HelloRequest | unexpected_message | no_renegotiation |
 | any other handshake message | unexpected_message | unexpected_message |
 
@@ -34,6 +35,7 @@ from fastpath.record.sealer import make_sealer
 from fastpath.record.wire import (
     MAX_FRAGMENT,
     MAX_KEY_UPDATES,
+    MAX_TICKETS,
     MAX_WARNING_ALERTS,
     AlertLevel,
     ContentType,
@@ -84,7 +86,7 @@ class RecordLayer:
         self._reading = True
         self._opener = make_opener(keys.suite, keys.read)
         self._sealer = make_sealer(keys.suite, keys.write)
-        self._post_handshake = PostHandshake()
+        self._post_handshake = PostHandshake(keys.client)
         self._warnings = 0
         self._key_updates = 0
         self._data_at_last_check = 0
@@ -144,7 +146,7 @@ class RecordLayer:
         """Do what the table at the top of this file says; return whether reading goes on."""
         if self._opener.data_opened != self._data_at_last_check:
             self._data_at_last_check = self._opener.data_opened
-            self._warnings = self._key_updates = 0
+            self._warnings = self._key_updates = self._post_handshake.tickets = 0
         if content_type == ContentType.HANDSHAKE and self.suite.tls13:
             self._handshake_tls13(content)
         elif self._post_handshake.inside_message:
@@ -187,11 +189,13 @@ class RecordLayer:
         return True
 
     def _handshake_tls13(self, content: bytes) -> None:
-        request = self._post_handshake.feed(content)
+        messages = self._post_handshake
+        request = messages.feed(content)
+        if messages.tickets > MAX_TICKETS:
+            raise PeerMisbehaved(Alert.UNEXPECTED_MESSAGE, "too many session tickets")
+        self._opener.data_type = NO_DATA if messages.inside_message else _DATA
         if request is None:
-            self._opener.data_type = NO_DATA
             return
-        self._opener.data_type = ContentType.APPLICATION_DATA
         self._key_updates += 1
         if self._key_updates > MAX_KEY_UPDATES:
             raise PeerMisbehaved(Alert.UNEXPECTED_MESSAGE, "too many key updates")

@@ -58,6 +58,21 @@ RFC 9846 §5.1 allows them as padding and names no limit; BoringSSL's kMaxEmptyR
 MAX_KEY_UPDATES: Final = 32
 """KeyUpdates from the peer without application data in between; BoringSSL's kMaxKeyUpdates."""
 
+MAX_TICKETS: Final = 32
+"""NewSessionTickets to a client without application data in between. As many as of KeyUpdates:
+servers send two, or one for each connection that a client may open next; none is of use here.
+"""
+
+MIN_TICKET_LENGTH: Final = 4 + 4 + 1 + 2 + 1 + 2
+"""Bytes of a NewSessionTicket's body (RFC 9846 §4.7.1): ticket_lifetime, ticket_age_add, an empty
+ticket_nonce, a ticket of one byte, no extensions.
+"""
+
+MAX_TICKET_LENGTH: Final = 2**16 + 1024
+"""Bytes of a NewSessionTicket's body: the longest ticket (2^16 - 1), the longest ticket_nonce
+(255), 13 for the rest that is fixed, and 757 for extensions, of which there is one, of 8 bytes.
+"""
+
 MAX_WARNING_ALERTS: Final = 4
 """Alerts that end nothing, without application data in between; BoringSSL's kMaxWarningAlerts."""
 

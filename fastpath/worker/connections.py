@@ -2,13 +2,13 @@
 
 The OpenSSL object is kept until the connection ends, because its session lives and dies with it:
 freed with its shutdown flags set, the session stays in OpenSSL's cache and may be resumed; freed
-without, OpenSSL drops the session. That is the rule of EnableSslCloseNotify (seed 001).
+without, OpenSSL drops the session. That is the rule of EnableSslCloseNotify (seed 001). Towards an
+upstream there is no session to keep, and the object goes when the handshake is done.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import lru_cache
 
 from OpenSSL import SSL
@@ -23,7 +23,7 @@ from fastpath.worker.frames import (
     pack_established,
     pack_failed,
 )
-from fastpath.worker.handshake import Established, Flight, ServerHandshake
+from fastpath.worker.handshake import Established, Failure, Flight, TlsHandshake
 from fastpath.worker.output import Output
 
 
@@ -46,28 +46,21 @@ class WorkerConnection:
     __slots__ = ("_handshake", "_id", "_kernel_mode", "_layer", "_output", "_ssl")
 
     def __init__(
-        self,
-        identifier: int,
-        ssl: SSL.Connection,
-        choose: Callable[[str], None],
-        output: Output,
+        self, identifier: int, handshake: TlsHandshake, kernel_mode: bool, output: Output
     ) -> None:
-        """``choose``: see `ServerHandshake`."""
         self._id = identifier
-        self._ssl = ssl
+        self._ssl: SSL.Connection | None = handshake.connection
         self._output = output
-        self._handshake: ServerHandshake | None = ServerHandshake(ssl, choose)
+        self._handshake: TlsHandshake | None = handshake
         self._layer: RecordLayer | None = None
-        self._kernel_mode = True
-
-    def begin(self, kernel_mode: bool, data: memoryview) -> None:
         self._kernel_mode = kernel_mode
-        self.handshake(data)
 
     def handshake(self, data: memoryview) -> None:
-        if self._handshake is None:
-            return  # it failed; the front end's END is on its way
-        step = self._handshake.receive(data)
+        if self._handshake is not None:  # else it failed; the front end's END is on its way
+            self.answer(self._handshake.receive(data))
+
+    def answer(self, step: Flight | Established | Failure) -> None:
+        """``step`` is what the handshake came to."""
         if isinstance(step, Flight):
             self._output.frame(FrameType.HANDSHAKE, self._id, step.data)
             return
@@ -84,6 +77,8 @@ class WorkerConnection:
         else:
             keys = b""
             self._layer = RecordLayer(step.keys)
+        if step.keys.client:
+            self._ssl = None  # it has no session to keep, so it has done all it can
         payload = pack_established(step.flight, keys, info, step.leftover)
         self._output.frame(FrameType.ESTABLISHED, self._id, payload)
 
@@ -141,7 +136,7 @@ class WorkerConnection:
     # -- the end ---------------------------------------------------------------------------
 
     def end(self, verdict: int) -> None:
-        if verdict == KEEP:
+        if verdict == KEEP and self._ssl is not None:
             self._ssl.set_shutdown(SSL.SENT_SHUTDOWN | SSL.RECEIVED_SHUTDOWN)
         # Freed now, whoever may still hold this object: that is what drops or keeps the session.
-        del self._ssl
+        self._ssl = None

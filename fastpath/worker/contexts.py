@@ -1,4 +1,5 @@
-"""OpenSSL contexts: one for all connections to begin on, and one for each certificate.
+"""OpenSSL contexts: one for all connections to begin on, and one for each certificate; and those
+of the connections to upstreams.
 
 A connection begins on the base context, which has no certificate and lives as long as the worker:
 its session cache is the one that counts, so sessions outlive every reload. Once the client's name
@@ -74,17 +75,45 @@ def certificate_context(credentials: Credentials, policy: str) -> SSL.Context:
     """For a connection of `base_context` to go on with. A session that began under one ``policy``
     is not resumed under another."""
     context = _context(hashlib.sha256(b"kssl " + policy.encode()).digest())
+    _use(context, credentials)
+    return context
+
+
+def client_context(credentials: Credentials | None) -> SSL.Context:
+    """For connections to upstreams; ``credentials`` are ours, if one asks for them. It trusts
+    nobody yet, and verifies nothing: see `upstreams`.
+
+    Nothing is resumed towards upstreams: their connections are kept open instead, and a session
+    would have to be kept apart by name, CA and certificate.
+    """
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    _restrict(context)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_alpn_protos(list(ALPN))
+    if credentials is not None:
+        _use(context, credentials)
+    return context
+
+
+def _use(context: SSL.Context, credentials: Credentials) -> None:
     context.use_privatekey(credentials.key)
     context.use_certificate(credentials.chain[0])
     for certificate in credentials.chain[1:]:
         context.add_extra_chain_cert(certificate)
     context.check_privatekey()
-    return context
 
 
 def _context(session_id: bytes) -> SSL.Context:
     """``session_id``: the session-ID context, 32 bytes at most (SSL_MAX_SID_CTX_LENGTH)."""
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    _restrict(context)
+    context.set_session_id(session_id)
+    context.set_alpn_select_callback(_alpn_selected)
+    return context
+
+
+def _restrict(context: SSL.Context) -> None:
+    """What both roles have in common."""
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(
         SSL.OP_NO_TICKET  # sessions live here, so that an unclean close can drop one
@@ -95,7 +124,4 @@ def _context(session_id: bytes) -> SSL.Context:
     # Only suites that our record layer has: what OpenSSL negotiates, it must be able to go on with.
     context.set_cipher_list(_TLS12.encode())
     context.set_tls13_ciphersuites(_TLS13.encode())
-    context.set_session_id(session_id)
     context.set_keylog_callback(_key_logged)
-    context.set_alpn_select_callback(_alpn_selected)
-    return context

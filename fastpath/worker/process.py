@@ -17,6 +17,7 @@ from typing import Any
 
 from fastpath import collector
 from fastpath.hardening import become_helper
+from fastpath.worker.client_handshake import ClientHandshake
 from fastpath.worker.connections import WorkerConnection
 from fastpath.worker.frames import (
     BEGIN,
@@ -27,8 +28,11 @@ from fastpath.worker.frames import (
     parse,
     pieces,
 )
+from fastpath.worker.handshake import TlsHandshake
 from fastpath.worker.output import Output
+from fastpath.worker.server_handshake import ServerHandshake
 from fastpath.worker.store import CertificatesError, ContextStore, UnknownEndpointError
+from fastpath.worker.upstreams import UnknownUpstreamError
 
 log = logging.getLogger("kssl.worker")
 
@@ -75,6 +79,9 @@ class Worker:
         if kind == FrameType.BEGIN:
             self._begin(identifier, view[start:end])
             return
+        if kind == FrameType.CONNECT:
+            self._connect(identifier, view[start:end])
+            return
         if kind == FrameType.END:
             ended = self._connections.pop(identifier, None)
             if ended is not None:
@@ -95,19 +102,38 @@ class Worker:
             raise RuntimeError(f"unknown frame type {kind}")
 
     def _begin(self, identifier: int, payload: memoryview) -> None:
-        if self._store is None or self._fixed is None:
-            raise RuntimeError("BEGIN before CONFIGURE")
         kernel_mode, endpoint = BEGIN.unpack_from(payload)
-        if kernel_mode and not self._fixed[1]:
-            raise RuntimeError("keys were asked for in user mode")
+        store = self._allowed("BEGIN", kernel_mode)
         try:
-            ssl, choose = self._store.accept(endpoint)
+            handshake = ServerHandshake(*store.accept(endpoint))
         except UnknownEndpointError as error:
             self._output.frame(FrameType.FAILED, identifier, pack_failed(b"", str(error)))
             return
-        connection = WorkerConnection(identifier, ssl, choose, self._output)
+        self._add(identifier, handshake, kernel_mode).handshake(payload[BEGIN.size :])
+
+    def _connect(self, identifier: int, payload: memoryview) -> None:
+        """See `pack_connect`."""
+        kernel_mode, upstream = payload[0], str(payload[1:], "utf-8")
+        store = self._allowed("CONNECT", kernel_mode)
+        try:
+            handshake = ClientHandshake(store.connect(upstream))
+        except UnknownUpstreamError as error:
+            self._output.frame(FrameType.FAILED, identifier, pack_failed(b"", str(error)))
+            return
+        self._add(identifier, handshake, kernel_mode).answer(handshake.start())
+
+    def _allowed(self, frame: str, kernel_mode: int) -> ContextStore:
+        """A front end that is our own asks for nothing else. Raises RuntimeError: the end."""
+        if self._store is None or self._fixed is None:
+            raise RuntimeError(f"{frame} before CONFIGURE")
+        if kernel_mode and not self._fixed[1]:
+            raise RuntimeError("keys were asked for in user mode")
+        return self._store
+
+    def _add(self, identifier: int, handshake: TlsHandshake, kernel_mode: int) -> WorkerConnection:
+        connection = WorkerConnection(identifier, handshake, bool(kernel_mode), self._output)
         self._connections[identifier] = connection
-        connection.begin(bool(kernel_mode), payload[BEGIN.size :])
+        return connection
 
     def _configure(self, wanted: dict[str, Any], *, again: bool) -> None:
         """Handshakes wait meanwhile, and in user mode records. Connections go on with what they

@@ -1,4 +1,7 @@
-"""What is served where: the certificate for a connection, by endpoint and by the client's SNI."""
+"""What is served where: the certificate for a connection, by endpoint and by the client's SNI.
+
+And what a connection to an upstream is verified with: `upstreams`.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from config.routing import NameTable
 from fastpath.worker.certificates import Certificates, Loaded
 from fastpath.worker.contexts import Secrets, base_context
 from fastpath.worker.development import DevelopmentLeaves
+from fastpath.worker.upstreams import Upstreams
 
 log = logging.getLogger("kssl.worker")
 
@@ -61,6 +65,7 @@ class ContextStore:
         self._leaves = DevelopmentLeaves(state_dir, self._certificates)
         self._entries: list[_Entry] = []
         self._endpoints: list[_Endpoint] = []
+        self._upstreams = Upstreams()
         self._checked = now()
         self.warnings: list[str] = []
 
@@ -84,6 +89,7 @@ class ContextStore:
                 entries.append(self._entry(told, leaves, now))
             except ConfigError as error:
                 problems.append(str(error))
+        upstreams = self._upstreams.prepare(tls.get("upstreams", []), now, problems)
         if problems:
             raise CertificatesError(list(dict.fromkeys(problems)))
         endpoints = [
@@ -98,9 +104,9 @@ class ContextStore:
         self._entries, self._endpoints, self._leaves = entries, endpoints, leaves
         self._checked = now
         self._certificates.keep_only([entry.loaded for entry in entries])
-        self.warnings = list(
-            dict.fromkeys(line for entry in entries for line in entry.loaded.warnings)
-        )
+        self._upstreams.use(upstreams)
+        lines = [line for entry in entries for line in entry.loaded.warnings]
+        self.warnings = list(dict.fromkeys(lines + self._upstreams.warnings))
 
     def _entry(self, told: Mapping[str, Any], leaves: DevelopmentLeaves, now: datetime) -> _Entry:
         policy = told["policy"]
@@ -129,6 +135,10 @@ class ContextStore:
             connection.set_context(self._chosen(names, name).context)
 
         return connection, choose
+
+    def connect(self, upstream: str) -> SSL.Connection:
+        """See `Upstreams.connect`. Raises UnknownUpstreamError."""
+        return self._upstreams.connect(upstream)
 
     def _chosen(self, names: NameTable[_Entry], name: str) -> Loaded:
         entry = names.find(name)

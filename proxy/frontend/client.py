@@ -12,6 +12,7 @@ from fastpath.engines.contract import Engine, Handover, Session
 from fastpath.engines.plain import PlainEngine
 from fastpath.handshake import Handshake
 from fastpath.legacy import NEED_MORE, recognise
+from fastpath.worker.frames import FrameType, pack_begin
 from fastpath.worker.link import WorkerLink
 from proxy.accesslog import escape
 from proxy.frontend.deadlines import NEVER
@@ -204,9 +205,8 @@ class ClientConnection:
             self._channel,
             self._front.next_supervisor(),
             self,
-            kernel_mode=self._front.engine.kernel_mode,
+            begin=(FrameType.BEGIN, pack_begin(self._front.engine.kernel_mode, index)),
             first_bytes=first,
-            endpoint=index,
         )
 
     def handshake_done(

@@ -12,7 +12,7 @@ import datetime
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from fastpath.engines.contract import Engine, Handover, Session
 from fastpath.engines.worker import WorkerEngine
 from fastpath.handshake import Handshake
 from fastpath.suites import CipherSuite
+from fastpath.worker.frames import FrameType, pack_begin, pack_connect
 from fastpath.worker.link import WorkerLink
 from fastpath.worker.supervisor import Supervisor, WorkerSettings
 from tests.fastpath.client import Client
@@ -179,7 +180,9 @@ class Accepted:
         first_bytes: bytes = b"",
         reading: bool = True,
         endpoint: int = 0,
+        upstream: str | None = None,
     ) -> None:
+        """``upstream``: we are its client; as in `config.target.UpstreamTls.to_json`."""
         self.loop = asyncio.get_running_loop()
         self.sink = RecordingSink()
         self.session: Session | None = None
@@ -196,9 +199,12 @@ class Accepted:
             self.channel,
             supervisor,
             self,
-            kernel_mode=engine.kernel_mode,
+            begin=(
+                (FrameType.BEGIN, pack_begin(engine.kernel_mode, endpoint))
+                if upstream is None
+                else (FrameType.CONNECT, pack_connect(engine.kernel_mode, upstream))
+            ),
             first_bytes=first_bytes,
-            endpoint=endpoint,
         )
 
     @property
@@ -283,6 +289,7 @@ def worker_settings(
     *,
     names: tuple[str, ...] = DEFAULT_NAMES,
     kernel_mode: bool = True,
+    upstreams: Sequence[Mapping[str, str | None]] = (),
 ) -> WorkerSettings:
     """One endpoint and one certificate: ``pair``, or one of the development CA for ``names``."""
     return WorkerSettings(
@@ -291,6 +298,7 @@ def worker_settings(
         {
             "certificates": [told_certificate(pair, names=names)],
             "endpoints": [{"names": {}, "default": 0}],
+            "upstreams": list(upstreams),
         },
     )
 
@@ -321,8 +329,11 @@ class Place:
         *,
         names: tuple[str, ...] = (),
         hops: int = 1,
+        upstreams: Sequence[Mapping[str, str | None]] = (),
     ) -> None:
-        settings = worker_settings(state_dir, pair, names=names or DEFAULT_NAMES)
+        settings = worker_settings(
+            state_dir, pair, names=names or DEFAULT_NAMES, upstreams=upstreams
+        )
         self.supervisor = Supervisor(settings, hops=hops)
         self.answer: dict[str, Any] = {}
         self.loop_errors: list[dict[str, Any]] = []
@@ -385,6 +396,14 @@ class Place:
         )
         self._accepted.append(accepted)
         return client, accepted
+
+    def to_upstream(
+        self, engine: type[Engine], sock: socket.socket, upstream: str, **options: Any
+    ) -> Accepted:
+        """The client's end of a connection to an upstream; ``sock`` is connected."""
+        made = Accepted(sock, self.supervisor, engine, upstream=upstream, **options)
+        self._accepted.append(made)
+        return made
 
     async def connect(self, engine: type[Engine], **options: Any) -> tuple[Client, Accepted]:
         """Both ends, after the handshake."""

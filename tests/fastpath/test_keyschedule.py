@@ -59,3 +59,12 @@ def test_tls12_keys_are_cut_in_the_order_of_the_rfc() -> None:
     assert len({client.key, server.key}) == len({client.iv, server.iv}) == 2
     assert (client.sequence, server.sequence) == (1, 1)
     assert (client.explicit_nonce, server.explicit_nonce) == (0, 7)
+
+
+def test_the_explicit_nonce_is_of_the_side_that_we_are() -> None:
+    gcm = BY_OPENSSL_NAME["ECDHE-RSA-AES128-GCM-SHA256"]
+    secrets = (b"m" * 48, b"c" * 32, b"s" * 32)
+    client, server = tls12_keys(gcm, *secrets, explicit_nonce=7, client=True)
+    assert (client.explicit_nonce, server.explicit_nonce) == (7, 0)
+    as_server = tls12_keys(gcm, *secrets, explicit_nonce=7)
+    assert [each.key for each in as_server] == [client.key, server.key]

@@ -14,7 +14,8 @@ from OpenSSL import SSL
 from config import devca
 from fastpath.worker import development
 from fastpath.worker.contexts import certificate_context
-from fastpath.worker.handshake import Failure, Flight, ServerHandshake
+from fastpath.worker.handshake import Failure, Flight
+from fastpath.worker.server_handshake import ServerHandshake
 from fastpath.worker.store import RECHECK, CertificatesError, ContextStore, UnknownEndpointError
 from tests.fastpath.test_clienthello import hello, real_hello, server_name
 from tests.fastpath.worker.visits import (

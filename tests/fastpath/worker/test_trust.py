@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.worker.frames import HEADER, FrameType, append, pack_begin, pieces
+from fastpath.worker.frames import (
+    HEADER,
+    FrameType,
+    append,
+    pack_begin,
+    pack_connect,
+    pack_failed,
+    pieces,
+)
 from fastpath.worker.supervisor import WorkerSettings
 from tests.fastpath.harness import Certificates, worker_settings
 
@@ -68,6 +76,20 @@ def test_no_keys_in_user_mode(user_mode: Worker) -> None:
     user_mode.send(FrameType.BEGIN, 1, pack_begin(True, 0) + b"\x16\x03\x01\x00\x01\x01")
     assert user_mode.receive() is None
     assert "keys were asked for in user mode" in user_mode.end()
+
+
+def test_no_keys_of_connections_to_upstreams_either(user_mode: Worker) -> None:
+    user_mode.send(FrameType.CONNECT, 1, pack_connect(True, "{}"))
+    assert user_mode.receive() is None
+    assert "keys were asked for in user mode" in user_mode.end()
+
+
+def test_an_unknown_upstream(user_mode: Worker) -> None:
+    reason = "the configuration no longer has this upstream"
+    for text in ("{}", "", "\0"):
+        user_mode.send(FrameType.CONNECT, 1, pack_connect(False, text))
+        assert user_mode.receive() == (FrameType.FAILED, pack_failed(b"", reason))
+    assert user_mode.end() == ""
 
 
 def test_one_configuration(user_mode: Worker, tmp_path: Path) -> None:

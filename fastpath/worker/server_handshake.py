@@ -1,0 +1,139 @@
+"""The TLS handshake with a client: its bytes in, flights out, keys at the end.
+
+The ClientHello is read before OpenSSL gets the end of it, because the name in it decides about the
+certificate and about the sessions that may be resumed: see `contexts`.
+
+After the client's Finished, OpenSSL writes its NewSessionTicket records (TLS 1.3) with the keys
+that our record layer is about to use. They are opened here with the server's own key, and the last
+ticket alone is sent again as record 0: with stateful tickets its session is the one that the
+connection object holds, so that keeping or freeing that object decides about resumption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from OpenSSL import SSL
+
+from fastpath import legacy
+from fastpath.clienthello import ClientHello, ClientHelloReader
+from fastpath.errors import Alert, PeerMisbehaved, TlsError
+from fastpath.keys import ConnectionKeys, DirectionKeys
+from fastpath.keyschedule import traffic_keys
+from fastpath.record.sealer import make_sealer
+from fastpath.record.wire import ContentType
+from fastpath.suites import CipherSuite
+from fastpath.worker.handshake import (
+    HANDSHAKE,
+    RECORD_HEADER,
+    Established,
+    TlsHandshake,
+    openssl_reason,
+)
+
+_NEW_SESSION_TICKET = 4
+
+_NO_SHARED_CIPHER = "no shared cipher"  # OpenSSL's words for SSL_R_NO_SHARED_CIPHER
+
+
+class ServerHandshake(TlsHandshake):
+    """``choose`` is called once, with the client's host name or "", and gives ``connection`` the
+    context to go on with."""
+
+    def __init__(self, connection: SSL.Connection, choose: Callable[[str], None]) -> None:
+        super().__init__(connection)
+        self._choose = choose
+        self._reader = ClientHelloReader()
+        self._hello: ClientHello | None = None
+
+    def _before(self, record: bytes) -> None:
+        if self._hello is not None:
+            return
+        hello = self._reader.add(record)
+        if hello is not None:
+            self._hello = hello
+            self._choose(hello.host_name)
+
+    def _finish(self, flight: bytes) -> Established:
+        connection = self.connection
+        suite = self._suite()
+        server_name = self._server_name(suite)
+        last = self._drain()
+        if suite.tls13:
+            keys, last = self._tls13_keys(suite, last)
+        else:
+            keys = self._tls12_keys(suite, client=False)
+        return Established(
+            keys=keys,
+            flight=flight + last,
+            leftover=self._buffer,
+            version=connection.get_protocol_version_name(),
+            server_name=server_name,
+            alpn=connection.get_alpn_proto_negotiated().decode("ascii", "replace"),
+            group=connection.get_group_name() or "",
+        )
+
+    def _server_name(self, suite: CipherSuite) -> str:
+        """The name that the certificate was chosen by. A second ClientHello (TLS 1.3) may not have
+        another one (RFC 8446 §4.1.2), or a session could be resumed under a name that is not its
+        own. In TLS 1.2 OpenSSL tells a resumed session's name instead."""
+        chosen = self._hello.host_name if self._hello is not None else None
+        if suite.tls13:
+            told = ClientHello(self.connection.get_servername() or b"").host_name
+            if told != chosen:
+                raise PeerMisbehaved(Alert.ILLEGAL_PARAMETER, "the client's server name changed")
+        return chosen or ""
+
+    def _tls13_keys(self, suite: CipherSuite, tickets: bytes) -> tuple[ConnectionKeys, bytes]:
+        secrets = self.connection.get_app_data()
+        if not (secrets.client and secrets.server):
+            raise TlsError(Alert.INTERNAL_ERROR, "OpenSSL told no traffic secrets")
+        read = traffic_keys(suite, secrets.client)
+        write = traffic_keys(suite, secrets.server)
+        secrets.client = secrets.server = b""
+        last_ticket = b""
+        for message in _open_handshake_records(suite, write, tickets):
+            if message[0] != _NEW_SESSION_TICKET:
+                raise TlsError(
+                    Alert.INTERNAL_ERROR, f"unexpected message {message[0]} from OpenSSL"
+                )
+            last_ticket = message
+        record = b""
+        if last_ticket:
+            sealer = make_sealer(suite, write)
+            record = sealer.seal_record(ContentType.HANDSHAKE, last_ticket)
+            write = sealer.keys
+        return ConnectionKeys(suite, read, write), record
+
+    def _explain(self, error: SSL.Error) -> str:
+        reason = openssl_reason(error)
+        offered = self._hello.cipher_suites if self._hello is not None else b""
+        if reason == _NO_SHARED_CIPHER and legacy.includes_rc2(offered):
+            return f"{legacy.RC2_SUITE}: the client offers RC2 suites and none that are allowed"
+        return reason
+
+
+def _open_handshake_records(suite: CipherSuite, keys: DirectionKeys, records: bytes) -> list[bytes]:
+    """The handshake messages in ``records``, sealed with ``keys`` from sequence number 0."""
+    aead = suite.aead(keys.key)
+    iv = int.from_bytes(keys.iv, "big")
+    content = bytearray()
+    position = sequence = 0
+    while position < len(records):
+        _, _, length = RECORD_HEADER.unpack_from(records, position)
+        body = position + RECORD_HEADER.size
+        inner = aead.decrypt(
+            (iv ^ sequence).to_bytes(12, "big"),
+            records[body : body + length],
+            records[position:body],
+        ).rstrip(b"\0")
+        if inner[-1] != HANDSHAKE:
+            raise PeerMisbehaved(Alert.UNEXPECTED_MESSAGE, "not a handshake record")
+        content += inner[:-1]
+        position, sequence = body + length, sequence + 1
+    messages = []
+    while content:
+        end = 4 + int.from_bytes(content[1:4], "big")
+        messages.append(bytes(content[:end]))
+        del content[:end]
+    return messages
