@@ -19,6 +19,7 @@ from fastpath.closing import GracefulClose
 from fastpath.engines.contract import Session
 from fastpath.worker.frames import MAX_PAYLOAD, FrameType, pack_begin, unpack_established
 from fastpath.worker.link import WorkerLink
+from fastpath.worker.sessions import SessionOwners
 from fastpath.worker.supervisor import Supervisor
 
 _BUFFER = memoryview(bytearray(65536))
@@ -60,13 +61,16 @@ class Handshake:
         kernel_mode: bool,
         first_bytes: bytes,
         endpoint: int = 0,
+        sessions: SessionOwners | None = None,
     ) -> None:
-        """``endpoint``: which of the worker's endpoints the client connected to."""
+        """``endpoint``: which of the worker's endpoints the client connected to. ``sessions``: who
+        is told that the worker has the client's session."""
         self._loop = loop
         self._channel = channel
         self._supervisor = supervisor
         self._owner = owner
         self._begin_with = pack_begin(kernel_mode, endpoint)
+        self._sessions = sessions
         self._link: WorkerLink | None = None
         self._identifier = 0
         self._ahead = bytearray(first_bytes)
@@ -142,7 +146,9 @@ class Handshake:
             self._begin()
 
     def _established(self, payload: memoryview) -> None:
-        flight, keys, info, leftover = unpack_established(payload)
+        flight, keys, info, leftover, session_id = unpack_established(payload)
+        if self._sessions is not None:
+            self._sessions.learn(session_id, self._supervisor)
         self._over = True
         self._channel.stop_reading()
         if flight:

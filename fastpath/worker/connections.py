@@ -84,7 +84,7 @@ class WorkerConnection:
         else:
             keys = b""
             self._layer = RecordLayer(step.keys)
-        payload = pack_established(step.flight, keys, info, step.leftover)
+        payload = pack_established(step.flight, keys, info, step.leftover, step.session_id)
         self._output.frame(FrameType.ESTABLISHED, self._id, payload)
 
     # -- user mode -------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from OpenSSL import SSL
 
@@ -29,6 +29,7 @@ from fastpath.keyschedule import tls12_keys, traffic_keys
 from fastpath.record.sealer import make_sealer
 from fastpath.record.wire import ContentType
 from fastpath.suites import BY_OPENSSL_NAME, CipherSuite
+from fastpath.worker.session_id import of_server_hello, of_ticket
 
 _RECORD_HEADER = struct.Struct("!BHH")
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA = 20, 21, 22, 23
@@ -62,6 +63,9 @@ class Established:
     server_name: str  # as in `ClientHello.host_name`
     alpn: str
     group: str
+    # By which the client may resume; b"" if not at all. Whoever sees it can do nothing with it but
+    # recognise the client, so no log has it.
+    session_id: bytes = field(default=b"", repr=False)
 
 
 @dataclass(slots=True)
@@ -168,9 +172,10 @@ class ServerHandshake:
         server_name = self._server_name(suite)
         last = self._drain()
         if suite.tls13:
-            keys, last = self._tls13_keys(suite, last)
+            keys, last, session_id = self._tls13_keys(suite, last)
         else:
             keys = self._tls12_keys(suite)
+            session_id = of_server_hello(b"".join(self._sent))
         return Established(
             keys=keys,
             flight=flight + last,
@@ -179,6 +184,7 @@ class ServerHandshake:
             server_name=server_name,
             alpn=connection.get_alpn_proto_negotiated().decode("ascii", "replace"),
             group=connection.get_group_name() or "",
+            session_id=session_id,
         )
 
     def _server_name(self, suite: CipherSuite) -> str:
@@ -218,7 +224,10 @@ class ServerHandshake:
             position = body + length
         return 0
 
-    def _tls13_keys(self, suite: CipherSuite, tickets: bytes) -> tuple[ConnectionKeys, bytes]:
+    def _tls13_keys(
+        self, suite: CipherSuite, tickets: bytes
+    ) -> tuple[ConnectionKeys, bytes, bytes]:
+        """The keys, the record to send last, and the session id in it."""
         secrets = self.connection.get_app_data()
         if not (secrets.client and secrets.server):
             raise TlsError(Alert.INTERNAL_ERROR, "OpenSSL told no traffic secrets")
@@ -237,7 +246,7 @@ class ServerHandshake:
             sealer = make_sealer(suite, write)
             record = sealer.seal_record(ContentType.HANDSHAKE, last_ticket)
             write = sealer.keys
-        return ConnectionKeys(suite, read, write), record
+        return ConnectionKeys(suite, read, write), record, of_ticket(last_ticket)
 
     def _explain(self, error: SSL.Error) -> str:
         reason = _explain(error)
