@@ -45,7 +45,7 @@ def test_cut_at_every_offset(size: int) -> None:
     for cut in range(1, len(data)):
         collector = HelloCollector()
         assert not collector.add(data[:cut])
-        assert collector.session_ids == ()
+        assert not collector.session_ids
         assert collector.add(data[cut:])
         assert collector.session_ids == (TLS12, TLS13)
         assert collector.data == data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import signal
@@ -234,13 +235,14 @@ def test_the_owner_was_killed(workers: Rig, upstream: Upstream, tls13: bool) -> 
     assert owner is not None
     assert owner.pid is not None
     assert browser.visit()
-    restarts = owner.restarts
+    restarts, before = owner.restarts, copy.copy(browser)
     os.kill(owner.pid, signal.SIGKILL)
     wait_for(lambda: owner.link is None or owner.restarts > restarts, "its end was seen")
     assert browser.owner is None
     with browser.connect() as client:
         assert not browser.ask(client)
     wait_for(lambda: owner.restarts > restarts, "another worker")
+    assert before.owner is None
     for _ in range(WORKERS):  # the new one has its turn
         browser = Browser(workers, tls13=tls13)
         assert not browser.visit()
@@ -319,15 +321,32 @@ def test_fin_behind_the_hello(workers: Rig) -> None:
     until_all_is_over(workers)
 
 
+def test_fin_behind_the_hello_during_a_reload(workers: Rig) -> None:
+    """It is not read before the handshake begins."""
+    workers.call(workers.front.begin_reload)
+    with ExitStack() as stack:
+        sock = plain(workers, stack)
+        with Browser(workers, tls13=True).connect(handshake=False) as client:
+            sock.sendall(client.client_hello())
+        wait_for(lambda: workers.front._held, "it waits")
+        sock.shutdown(socket.SHUT_WR)
+        for _ in range(3):  # turns of the loop, in which it could be read
+            workers.call(lambda: None)
+        workers.call(workers.front.end_reload)
+        assert sock.recv(1) == b"\x16"
+    until_all_is_over(workers)
+
+
 def test_reset_in_the_middle(workers: Rig) -> None:
     hello = half_hello(workers)
     with ExitStack() as stack:
         sock = plain(workers, stack)
         sock.sendall(hello)
-        wait_for(lambda: workers.front.connections, "it is there")
+        wait_for(lambda: any(each._first for each in [*workers.front.connections]), "it is read")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.close()
     until_all_is_over(workers)
+    assert workers.errors.lines == []  # as before TLS: nothing was asked
 
 
 def test_the_rest_never_comes(workers: Rig, caplog: pytest.LogCaptureFixture) -> None:
