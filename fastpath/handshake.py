@@ -22,6 +22,7 @@ from fastpath.closing import GracefulClose
 from fastpath.engines.contract import Session
 from fastpath.worker.frames import MAX_PAYLOAD, FrameType, unpack_established
 from fastpath.worker.link import WorkerLink
+from fastpath.worker.sessions import SessionOwners
 from fastpath.worker.supervisor import Supervisor
 
 _BUFFER = memoryview(bytearray(65536))
@@ -65,14 +66,17 @@ class Handshake:
         *,
         begin: tuple[FrameType, bytes],
         first_bytes: bytes = b"",
+        sessions: SessionOwners | None = None,
     ) -> None:
         """``begin``: BEGIN with `pack_begin`, and ``first_bytes`` are what the client has sent; or
-        CONNECT with `pack_connect`, on a channel that is connected to the upstream."""
+        CONNECT with `pack_connect`, on a channel that is connected to the upstream. ``sessions``:
+        who is told that the worker has the client's session."""
         self._loop = loop
         self._channel = channel
         self._supervisor = supervisor
         self._owner = owner
         self._begin_with = begin
+        self._sessions = sessions
         self._link: WorkerLink | None = None
         self._identifier = 0
         self._ahead = bytearray(first_bytes)
@@ -150,7 +154,9 @@ class Handshake:
             self._begin()
 
     def _established(self, payload: memoryview) -> None:
-        flight, keys, info, leftover = unpack_established(payload)
+        flight, keys, info, leftover, session_id = unpack_established(payload)
+        if self._sessions is not None:
+            self._sessions.learn(session_id, self._supervisor)
         self._over = True
         self._channel.stop_reading()
         if flight:

@@ -79,7 +79,7 @@ class WorkerConnection:
             self._layer = RecordLayer(step.keys)
         if step.keys.client:
             self._ssl = None  # it has no session to keep, so it has done all it can
-        payload = pack_established(step.flight, keys, info, step.leftover)
+        payload = pack_established(step.flight, keys, info, step.leftover, step.session_id)
         self._output.frame(FrameType.ESTABLISHED, self._id, payload)
 
     # -- user mode -------------------------------------------------------------------------

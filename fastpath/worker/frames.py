@@ -134,20 +134,24 @@ def unpack_broken(payload: memoryview) -> tuple[bool, str]:
     return bool(payload[0]), bytes(payload[1:]).decode()
 
 
-_ESTABLISHED = struct.Struct("<III")
+_ESTABLISHED = struct.Struct("<IIIB")
 
 
-def pack_established(flight: bytes, keys: bytes, info: bytes, leftover: bytes) -> bytes:
+def pack_established(
+    flight: bytes, keys: bytes, info: bytes, leftover: bytes, session_id: bytes = b""
+) -> bytes:
     """``flight`` to send first; ``keys`` as packed `ConnectionKeys` (kernel mode) or empty;
-    ``info`` as JSON; ``leftover``: client bytes behind its Finished, still to be opened."""
-    head = _ESTABLISHED.pack(len(flight), len(keys), len(info))
-    return b"".join((head, flight, keys, info, leftover))
+    ``info`` as JSON; ``leftover``: client bytes behind its Finished, still to be opened;
+    ``session_id``: what the client may resume by, 32 bytes at most, b"" for nothing."""
+    head = _ESTABLISHED.pack(len(flight), len(keys), len(info), len(session_id))
+    return b"".join((head, flight, keys, info, session_id, leftover))
 
 
-def unpack_established(payload: memoryview) -> tuple[bytes, bytes, bytes, bytes]:
-    flight, keys, info = _ESTABLISHED.unpack_from(payload)
+def unpack_established(payload: memoryview) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+    """What `pack_established` was given, in the same order."""
     parts, start = [], _ESTABLISHED.size
-    for size in (flight, keys, info):
+    for size in _ESTABLISHED.unpack_from(payload):
         parts.append(bytes(payload[start : start + size]))
         start += size
-    return parts[0], parts[1], parts[2], bytes(payload[start:])
+    flight, keys, info, session_id = parts
+    return flight, keys, info, bytes(payload[start:]), session_id

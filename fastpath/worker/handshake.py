@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from OpenSSL import SSL
 
@@ -50,6 +50,9 @@ class Established:
     server_name: str  # as in `ClientHello.host_name`; of an upstream: the name that was verified
     alpn: str
     group: str
+    # By which the client may resume; b"" if not at all. Whoever sees it can do nothing with it but
+    # recognise the client, so no log has it.
+    session_id: bytes = field(default=b"", repr=False)
 
 
 @dataclass(slots=True)

@@ -67,6 +67,11 @@ class WorkerLink:
         self.lost = False
         self._channel.start_reading()
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait because the worker has not read what came before them."""
+        return self._channel.backlog
+
     def open(self, receiver: Receiver) -> int:
         """A connection number for ``receiver``; numbers are not used twice within 2^32."""
         identifier = self._next

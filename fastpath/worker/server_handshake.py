@@ -30,6 +30,7 @@ from fastpath.worker.handshake import (
     TlsHandshake,
     openssl_reason,
 )
+from fastpath.worker.session_id import of_server_hello, of_ticket
 
 _NEW_SESSION_TICKET = 4
 
@@ -60,9 +61,10 @@ class ServerHandshake(TlsHandshake):
         server_name = self._server_name(suite)
         last = self._drain()
         if suite.tls13:
-            keys, last = self._tls13_keys(suite, last)
+            keys, last, session_id = self._tls13_keys(suite, last)
         else:
             keys = self._tls12_keys(suite, client=False)
+            session_id = of_server_hello(b"".join(self._sent))
         return Established(
             keys=keys,
             flight=flight + last,
@@ -71,6 +73,7 @@ class ServerHandshake(TlsHandshake):
             server_name=server_name,
             alpn=connection.get_alpn_proto_negotiated().decode("ascii", "replace"),
             group=connection.get_group_name() or "",
+            session_id=session_id,
         )
 
     def _server_name(self, suite: CipherSuite) -> str:
@@ -84,7 +87,10 @@ class ServerHandshake(TlsHandshake):
                 raise PeerMisbehaved(Alert.ILLEGAL_PARAMETER, "the client's server name changed")
         return chosen or ""
 
-    def _tls13_keys(self, suite: CipherSuite, tickets: bytes) -> tuple[ConnectionKeys, bytes]:
+    def _tls13_keys(
+        self, suite: CipherSuite, tickets: bytes
+    ) -> tuple[ConnectionKeys, bytes, bytes]:
+        """The keys, the record to send last, and the session id in it."""
         secrets = self.connection.get_app_data()
         if not (secrets.client and secrets.server):
             raise TlsError(Alert.INTERNAL_ERROR, "OpenSSL told no traffic secrets")
@@ -103,7 +109,7 @@ class ServerHandshake(TlsHandshake):
             sealer = make_sealer(suite, write)
             record = sealer.seal_record(ContentType.HANDSHAKE, last_ticket)
             write = sealer.keys
-        return ConnectionKeys(suite, read, write), record
+        return ConnectionKeys(suite, read, write), record, of_ticket(last_ticket)
 
     def _explain(self, error: SSL.Error) -> str:
         reason = openssl_reason(error)

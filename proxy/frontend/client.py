@@ -19,6 +19,7 @@ from proxy.frontend.deadlines import NEVER
 from proxy.frontend.endpoint import Endpoint
 from proxy.frontend.errorline import handshake_reason, write_line
 from proxy.frontend.front import Front
+from proxy.frontend.hello import HelloWait
 from proxy.frontend.http_connection import HttpConnection
 from proxy.http.pages import plain_http_response
 from proxy.http.policy import own_fields
@@ -54,6 +55,7 @@ class ClientConnection:
         "_handshake",
         "_http",
         "_peer",
+        "_session_ids",
         "deadline",
     )
 
@@ -65,6 +67,7 @@ class ClientConnection:
         self._epoch = front.epoch
         self._peer = peer
         self._first = b""
+        self._session_ids: tuple[bytes, ...] = ()  # read with several workers only
         self._handshake: Handshake | None = None
         self._http: HttpConnection | None = None
         self._channel = Channel(front.loop, sock, self._first_bytes, lambda: None, self._broken)
@@ -115,11 +118,15 @@ class ClientConnection:
         self._first += _BUFFER[:received]
         if not received:
             if self._first:
-                self._log_early("closed before TLS began")
-                self._log_error("Connection_Dropped")
-            self._drop()
+                self.hello_ended()
+            else:
+                self._drop()
         elif self._first[0] == _TLS_HANDSHAKE:
-            self._start_handshake()
+            if self._front.sessions is None:
+                self._channel.stop_reading()
+                self._start_handshake()
+            else:
+                HelloWait(self._channel, self, self._first)
         elif self._first[0] >= _LEGACY:
             self._legacy()
         elif _METHOD_BEGINS.match(self._first):
@@ -184,8 +191,19 @@ class ClientConnection:
 
     # -- the handshake ---------------------------------------------------------------------
 
+    def hello_read(self, first_bytes: bytes, session_ids: tuple[bytes, ...]) -> None:
+        self._first, self._session_ids = first_bytes, session_ids
+        self._start_handshake()
+
+    def hello_ended(self) -> None:
+        self._log_early("closed before TLS began")
+        self._log_error("Connection_Dropped")
+        self._drop()
+
+    def hello_broken(self, error: OSError) -> None:
+        self._broken(error)
+
     def _start_handshake(self) -> None:
-        self._channel.stop_reading()
         if not self._front.hold(self):
             self.begin_handshake()
 
@@ -203,10 +221,11 @@ class ClientConnection:
         self._handshake = Handshake(
             self._front.loop,
             self._channel,
-            self._front.next_supervisor(),
+            self._front.supervisor_for(self._session_ids),
             self,
             begin=(FrameType.BEGIN, pack_begin(self._front.engine.kernel_mode, index)),
             first_bytes=first,
+            sessions=self._front.sessions,
         )
 
     def handshake_done(

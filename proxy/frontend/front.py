@@ -19,6 +19,7 @@ from config.table import PARAMETERS
 from config.target import Target
 from fastpath.channel import Channel
 from fastpath.engines.contract import Engine
+from fastpath.worker.sessions import SessionOwners
 from fastpath.worker.supervisor import Supervisor
 from proxy.accesslog import AccessLog
 from proxy.frontend.closes import Closes
@@ -58,6 +59,7 @@ class Front:
     error_log: ErrorLog
     deadlines: Deadlines
     limits: Limits = field(init=False)
+    sessions: SessionOwners | None = field(init=False)  # None with one worker: it has them all
     endpoints: list[Endpoint] = field(default_factory=list)
     pools: dict[Target, Pool] = field(default_factory=dict)
     connections: set[ClientConnection] = field(default_factory=set)
@@ -79,6 +81,8 @@ class Front:
 
     def __post_init__(self) -> None:
         self.limits = _limits(self.parameters)
+        workers = len(self.supervisors)
+        self.sessions = SessionOwners(workers) if workers > 1 else None
         self.set_deadlines()
 
     def set_deadlines(self) -> None:
@@ -251,6 +255,14 @@ class Front:
         # No event tells it: what sends is `GracefulClose`, which reports only the very end.
         while not all(map(_all_sent, self.closing)) and self.loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(_POLL)
+
+    def supervisor_for(self, session_ids: tuple[bytes, ...]) -> Supervisor:
+        """The one whose worker has a session that the client offers, else the next in turn."""
+        if session_ids and self.sessions is not None:
+            owner = self.sessions.owner(session_ids)
+            if owner is not None:
+                return owner
+        return self.next_supervisor()
 
     def next_supervisor(self) -> Supervisor:
         """Workers take new connections in turn; one that is being restarted is passed over."""

@@ -80,10 +80,12 @@ def test_nonsense_never_does_more_than_raise_value_error(data: bytes) -> None:
     assert sum(HEADER_SIZE + len(payload) for *_, payload in frames) + len(rest) == len(data)
 
 
-@given(st.binary(), st.binary(), st.binary(), st.binary())
-def test_established(flight: bytes, keys: bytes, info: bytes, leftover: bytes) -> None:
-    payload = memoryview(pack_established(flight, keys, info, leftover))
-    assert unpack_established(payload) == (flight, keys, info, leftover)
+@given(st.binary(), st.binary(), st.binary(), st.binary(), st.binary(max_size=32))
+def test_established(
+    flight: bytes, keys: bytes, info: bytes, leftover: bytes, session_id: bytes
+) -> None:
+    payload = memoryview(pack_established(flight, keys, info, leftover, session_id))
+    assert unpack_established(payload) == (flight, keys, info, leftover, session_id)
 
 
 @pytest.mark.parametrize("size", [0, 1, MAX_PAYLOAD - 1, MAX_PAYLOAD, 3 * MAX_PAYLOAD + 7])

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
+from fastpath.clienthello import ClientHelloReader
 from fastpath.worker.handshake import Established, Failure
 from fastpath.worker.server_handshake import ServerHandshake
 from fastpath.worker.store import ContextStore
@@ -76,6 +77,8 @@ class Visit:
     resumed: bool
     server_name: str
     session: SSL.Session
+    session_id: bytes  # that the server's side was told
+    offered: tuple[bytes, ...]  # the session ids in the client's hello
 
 
 class RefusedError(Exception):
@@ -101,10 +104,16 @@ def visit(
     connection, choose = store.accept(endpoint)
     handshake = ServerHandshake(connection, choose)
     established: Established | None = None
+    offered = None
     while established is None:
         with contextlib.suppress(SSL.WantReadError):
             client.do_handshake()
-        step = handshake.receive(client.bio_read(1 << 16))
+        sent = client.bio_read(1 << 16)
+        if offered is None:
+            hello = ClientHelloReader().add(sent)
+            assert hello is not None
+            offered = hello.session_ids
+        step = handshake.receive(sent)
         if isinstance(step, Failure):
             raise RefusedError(step.reason)
         if isinstance(step, Established):
@@ -129,4 +138,6 @@ def visit(
         bool(SSL._lib.SSL_session_reused(client._ssl)),  # type: ignore[attr-defined]
         established.server_name,
         taken,
+        established.session_id,
+        offered or (),
     )

@@ -54,6 +54,7 @@ class Client:
         *,
         handshake: bool = True,
         receive_buffer: int | None = None,
+        session: ssl.SSLSession | None = None,
     ) -> None:
         self.sock = socket.socket()
         if receive_buffer is not None:
@@ -63,7 +64,9 @@ class Client:
             self.sock.connect(("127.0.0.1", port))
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-            self._tls = context.wrap_bio(self._in, self._out, server_hostname="localhost")
+            self._tls = context.wrap_bio(
+                self._in, self._out, server_hostname="localhost", session=session
+            )
             self.unread = bytearray()
             self._fin = False  # the proxy closed its side
             if handshake:
@@ -103,6 +106,15 @@ class Client:
         else:
             self._fin = True
             self._in.write_eof()
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        """To come back with, by the same context. In TLS 1.3 it comes with the first answer."""
+        return self._tls.session
+
+    @property
+    def resumed(self) -> bool:
+        return bool(self._tls.session_reused)
 
     # -- sending ---------------------------------------------------------------------------
 

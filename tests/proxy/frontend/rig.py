@@ -71,7 +71,7 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = SECOND
 class Rig:
     """A running proxy and ways to reach into it. Everything of its loop runs in its thread."""
 
-    def __init__(self, mode: str, state_dir: Path) -> None:
+    def __init__(self, mode: str, state_dir: Path, *, workers: int = 1) -> None:
         self.mode = mode
         self.codec = "auto"
         self.loop = uvloop.new_event_loop()
@@ -85,6 +85,7 @@ class Rig:
                     sites=(replace(one_site(NOBODY), bindings=BINDINGS),),
                 ),
                 state_dir=state_dir,
+                workers=workers,
             )
         )
         self.log = io.BytesIO()
@@ -164,7 +165,8 @@ class Rig:
         """After a test: no connection may be left, on either side."""
         self.call(lambda: self.front.close_pools())
         wait_for(lambda: not self.front.connections, "all connections over")
-        wait_for(lambda: self.front.supervisors[0].link is not None, "a worker")
+        for supervisor in self.front.supervisors:
+            wait_for(lambda supervisor=supervisor: supervisor.link is not None, "a worker")  # type: ignore[misc]
 
     def stop(self) -> None:
         try:
