@@ -365,6 +365,26 @@ async def test_a_server_that_speaks_first(place: Place, pki: Pki) -> None:
     await accepted.gone()
 
 
+async def test_a_server_that_speaks_while_there_is_no_worker(pki: Pki, tmp_path: Path) -> None:
+    """Its bytes are there when CONNECT goes out, and no part of that."""
+    place = Place(tmp_path, None, upstreams=[told(ca=pki.ca)])
+    await place.start()
+    try:
+        place.kill_worker()
+        await place.worker_is_lost()
+        theirs, ours = tcp_pair()
+        accepted = place.to_upstream(ENGINES[0], ours, text(told(ca=pki.ca)))
+        theirs.send(b"220 mail.example ESMTP\r\n" + bytes(30000))
+        await until(lambda: accepted.handshake._ahead or accepted.decided)
+        assert not accepted.decided, "the new worker was faster than the test"
+        await until(lambda: accepted.decided)
+        assert accepted.failure == "it does not speak TLS on this port; is it an http:// upstream?"
+        theirs.close()
+        place.settle()
+    finally:
+        await place.stop()
+
+
 @pytest.mark.parametrize("sent", [0, 3, 100])
 async def test_the_server_closes_in_the_middle(sent: int, place: Place, pki: Pki) -> None:
     theirs, ours = tcp_pair()
