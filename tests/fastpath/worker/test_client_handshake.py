@@ -101,6 +101,22 @@ def server_last_flight(to_client: bytes, leftover: bytes, suite: CipherSuite) ->
     return b"".join(records[-2:])  # OpenSSL's number of tickets
 
 
+@pytest.mark.parametrize("key", ["ecdsa", "rsa"])
+def test_the_nonces_of_tls12_go_on_where_openssl_stopped(pki: Pki, key: str) -> None:
+    """One that is used twice with a key gives away the key of GCM's authentication (RFC 5288)."""
+    ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
+    server = PythonServer(getattr(pki, key), tls13=False, ciphers=ciphers)
+    result = shake(told(ca=pki.ca), server)
+    finished = result.to_server[-(5 + 8 + 16 + 16) :]  # header, nonce, message, tag
+    assert finished[:5] == b"\x16\x03\x03\x00\x28"
+    used = int.from_bytes(finished[5:13], "big")
+    layer = result.layer()
+    for number in (1, 2):
+        record = layer.seal_bytes(b"request")
+        assert int.from_bytes(record[5:13], "big") == (used + number) % 2**64
+        assert server.read(record) == b"request"
+
+
 @every_version
 def test_byte_by_byte(pki: Pki, tls13: bool) -> None:
     server = PythonServer(pki.ecdsa, tls13=tls13)
