@@ -61,6 +61,11 @@ class App:
             thread.join(_TIMEOUT)
         self._listener.close()
 
+    def settle(self) -> None:
+        """Wait for the answers that are being given."""
+        for thread in self._answering:
+            thread.join(_TIMEOUT)
+
     def __enter__(self) -> Self:
         return self
 
@@ -89,9 +94,7 @@ class App:
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
             stack.callback(peer.close)
             if self._context is not None:
-                peer = self._context.wrap_socket(
-                    peer, server_side=True, suppress_ragged_eofs=False
-                )
+                peer = self._context.wrap_socket(peer, server_side=True, suppress_ragged_eofs=False)
                 stack.callback(peer.close)
             self._answer(peer)
             _end(peer)
