@@ -7,6 +7,7 @@ makes of a missing close_notify is not known here: that is what the demonstratio
 from __future__ import annotations
 
 import http.client
+import re
 import shutil
 import socket
 import ssl
@@ -82,8 +83,9 @@ def _run(command: list[str], said: bytes) -> Outcome:
 
 
 def _told(line: str) -> str:
-    """OpenSSL's ``40D7…:error:0A000126:SSL routines:ssl3_read_n:unexpected eof while
-    reading:../ssl/…:318:`` for people."""
+    """The reason in ``curl: (18) transfer closed …``, and in OpenSSL's ``40D7…:error:0A000126:SSL
+    routines:ssl3_read_n:unexpected eof while reading:../ssl/record/…:318:``."""
+    line = re.sub(r"^curl: \(\d+\) ", "", line)
     parts = line.split(":")
     if len(parts) > 5 and "error" in parts[:2]:
         line = parts[5] if parts[0] != "error" else parts[4]
@@ -110,7 +112,7 @@ def _http_client(port: int, ca: str) -> Outcome:
         connection.request("GET", PATH)
         body = connection.getresponse().read()
     except http.client.IncompleteRead as cut:
-        return Outcome(cut.partial.decode("latin-1"), f"IncompleteRead: {cut}")
+        return Outcome(cut.partial.decode("latin-1"), str(cut))
     except (OSError, http.client.HTTPException) as error:
         return _failed(b"", error)
     finally:

@@ -42,6 +42,7 @@ http {
     scgi_temp_path $folder/scgi;
     ssl_certificate $certificate;
     ssl_certificate_key $key;
+    ssl_protocols TLSv1.2 TLSv1.3;     # both are the default of newer versions only
     ssl_session_cache shared:sessions:1m;
     proxy_buffering off;               # what comes from the app goes out at once
     proxy_request_buffering off;
@@ -53,6 +54,7 @@ http {
         listen 127.0.0.1:$https ssl;
         location / {
             proxy_pass https://127.0.0.1:$relay;
+            proxy_ssl_protocols TLSv1.2 TLSv1.3;
             proxy_ssl_verify on;
             proxy_ssl_trusted_certificate $ca;
             proxy_ssl_name localhost;
