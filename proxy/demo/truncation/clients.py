@@ -55,7 +55,7 @@ def _curl(*options: str) -> Callable[[int, str], Outcome]:
     def ask(port: int, ca: str) -> Outcome:
         url = f"https://{NAME}:{port}{PATH}"
         # -q: the user's own settings are not part of the story.
-        command = ["curl", "-q", "-sS", "--noproxy", "*", "--cacert", ca, *options, url]
+        command = ["curl", "-q", "-sS", "--fail", "--noproxy", "*", "--cacert", ca, *options, url]
         return _run(command, b"")
 
     return ask
@@ -65,7 +65,7 @@ def _s_client(port: int, ca: str) -> Outcome:
     command = ["openssl", "s_client", "-quiet", "-verify_quiet", "-verify_return_error"]
     command += ["-CAfile", ca, "-servername", NAME, "-connect", f"{HOST}:{port}"]
     found = _run(command, _REQUEST_1_0)
-    return Outcome(found.body.partition("\r\n\r\n")[2], found.error)
+    return _reply(found.body.encode("latin-1"), found.error)
 
 
 def _run(command: list[str], said: bytes) -> Outcome:
@@ -110,14 +110,16 @@ def _http_client(port: int, ca: str) -> Outcome:
     body = b""
     try:
         connection.request("GET", PATH)
-        body = connection.getresponse().read()
+        response = connection.getresponse()
+        body = response.read()
     except http.client.IncompleteRead as cut:
         return Outcome(cut.partial.decode("latin-1"), str(cut))
     except (OSError, http.client.HTTPException) as error:
         return _failed(b"", error)
     finally:
         connection.close()
-    return Outcome(body.decode("latin-1"))
+    status = "" if response.status == http.client.OK else f"HTTP {response.status}"
+    return Outcome(body.decode("latin-1"), status)
 
 
 def _http_1_0(*, ragged: bool) -> Callable[[int, str], Outcome]:
@@ -130,7 +132,7 @@ def _http_1_0(*, ragged: bool) -> Callable[[int, str], Outcome]:
                     received += piece
         except OSError as error:
             return _failed(received, error)
-        return Outcome(_body(received))
+        return _reply(received)
 
     return ask
 
@@ -159,16 +161,21 @@ def _naive(port: int, ca: str) -> Outcome:
                 incoming.write(data)
     except OSError as error:
         return _failed(received, error)
-    return Outcome(_body(received))
+    return _reply(received)
 
 
 def _failed(received: bytes, error: Exception) -> Outcome:
     text = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-    return Outcome(_body(received), f"{type(error).__name__}: {text}"[:_MAX_ERROR])
+    return _reply(received, f"{type(error).__name__}: {text}"[:_MAX_ERROR])
 
 
-def _body(received: bytes) -> str:
-    return received.partition(b"\r\n\r\n")[2].decode("latin-1")
+def _reply(received: bytes, error: str = "") -> Outcome:
+    """What a client makes of a whole reply of HTTP/1.x that it has read to its end."""
+    head, _, body = received.partition(b"\r\n\r\n")
+    status = head.partition(b"\r\n")[0].decode("latin-1")
+    if not error and " 200 " not in f"{status} ":
+        error = status[:_MAX_ERROR] or "no reply"
+    return Outcome(body.decode("latin-1"), error)
 
 
 CLIENTS = (

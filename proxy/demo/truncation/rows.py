@@ -18,7 +18,7 @@ WHOLE_VERDICT, NOTICED, FOOLED, FALSE_ALARM = "whole", "noticed", "FOOLED", "fal
 Scene = Literal["reply", "request", "upstream"]
 
 OFF, ON = "EnableSslCloseNotify=0", "EnableSslCloseNotify=1"
-PASS, GUARD = 'upstream_truncation="pass"', "upstream guard"
+PASS, GUARD = 'upstream_truncation="pass"', 'upstream_truncation="abort"'
 OWN = "its own"  # what another proxy does, which has no such setting
 
 
