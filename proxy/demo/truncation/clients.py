@@ -78,8 +78,10 @@ def _run(command: list[str], said: bytes) -> Outcome:
     body = done.stdout.decode("latin-1")
     if done.returncode == 0:
         return Outcome(body)
-    lines = done.stderr.decode("latin-1").strip().splitlines()
-    return Outcome(body, f"exit {done.returncode}: {_told(lines[-1] if lines else '')}")
+    lines = done.stderr.decode("latin-1").strip().splitlines() or [""]
+    # curl's own line stands first, with advice below it; OpenSSL's stand last.
+    told = next((line for line in lines if line.startswith("curl: ")), lines[-1])
+    return Outcome(body, f"exit {done.returncode}: {_told(told)}")
 
 
 def _told(line: str) -> str:

@@ -33,7 +33,8 @@ class Cut:
             raise ValueError("a cut is either after so many bytes or at a record")
         if self.byte is not None and self.record is None:
             raise ValueError("a byte of which record?")
-        if (self.after or 0) < 0 or (self.byte or 0) < 0 or (self.record or 1) < 1:
+        record = 1 if self.record is None else self.record
+        if (self.after or 0) < 0 or (self.byte or 0) < 0 or record < 1:
             raise ValueError("records are counted from 1 on, bytes from 0 on")
 
     def __str__(self) -> str:

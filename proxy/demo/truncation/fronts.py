@@ -52,6 +52,6 @@ def _kssl(target: str | None, *arguments: str, state: Path) -> Iterator[tuple[in
             )
         except (ProxyStartError, subprocess.SubprocessError) as error:
             said.seek(0)
-            text = " ".join(said.read().decode(errors="replace").split())[-_MAX_SAID:]
+            text = " ".join(said.read().decode(errors="replace").split())[:_MAX_SAID]
             raise StagingError(f"{error}: {text}") from None
         yield running.port, str(state / "ca.pem")

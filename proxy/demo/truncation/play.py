@@ -48,7 +48,7 @@ def upstream(front: Front, clients: Sequence[Client], attacker: Attacker) -> Ite
         yield _row("upstream", front, client, attacker, front.port)
 
 
-def watched(attacker: Attacker, act: Callable[[], None]) -> Link:
+def watched(attacker: Attacker, act: Callable[[], object]) -> Link:
     """The connection that comes of ``act``, once it is over. Raises StagingError."""
     number = len(attacker.links)
     act()

@@ -67,9 +67,8 @@ def run(
     with _stage(result.clients) as stage:
         for mode in modes:
             for setting in (OFF, ON):
-                _collect(
-                    result, f"kssl {mode} mode, {setting}", _http(stage, mode, setting, scenes)
-                )
+                what = f"reply, request: kssl {mode} mode, {setting}"
+                _collect(result, what, _http(stage, mode, setting, scenes))
             if "upstream" in scenes:
                 for setting in (PASS, GUARD):
                     what = f"upstream: kssl {mode} mode, {setting}"
