@@ -41,6 +41,7 @@ class Attacker:
         self.links: list[Link] = []
         self._target = target
         self._listener = socket.create_server((HOST, 0))
+        self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
         # Closing the one end makes the other readable, for all threads at once.
         self._stop, self._stopped = socket.socketpair()
@@ -88,7 +89,10 @@ class Attacker:
         poll.register(self._listener, select.POLLIN)
         poll.register(self._stopped, select.POLLIN)
         while self._stopped.fileno() not in {descriptor for descriptor, _ in poll.poll()}:
-            client, _ = self._listener.accept()
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                continue  # it has gone again
             try:
                 server = socket.create_connection((HOST, self._target), _CONNECT_SECONDS)
             except OSError:

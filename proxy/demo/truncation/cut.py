@@ -86,14 +86,14 @@ class Gate:
         return passes
 
     def _allowed(self, piece: Piece) -> int | None:
-        """How many bytes from the piece's beginning to the cut; None: it is in another record,
-        or at the end of this one, which is not known yet."""
+        """How many bytes from the piece's beginning to the cut; None: it is in a later record, or
+        at the end of this one, which is not known yet."""
         cut, record = self._cut, piece.record
         if cut.after is not None:
             return cut.after - self._behind
         assert cut.record is not None
         if record.number != cut.record:
-            return None if record.number < cut.record else 0
+            return None
         if not record.size:
             return None if cut.byte is None else cut.byte - piece.offset
         end = record.size if cut.byte is None else min(cut.byte, record.size)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from proxy.demo.truncation.app import REST
 from proxy.demo.truncation.link import Link
-from proxy.demo.truncation.records import APPLICATION_DATA, Direction
+from proxy.demo.truncation.records import APPLICATION_DATA, Direction, Record
 
 # What the rest of the sentence may be wrapped in, in bytes: TLS 1.2's explicit nonce (RFC 5288,
 # 3; TLS 1.3 has one byte of type instead), a chunk's size and line ends, and the last chunk.
@@ -37,18 +38,19 @@ def wire_of(link: Link) -> Wire:
     return Wire(
         to_server=seen[Direction.TO_SERVER],
         to_client=seen[Direction.TO_CLIENT],
-        rest=_rest(link),
+        rest=rest_in(link.records(Direction.TO_CLIENT)),
         cut=link.cut_at,
         how=link.cut.how if link.cut is not None and link.cut_at is not None else "",
         swallowed=link.swallowed,
     )
 
 
-def _rest(link: Link) -> int:
-    """Known by its size alone: larger than close_notify or a last chunk, smaller than a head."""
+def rest_in(records: Iterable[Record]) -> int:
+    """Known by its size alone: larger than close_notify or a last chunk, smaller than a head. A
+    ticket may be as small, but comes before."""
     found = [
         record.number
-        for record in link.records(Direction.TO_CLIENT)
+        for record in records
         if record.type == APPLICATION_DATA
         and len(REST) <= record.content <= len(REST) + _MOST_WRAPPING
     ]

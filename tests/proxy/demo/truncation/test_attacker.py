@@ -110,6 +110,7 @@ def test_a_victim_that_has_its_end_gets_no_reset_on_top() -> None:
         reset(both.server)
         both.attacker.wait()
         assert to_end(both.client) == b""
+        assert both.client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
 
 
 def test_much_in_both_directions_at_once() -> None:
