@@ -17,11 +17,12 @@ from proxy.demo.truncation.run import Result
 
 @dataclass(frozen=True)
 class TlsApp:
-    """`ca` and `other_ca`, which has issued nothing, are files."""
+    """`ca` and `other_ca`, which has issued nothing, are files; `context` is the app's."""
 
     app: App
     ca: str
     other_ca: str
+    context: ssl.SSLContext
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def tls_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsApp]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
     with App(context) as app:
-        yield TlsApp(app, str(ca), str(other))
+        yield TlsApp(app, str(ca), str(other), context)
 
 
 @pytest.fixture(scope="session")
