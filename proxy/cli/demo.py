@@ -1,4 +1,5 @@
-"""`kssl demo`: the built-in app behind the proxy; `kssl demo large-post`: seed 000's form posts."""
+"""`kssl demo`: the built-in app behind the proxy; `kssl demo large-post`: seed 000's form posts;
+`kssl demo truncation`: seed 001's attack."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from config.model import Configuration
 from config.target import Target
+from proxy.cli import demo_truncation
 from proxy.cli.options import add_service_options, configuration, service_options
 from proxy.cli.serve import announce, serve
 from proxy.demo import large_post
@@ -21,10 +23,12 @@ from proxy.spawn import spawn_proxy
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("demo", help="a demo app behind the proxy, and demonstrations")
     parser.add_argument(
-        "what", nargs="?", choices=("app", "large-post"), default="app",
-        help="app (default): a page to open; large-post: forms of 1 B to 256 MiB in both modes",
+        "what", nargs="?", choices=("app", "large-post", "truncation"), default="app",
+        help="app (default): a page to open; large-post: forms of 1 B to 256 MiB in both modes; "
+        "truncation: an attack with real clients (docs/truncation.md)",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="large-post: the table as JSON")
+    parser.add_argument("--json", action="store_true", help="not app: the table as JSON")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="truncation: a diagram of it too")
     add_service_options(parser)
     parser.set_defaults(run=run)
 
@@ -32,6 +36,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(arguments: argparse.Namespace) -> int:
     if arguments.what == "large-post":
         return _large_post(as_json=arguments.json)
+    if arguments.what == "truncation":
+        return demo_truncation.run(arguments)
     with start_demo_app() as app:
         target = Target("http", "127.0.0.1", app.port)
 

@@ -1,0 +1,57 @@
+"""`kssl demo truncation`: a truncation attack with real clients, and what stops it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from config.errors import ConfigError, reason
+
+_WIDTH = 100  # columns, where the output is no terminal
+
+
+def run(arguments: argparse.Namespace) -> int:
+    # Imported here: no other subcommand should pay for it at its start.
+    from proxy.demo.truncation import picture
+    from proxy.demo.truncation import run as demonstration
+    from proxy.demo.truncation.render import as_json, diagram, svg, table
+
+    modes = demonstration.MODES if arguments.mode is None else (arguments.mode,)
+    with _orderly_end():
+        result = demonstration.run(modes)
+    pictures = picture.pictures(result.rows)
+    if arguments.svg is not None:
+        _write(arguments.svg, svg.render(pictures))
+    if arguments.json:
+        print(json.dumps(as_json.to_json(result), indent=1))
+    else:
+        width = shutil.get_terminal_size((_WIDTH, 24)).columns
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        print(table.render(result, width=width, colour=colour))
+        print(diagram.render(pictures))
+        print(table.verdict(result), end="")
+    return result.exit_status
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--svg: cannot write {path}: {reason(error)}") from None
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Ended by SIGTERM, Python would leave what it has started: let the blocks end instead."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,1 @@
+"""`kssl demo truncation`: a truncation attack with real clients, and what stops it."""

@@ -1,0 +1,88 @@
+"""What a scene has shown, in a sentence or two: who was fooled, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from proxy.demo.truncation.orders import CUT_EXECUTED, RESUMES
+from proxy.demo.truncation.rows import (
+    FALSE_ALARM,
+    FOOLED,
+    GUARD,
+    NOTICED,
+    OFF,
+    ON,
+    OWN,
+    PASS,
+    Row,
+    Scene,
+)
+
+
+def sentences(scene: Scene, rows: Iterable[Row]) -> list[str]:
+    """Of the rows of one scene, one for each setting that has any."""
+    tell = {"reply": _reply, "request": _request, "upstream": _upstream}[scene]
+    found = list(rows)
+    told = []
+    for setting in dict.fromkeys(row.setting for row in found):
+        told.append(tell(setting, [row for row in found if row.setting == setting]))
+    return told
+
+
+def _reply(setting: str, rows: list[Row]) -> str:
+    alarmed, fooled = _names(rows, honest=FALSE_ALARM), _names(rows, attacked=FOOLED)
+    if setting == OFF:
+        return (
+            f"{OFF}: every reply ends with a bare FIN, so a forged one looks like a real one. Who "
+            f"checks refuses the honest reply too ({alarmed}); who does not is fooled ({fooled})."
+        )
+    noticed = _names(rows, attacked=NOTICED)
+    whose = "nginx" if setting == OWN else ON
+    return (
+        f"{whose}: close_notify proves the end to whoever looks at it, or at the chunks of "
+        f"HTTP/1.1 ({noticed}). Who takes any FIN for the end is fooled all the same ({fooled})."
+    )
+
+
+def _request(setting: str, rows: list[Row]) -> str:
+    whose = "nginx" if setting == OWN else setting
+    executed = any(CUT_EXECUTED in row.attacked for row in rows)
+    resumed = any(RESUMES in row.attacked for row in rows)
+    done = (
+        "the app has EXECUTED A CUT REQUEST"
+        if executed
+        else "the app executed nothing: the request did not come to the end that its head tells"
+    )
+    session = (
+        "The session is resumed as if nothing had been"
+        if resumed
+        else "The session that ended without close_notify is not resumed"
+    )
+    return f"{whose}: {done}. {session}."
+
+
+def _upstream(setting: str, rows: list[Row]) -> str:
+    fooled = _names(rows, attacked=FOOLED)
+    if setting == GUARD:
+        heard = _names(rows, attacked=NOTICED)
+        deaf = "" if fooled == "nobody" else f" Who takes even a reset for the end: {fooled}."
+        return f"{GUARD}: kssl passes the cut on as a cut, and who listens notices ({heard}).{deaf}"
+    whose = PASS if setting == PASS else "nginx"
+    return (
+        f"{whose}: the proxy takes the app's FIN for the end and says so to its client, with a "
+        f"last chunk and close_notify of its own. No client can notice; fooled: {fooled}."
+    )
+
+
+def _names(rows: list[Row], *, honest: str = "", attacked: str = "") -> str:
+    """``curl, http.client and naive``, each once."""
+    names = list(
+        dict.fromkeys(
+            row.client
+            for row in rows
+            if (not honest or row.honest == honest) and (not attacked or row.attacked == attacked)
+        )
+    )
+    if not names:
+        return "nobody"
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
