@@ -146,8 +146,8 @@ class ChannelEngine:
 
     def _closed(self, ending: Ending) -> None:
         """`GracefulClose` is over. What it knows counts where nothing better is known."""
-        if self._received is End.NONE:
-            self._received = ending.received
+        if self._received is End.NONE and self._sent is not End.ALERT:
+            self._received = ending.received  # behind our alert, none is a proper one
         if self._sent is End.NONE or ending.sent is not End.FIN:
             self._sent = ending.sent
         self._finish()

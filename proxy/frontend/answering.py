@@ -131,6 +131,5 @@ class Answering:
 
 def _unclean(ending: Ending) -> bool:
     """Whether the client closed without close_notify, or gave ours no answer."""
-    if ending.received in (End.FIN, End.RESET):
-        return ending.sent is not End.ALERT  # then it was the records that were wrong
-    return ending.received is End.NONE and ending.sent is End.CLOSE_NOTIFY
+    unanswered = ending.received is End.NONE and ending.sent is End.CLOSE_NOTIFY
+    return unanswered or ending.received in (End.FIN, End.RESET)

@@ -16,6 +16,7 @@ import os
 from collections.abc import Callable
 
 from fastpath.engines.contract import Engine, Session
+from fastpath.errors import Alert
 from proxy.frontend.answering import Answering
 from proxy.frontend.deadlines import NEVER
 from proxy.frontend.endpoint import Endpoint
@@ -327,10 +328,11 @@ class HttpConnection(Answering):
             self.engine.close()
 
     def abort(self) -> None:
-        """Ends so that the client cannot take an incomplete response for a complete one."""
+        """Ends so that the client cannot take an incomplete response for a complete one. With an
+        alert, because some take a reset for an end (Python's `ssl` by default)."""
         if not self.over:
             self._end()
-            self.engine.abort()
+            self.engine.abort(Alert.INTERNAL_ERROR)
 
     def _end(self) -> None:
         self.over = True

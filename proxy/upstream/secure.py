@@ -16,6 +16,7 @@ from config.target import UpstreamTls
 from fastpath.channel import Channel
 from fastpath.closing import Ending
 from fastpath.engines.contract import Engine, Handover, Session, Sink
+from fastpath.errors import Alert
 from fastpath.handshake import Handshake
 from fastpath.worker.frames import FrameType, pack_connect
 from fastpath.worker.link import WorkerLink
@@ -95,7 +96,7 @@ class SecureOpening:
         connection.start(leftover)
 
     def handshake_failed(self, reason: str) -> None:
-        self._failed(f"TLS handshake failed: {reason}")
+        self._failed(reason)
 
 
 class SecureChannel:
@@ -135,8 +136,9 @@ class SecureChannel:
         self._engine.close()
 
     def abort(self) -> None:
+        """With an alert, because some take a reset for an end (Python's `ssl` by default)."""
         self.closed = True
-        self._engine.abort()
+        self._engine.abort(Alert.INTERNAL_ERROR)
 
 
 class SecureConnection(UpstreamConnection):

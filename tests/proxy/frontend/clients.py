@@ -20,7 +20,7 @@ class ClosedError(Exception):
 
 
 class CutError(Exception):
-    """FIN without close_notify, or RST: whatever came is not to be trusted as complete."""
+    """An alert, FIN without close_notify, or RST: what came is not to be trusted as complete."""
 
 
 @dataclass
@@ -160,6 +160,10 @@ class Client:
                 raise ClosedError from None
             except ssl.SSLEOFError:
                 raise CutError("FIN without close_notify") from None
+            except ssl.SSLError as error:
+                if error.reason is None or "ALERT" not in error.reason:
+                    raise
+                raise CutError(error.reason) from None
             else:
                 if not data and self._fin:  # Python 3.11.2 has no SSLEOFError for this
                     raise CutError("FIN without close_notify")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterable
@@ -34,7 +35,7 @@ class UpstreamSide:
     def _more(self) -> None:
         try:
             data = self.sock.recv(1 << 18)
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLEOFError):
             data = b""
         if not data:
             self.ended.set()
@@ -100,10 +101,15 @@ Script = Callable[[UpstreamSide], None]
 
 
 class Upstream:
-    """A listening app. Its script runs for each connection; `EndedError` ends it quietly."""
+    """A listening app. Its script runs for each connection; `EndedError` ends it quietly.
 
-    def __init__(self, script: Script) -> None:
+    With ``tls`` its sockets are `ssl.SSLSocket`s, whose close is FIN without close_notify.
+    """
+
+    def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
         self._script = script
+        self._tls = tls
+        self.refused: list[OSError] = []  # handshakes that failed
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.sides: list[UpstreamSide] = []
@@ -140,13 +146,23 @@ class Upstream:
             thread.start()
 
     def _run(self, side: UpstreamSide) -> None:
-        with side.sock:
-            try:
+        try:
+            if self._tls is None or self._handshake(side, self._tls):
                 self._script(side)
-            except (EndedError, ConnectionError):
-                pass
-            except BaseException as error:
-                self.errors.append(error)
+        except (EndedError, ConnectionError, ssl.SSLError):
+            pass
+        except BaseException as error:
+            self.errors.append(error)
+        finally:
+            side.sock.close()  # not the one that was accepted, with TLS
+
+    def _handshake(self, side: UpstreamSide, tls: ssl.SSLContext) -> bool:
+        try:
+            side.sock = tls.wrap_socket(side.sock, server_side=True, suppress_ragged_eofs=False)
+        except OSError as error:
+            self.refused.append(error)
+            return False
+        return True
 
     def __enter__(self) -> Self:
         return self
