@@ -60,6 +60,10 @@ class WorkerConnection:
         self._layer: RecordLayer | None = None
         self._kernel_mode = True
 
+    @property
+    def handshaking(self) -> bool:
+        return self._handshake is not None
+
     def begin(self, kernel_mode: bool, data: memoryview) -> None:
         self._kernel_mode = kernel_mode
         self.handshake(data)

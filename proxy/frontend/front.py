@@ -21,6 +21,7 @@ from fastpath.channel import Channel
 from fastpath.engines.contract import Engine
 from fastpath.worker.supervisor import Supervisor
 from proxy.accesslog import AccessLog
+from proxy.frontend.closes import Closes
 from proxy.frontend.deadlines import Deadlines
 from proxy.frontend.endpoint import Endpoint, Routes
 from proxy.frontend.site import SiteFront
@@ -60,6 +61,7 @@ class Front:
     pools: dict[Target, Pool] = field(default_factory=dict)
     connections: set[ClientConnection] = field(default_factory=set)
     closing: set[Channel] = field(default_factory=set)  # what is left of forgotten connections
+    closes: Closes = field(default_factory=Closes)
     stopping: bool = False  # no further request is waited for
     # Counts reloads. A handshake that begins under one number and ends under another may have
     # had either policy.
