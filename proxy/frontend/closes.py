@@ -60,8 +60,8 @@ class Closes:
     def to_json(self) -> dict[str, Any]:
         """The values of `End` are the keys of the innermost objects::
 
-            {"client": {"received": {"close_notify": 0, …}, "sent": {…}}, "upstream": {…},
-             "unclean_close": 0, "upstream_truncated": 0}
+        {"client": {"received": {"close_notify": 0, …}, "sent": {…}}, "upstream": {…},
+         "unclean_close": 0, "upstream_truncated": 0}
         """
         return {
             "client": self._client.to_json(),
