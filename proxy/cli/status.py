@@ -45,9 +45,16 @@ def run(arguments: argparse.Namespace) -> int:
         for number, document in enumerate(documents):
             if number:
                 print()
-            for line in status_text(document):
+            for line in _lines(document):
                 print(printable(line))
     return 1 if any("error" in document for document in documents) else 0
+
+
+def _lines(document: dict[str, Any]) -> list[str]:
+    try:
+        return list(status_text(document))
+    except (KeyError, TypeError):
+        return ["a service of another version, see: kssl status --json; or run: kssl restart"]
 
 
 def _ask_all(state_dir: Path, services: list[RunningService]) -> list[dict[str, Any]]:
