@@ -20,6 +20,7 @@ import pytest
 from proxy.lifecycle import admin
 from proxy.lifecycle.admin import AdminSocket, admin_path, open_admin, short_name
 from tests.fastpath.harness import until
+from tests.needs import need
 
 pytestmark = pytest.mark.asyncio
 
@@ -104,25 +105,21 @@ async def test_another_user_is_refused_by_the_kernel(open_folder: Path) -> None:
     socket_ = opened(open_folder)
     socket_.path.parent.chmod(0o755)
 
-    def as_user(number: int) -> str:
-        """What is in the way of that user. A child of ours that is nothing but a system call: the
-        interpreter may be where others cannot get at it."""
-        reading, writing = os.pipe()
-        child = os.fork()
-        if not child:
-            os.setresuid(number, number, number)
-            try:
-                connect(socket_.path).close()
-            except OSError as error:
-                os.write(writing, type(error).__name__.encode())
-            os._exit(0)
-        os.waitpid(child, 0)
-        os.close(writing)
-        with open(reading) as told:
-            return told.read()
+    async def as_user(number: int) -> tuple[int, str]:
+        """Exit code, and what it says."""
+        process = await asyncio.create_subprocess_exec(
+            need("curl"), "--silent", "--show-error", "--http0.9", "--max-time", "10",
+            "--unix-socket", str(socket_.path), "http://localhost/",
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, user=number, cwd="/",
+        )  # fmt: skip
+        told, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, told.decode()
 
-    assert as_user(65534) == "PermissionError"
-    assert as_user(0) == ""
+    code, words = await as_user(65534)
+    assert code == 7, words  # it cannot connect
+    code, words = await as_user(0)
+    assert '{"hello": 1}' in words, code
     await socket_.close()
 
 
