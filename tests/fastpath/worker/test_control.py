@@ -36,7 +36,7 @@ async def test_each_gets_what_is_its_own() -> None:
     control.frame_received(FrameType.READY, memoryview(b"\1half"))
     control.frame_received(FrameType.COUNTS, counts(3))
     control.frame_received(FrameType.READY, memoryview(b"\0whole"))
-    assert await asked == {"connections": 3, "handshakes": 0}
+    assert asked.result() == {"connections": 3, "handshakes": 0}
     assert receiver.frames == [(FrameType.READY, b"\1half"), (FrameType.READY, b"\0whole")]
 
 
@@ -50,7 +50,7 @@ async def test_all_who_ask_get_the_next_answer_and_later_ones_another() -> None:
     assert states == [False, True, False]
     third = control.next_counts()
     control.frame_received(FrameType.COUNTS, counts(2))
-    told = [await each for each in (first, second, third)]
+    told = [each.result() for each in (first, second, third)]
     assert [each and each["connections"] for each in told] == [1, 1, 2]
 
 
@@ -59,7 +59,7 @@ async def test_the_worker_dies() -> None:
     receiver = control.configuring = Configuring()
     asked = control.next_counts()
     control.worker_lost()
-    assert await asked is None
+    assert asked.result() is None
     assert receiver.lost == 1
     control.worker_lost()  # nobody waits any more
 
