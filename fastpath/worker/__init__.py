@@ -13,6 +13,7 @@ It alone reads private keys and does handshakes; in user mode it also opens and 
     certificates.py  private keys and certificates, loaded and kept
     development.py leaves of the development CA
     contexts.py    how an OpenSSL context is set up
+    control.py     who waits for which answer of the worker itself
     link.py        the front end's end of the socketpair
     supervisor.py  starts the process, and starts it again when it dies
 """

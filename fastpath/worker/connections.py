@@ -55,6 +55,10 @@ class WorkerConnection:
         self._layer: RecordLayer | None = None
         self._kernel_mode = kernel_mode
 
+    @property
+    def handshaking(self) -> bool:
+        return self._handshake is not None
+
     def handshake(self, data: memoryview) -> None:
         if self._handshake is not None:  # else it failed; the front end's END is on its way
             self.answer(self._handshake.receive(data))

@@ -23,7 +23,7 @@ from config.credentials import Credentials
 from fastpath.suites import BY_OPENSSL_NAME
 from fastpath.worker.handshake import NoProtocolError
 
-ALPN = (b"http/1.1",)
+ALPN = (b"http/1.1", b"http/1.0")
 
 _TLS12 = ":".join(name for name, suite in BY_OPENSSL_NAME.items() if not suite.tls13)
 _TLS13 = ":".join(name for name, suite in BY_OPENSSL_NAME.items() if suite.tls13)

@@ -31,6 +31,9 @@ class FrameType(enum.IntEnum):
     REFUSED = 3  # W: UTF-8, what is wrong with the configuration, one line for each problem
     RECONFIGURE = 4  # F: as CONFIGURE. REFUSED: everything stays as it was
 
+    COUNT = 5  # F: nothing; on connection 0
+    COUNTS = 6  # W: JSON, see `Supervisor.count`; exactly one for each COUNT
+
     BEGIN = 10  # F: see `pack_begin`, then the client's first bytes
     HANDSHAKE = 11  # F: more of the peer's bytes. W: a flight to send; wants more
     ESTABLISHED = 12  # W: see `pack_established`

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import socket
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
 from typing import Protocol
 
 from fastpath.channel import Channel
 from fastpath.poller import Poller
+from fastpath.worker.control import Control, Counts
 from fastpath.worker.frames import (
     DROP,
     HEADER,
@@ -62,7 +63,8 @@ class WorkerLink:
         self._ends_wait = False
         self._buffer = memoryview(bytearray(_BUFFER_SIZE))
         self._have = 0
-        self._receivers: dict[int, Receiver] = {}
+        self._control = Control(loop)
+        self._receivers: dict[int, Receiver] = {0: self._control}
         self._next = 1
         self.lost = False
         self._channel.start_reading()
@@ -112,9 +114,15 @@ class WorkerLink:
 
     def configure(self, kind: FrameType, payload: bytes, receiver: Receiver) -> None:
         """``kind``: CONFIGURE or RECONFIGURE. ``receiver`` gets READY or REFUSED, in `pieces`."""
-        self._receivers[0] = receiver
+        self._control.configuring = receiver
         for piece in pieces(payload):
             self.send(kind, 0, piece)
+
+    def count(self) -> Future[Counts | None]:
+        """The worker's next COUNTS, None if it dies before. Others may wait for the same one."""
+        if not self._control.counting:
+            self.send(FrameType.COUNT, 0)
+        return self._control.next_counts()
 
     def give_up(self) -> None:
         """Treats the worker as lost: everybody is told, and it ends."""

@@ -88,8 +88,10 @@ class Worker:
                 ended.end(view[start])
             return
         known = self._connections.get(identifier)
-        if known is None:
-            return  # ended while this frame was on its way
+        if known is None:  # connection 0, or ended while this frame was on its way
+            if kind == FrameType.COUNT:
+                self._count()
+            return
         if kind == FrameType.SEAL:
             known.seal(view[start : end + 1], end - start)
         elif kind == FrameType.OPEN:
@@ -134,6 +136,13 @@ class Worker:
         connection = WorkerConnection(identifier, handshake, bool(kernel_mode), self._output)
         self._connections[identifier] = connection
         return connection
+
+    def _count(self) -> None:
+        counts = {
+            "connections": len(self._connections),
+            "handshakes": sum(each.handshaking for each in self._connections.values()),
+        }
+        self._output.frame(FrameType.COUNTS, 0, json.dumps(counts).encode())
 
     def _configure(self, wanted: dict[str, Any], *, again: bool) -> None:
         """Handshakes wait meanwhile, and in user mode records. Connections go on with what they

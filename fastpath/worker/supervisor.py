@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fastpath.worker.control import Counts
 from fastpath.worker.frames import FrameType, Joined
 from fastpath.worker.link import WorkerLink
 from fastpath.worker.processes import Processes, spawn
@@ -30,6 +31,10 @@ _START_LIMIT = 30.0
 # How long other settings wait for a worker to be given to, in seconds. One that died is replaced in
 # less; one that does not come up again, because a file of its settings is gone, may never be there.
 _NEXT_LIMIT = 10.0
+
+# How long a worker may take to count what it has, in seconds. One that loads certificates needs
+# longer, but whoever asks wants to hear of the others.
+_COUNT_LIMIT = 2.0
 
 _STOPPING = "the crypto worker is being stopped"
 
@@ -226,6 +231,20 @@ class Supervisor:
         self._reconfigurations.discard(task)
         if not task.cancelled():
             task.exception()  # seen, should the caller have been cancelled
+
+    async def count(self) -> Counts | None:
+        """What the worker has, as it says: {"connections": …, "handshakes": those in progress}.
+
+        None: there is no worker, or it did not answer within `_COUNT_LIMIT`.
+        """
+        link = self.link
+        if link is None or link.lost:
+            return None
+        try:
+            async with asyncio.timeout(_COUNT_LIMIT):
+                return await asyncio.shield(link.count())  # others may wait for it too
+        except TimeoutError:
+            return None
 
     def start_over(self, settings: WorkerSettings) -> None:
         """Another worker, with ``settings``: this one has accepted others, which do not count."""

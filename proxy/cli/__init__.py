@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 
 from config.errors import ConfigError, ProblemsError
-from proxy.cli import bench, ca, cert, check, control, demo, engines, reg, serve, trace
+from proxy.cli import bench, ca, cert, check, control, demo, engines, reg, serve, status, trace
 
-_COMMANDS = (serve, control, check, reg, cert, demo, trace, bench, engines, ca)
+_COMMANDS = (serve, control, status, check, reg, cert, demo, trace, bench, engines, ca)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,6 +34,8 @@ from proxy.frontend.listener import Listener
 from proxy.frontend.opening import Opened, close_all, open_endpoints, resolve_all
 from proxy.http.codec import get_codec
 from proxy.httperr import ErrorLog
+from proxy.lifecycle.admin import AdminSocket, open_admin
+from proxy.lifecycle.snapshot import snapshot
 
 log = logging.getLogger("kssl")
 
@@ -90,6 +93,8 @@ class Service:
         self._listeners: list[Listener] = []
         self._supervisors: list[Supervisor] = []
         self._reloading = asyncio.Lock()
+        self._admin: AdminSocket | None = None
+        self._started = datetime.now(UTC)
 
     @property
     def front(self) -> Front:
@@ -144,6 +149,7 @@ class Service:
             )
             self._front.apply(configuration, [endpoint for endpoint, _ in opened], addresses)
             self._listen(opened)
+            self._admin = open_admin(options.state_dir, self._snapshot)
             if options.ready_file is not None:
                 _write_ready_file(options.ready_file, self.describe())
         except BaseException:
@@ -207,6 +213,9 @@ class Service:
         front = self.front
         self._listeners += [Listener(front.loop, front, *pair) for pair in opened]
 
+    async def _snapshot(self) -> dict[str, Any]:
+        return await snapshot(self.front, self.urls, self._started)
+
     def describe(self) -> dict[str, Any]:
         """The content of the ready file."""
         return {
@@ -220,7 +229,7 @@ class Service:
                 for supervisor in self._supervisors
                 if supervisor.filter_pid is not None
             ],
-            "admin": None,
+            "admin": str(self._admin.path) if self._admin is not None else None,
             "mode": self.front.mode,
             "engine": self.front.engine.name,
         }
@@ -262,6 +271,9 @@ class Service:
             front.deadlines.stop()
             front.access_log.reopen(None)
             front.error_log.close()
+        if self._admin is not None:  # until now it can be asked what is left
+            await self._admin.close()
+            self._admin = None
         await self._stop_workers()
 
     # -- parts -----------------------------------------------------------------------------

@@ -30,16 +30,25 @@ def find_service(state_dir: Path, pid: int | None) -> RunningService:
 
     Raises NotRunningError, or ConfigError when several run and none is named.
     """
+    services = find_services(state_dir, pid)
+    if len(services) > 1:
+        listed = "; ".join(f"--pid {service.pid} ({service.where})" for service in services)
+        raise ConfigError(f"{len(services)} services run on {state_dir}; say which: {listed}")
+    return services[0]
+
+
+def find_services(state_dir: Path, pid: int | None) -> list[RunningService]:
+    """Those that run on `state_dir`, oldest first; with `pid` only that one.
+
+    Raises NotRunningError when there is none.
+    """
     services = running_services(state_dir)
     if pid is not None:
         services = [service for service in services if service.pid == pid]
     if not services:
         which = f" with process id {pid}" if pid is not None else ""
         raise NotRunningError(f"no service{which} runs on {state_dir}; start one: kssl start")
-    if len(services) > 1:
-        listed = "; ".join(f"--pid {service.pid} ({service.where})" for service in services)
-        raise ConfigError(f"{len(services)} services run on {state_dir}; say which: {listed}")
-    return services[0]
+    return services
 
 
 def stop(service: RunningService) -> None:

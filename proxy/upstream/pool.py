@@ -82,6 +82,11 @@ class Pool:
         if set(self._addresses) != set(addresses):  # else the one that answered stays the first
             self._addresses = addresses
 
+    @property
+    def idle(self) -> int:
+        """Connections that are kept for the next exchange."""
+        return len(self._idle)
+
     def take(self) -> UpstreamConnection | None:
         """A kept-alive connection, if there is one."""
         return self._idle.pop() if self._idle else None

@@ -209,7 +209,7 @@ async def test_a_worker_that_dies_before_it_says_yes(
     asked = asyncio.ensure_future(
         place.supervisor.reconfigure(settings(tmp_path, told_file(files[1])))
     )
-    await until(lambda: 0 in place.link._receivers and is_asked(place))
+    await until(lambda: is_asked(place))
     place.kill_worker()
     with pytest.raises(WorkerRefusedError, match="died while it loaded; nothing has changed"):
         await asked
@@ -219,7 +219,7 @@ async def test_a_worker_that_dies_before_it_says_yes(
 
 def is_asked(place: Place) -> bool:
     """RECONFIGURE is out, and its answer waited for."""
-    receiver = place.link._receivers[0]
+    receiver = place.link._control.configuring
     return isinstance(receiver, _Configuration) and not receiver.answer.done()
 
 

@@ -236,7 +236,7 @@ def test_ready_file(app: Upstream, tmp_path: Path) -> None:
         "pid": process.pid,
         "worker_pids": told["worker_pids"],
         "filter_pids": [],
-        "admin": None,
+        "admin": str(tmp_path / "state" / "run" / f"{process.pid}.sock"),
         "mode": "user",
         "engine": "worker",
     }

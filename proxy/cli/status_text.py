@@ -1,0 +1,73 @@
+"""What `kssl status` tells, in lines. They may hold foreign text: to be printed by `printable`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastpath.closing import End
+
+_COLUMNS = (End.CLOSE_NOTIFY, End.FIN, End.RESET, End.ALERT, End.NONE)
+
+_ROWS = (
+    ("from clients", "client", "received"),
+    ("to clients", "client", "sent"),
+    ("from upstreams", "upstream", "received"),
+    ("to upstreams", "upstream", "sent"),
+)
+
+_LABEL, _NUMBER = 18, 14  # characters
+
+
+def status_text(document: dict[str, Any]) -> Iterator[str]:
+    """``document``: see `proxy.lifecycle.snapshot`; or one with "error", the service's words."""
+    yield f"{', '.join(document['urls'])} (process {document['pid']}, {document['mode']} mode)"
+    if "error" in document:
+        yield f"  {document['error']}"
+        return
+    yield _line("engine", f"{document['engine']}, profile {document['profile']}")
+    yield _line("started", document["started"])
+    connections = document["connections"]
+    yield _line("connections", f"{connections['open']} open, {connections['closing']} closing")
+    for worker in document["workers"]:
+        yield _line("worker", _worker(worker))
+    for upstream in document["upstreams"]:
+        yield _line("upstream", f"{upstream['target']}: {_count(upstream['idle'], 'connection')}"
+            " kept for the next request")  # fmt: skip
+    yield ""
+    yield from _ends(document)
+
+
+def _line(label: str, text: str) -> str:
+    return f"  {label:<{_LABEL}}{text}"
+
+
+def _worker(worker: dict[str, Any]) -> str:
+    restarts = f"restarted {_count(worker['restarts'], 'time')}"
+    if worker["pid"] is None:
+        return f"died, and another is not up yet; {restarts}"
+    if worker["connections"] is None:
+        return f"process {worker['pid']} does not answer; {restarts}"
+    return (
+        f"process {worker['pid']}: {_count(worker['connections'], 'connection')}, "
+        f"{worker['handshakes']} of them in the handshake; {restarts}"
+    )
+
+
+def _ends(document: dict[str, Any]) -> Iterator[str]:
+    closes = document["closes"]
+    yield _line("ended by", "".join(f"{end.value:>{_NUMBER}}" for end in _COLUMNS))
+    for label, peer, direction in _ROWS:
+        numbers = closes[peer][direction]
+        yield _line(label, "".join(f"{numbers[end.value]:>{_NUMBER}}" for end in _COLUMNS))
+    yield ""
+    wanted = document["parameters"]["EnableSslCloseNotify"]
+    yield (
+        f"  {_count(closes['unclean_close'], 'connection')} of clients without their close_notify "
+        f"(EnableSslCloseNotify={wanted})"
+    )
+    yield f"  {_count(closes['upstream_truncated'], 'answer')} of upstreams refused as truncated"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

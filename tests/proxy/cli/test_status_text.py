@@ -1,0 +1,77 @@
+"""What `kssl status` says for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastpath.closing import End, Ending
+from proxy.cli.status_text import status_text
+from proxy.frontend.closes import Closes
+
+
+def document(**other: Any) -> dict[str, Any]:
+    closes = Closes()
+    for _ in range(12):
+        closes.client_ended(Ending(End.CLOSE_NOTIFY, End.CLOSE_NOTIFY))
+    closes.client_ended(Ending(End.FIN, End.RESET))
+    closes.upstream_ended(Ending(End.ALERT, End.NONE))
+    closes.count_unclean()
+    return {
+        "pid": 12,
+        "mode": "kernel",
+        "engine": "aead",
+        "profile": "native",
+        "urls": ["https://a.example", "http://a.example"],
+        "started": "2026-11-21T16:30:00+00:00",
+        "connections": {"open": 3, "closing": 1},
+        "tasks": 5,
+        "workers": [{"pid": 13, "restarts": 1, "connections": 3, "handshakes": 1}],
+        "upstreams": [{"target": "http://127.0.0.1:8000", "idle": 1}],
+        "closes": closes.to_json(),
+        "parameters": {"EnableSslCloseNotify": 1},
+        **other,
+    }
+
+
+def test_all_of_it() -> None:
+    assert "\n".join(status_text(document())) == (
+        """\
+https://a.example, http://a.example (process 12, kernel mode)
+  engine            aead, profile native
+  started           2026-11-21T16:30:00+00:00
+  connections       3 open, 1 closing
+  worker            process 13: 3 connections, 1 of them in the handshake; restarted 1 time
+  upstream          http://127.0.0.1:8000: 1 connection kept for the next request
+
+  ended by            close_notify           fin         reset         alert          none
+  from clients                  12             1             0             0             0
+  to clients                    12             0             1             0             0
+  from upstreams                 0             0             0             1             0
+  to upstreams                   0             0             0             0             1
+
+  1 connection of clients without their close_notify (EnableSslCloseNotify=1)
+  0 answers of upstreams refused as truncated"""
+    )
+
+
+def test_workers_that_do_not_count() -> None:
+    nothing = {"restarts": 2, "connections": None, "handshakes": None}
+    workers = [{"pid": None, **nothing}, {"pid": 14, **nothing}]
+    lines = [line for line in status_text(document(workers=workers)) if "worker" in line]
+    assert lines == [
+        "  worker            died, and another is not up yet; restarted 2 times",
+        "  worker            process 14 does not answer; restarted 2 times",
+    ]
+
+
+def test_a_service_that_does_not_answer() -> None:
+    known = {"pid": 12, "mode": "user", "urls": ["https://a.example"], "error": "it hangs"}
+    assert list(status_text(known)) == [
+        "https://a.example (process 12, user mode)",
+        "  it hangs",
+    ]
+
+
+def test_every_end_has_a_column() -> None:
+    head = next(line for line in status_text(document()) if "ended by" in line)
+    assert sorted(head.split()[2:]) == sorted(end.value for end in End)

@@ -1,0 +1,70 @@
+"""What is counted of the ends of connections."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+
+import pytest
+
+from fastpath.closing import End, Ending
+from proxy.frontend.closes import Closes
+
+NOTHING = {"close_notify": 0, "alert": 0, "fin": 0, "reset": 0, "none": 0}
+
+
+def test_nothing_yet() -> None:
+    assert Closes().to_json() == {
+        "client": {"received": NOTHING, "sent": NOTHING},
+        "upstream": {"received": NOTHING, "sent": NOTHING},
+        "unclean_close": 0,
+        "upstream_truncated": 0,
+    }
+
+
+@pytest.mark.parametrize("received", End)
+@pytest.mark.parametrize("sent", End)
+def test_each_end_in_its_place(received: End, sent: End) -> None:
+    closes = Closes()
+    closes.client_ended(Ending(received, sent))
+    for _ in range(2):
+        closes.upstream_ended(Ending(sent, received))
+    assert closes.to_json() == {
+        "client": {
+            "received": NOTHING | {received.value: 1},
+            "sent": NOTHING | {sent.value: 1},
+        },
+        "upstream": {
+            "received": NOTHING | {sent.value: 2},
+            "sent": NOTHING | {received.value: 2},
+        },
+        "unclean_close": 0,
+        "upstream_truncated": 0,
+    }
+
+
+def test_the_two_counters() -> None:
+    closes = Closes()
+    closes.count_unclean()
+    for _ in range(2):
+        closes.count_truncated()
+    assert (closes.unclean, closes.truncated) == (1, 2)
+    told = closes.to_json()
+    assert (told["unclean_close"], told["upstream_truncated"]) == (1, 2)
+    assert json.loads(json.dumps(told)) == told
+
+
+def test_a_connection_leaves_nothing_but_a_number() -> None:
+    closes, ending = Closes(), Ending(End.FIN, End.RESET)
+    for _ in range(1000):  # beyond the integers that Python keeps anyway
+        closes.client_ended(ending)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(10_000):
+            closes.client_ended(ending)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1000
+    assert closes.to_json()["client"]["received"]["fin"] == 11_000
