@@ -14,7 +14,7 @@ from fastpath.keys import ConnectionKeys
 from fastpath.keyschedule import traffic_keys
 from fastpath.record.layer import RecordLayer
 from fastpath.suites import CipherSuite
-from fastpath.worker.contexts import ALPN
+from fastpath.worker.contexts import UPSTREAM_ALPN
 from fastpath.worker.handshake import Established, Failure, Flight, TlsHandshake, openssl_reason
 from fastpath.worker.verification import Upstream
 
@@ -55,7 +55,7 @@ class ClientHandshake(TlsHandshake):
         alpn = connection.get_alpn_proto_negotiated()
         if not upstream.verified:  # the callback comes with every certificate; but should it not …
             return _refused(keys, flight, Alert.BAD_CERTIFICATE, "its certificate was not verified")
-        if alpn and alpn not in ALPN:
+        if alpn and alpn not in UPSTREAM_ALPN:
             return _refused(
                 keys, flight, Alert.ILLEGAL_PARAMETER, "it chose a protocol that was not offered"
             )

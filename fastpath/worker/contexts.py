@@ -23,7 +23,10 @@ from config.credentials import Credentials
 from fastpath.suites import BY_OPENSSL_NAME
 from fastpath.worker.handshake import NoProtocolError
 
-ALPN = (b"http/1.1", b"http/1.0")
+# What is spoken with clients, best first (`curl --http1.0` offers http/1.0 alone), and with
+# upstreams.
+_ALPN = (b"http/1.1", b"http/1.0")
+UPSTREAM_ALPN = (b"http/1.1",)
 
 _TLS12 = ":".join(name for name, suite in BY_OPENSSL_NAME.items() if not suite.tls13)
 _TLS13 = ":".join(name for name, suite in BY_OPENSSL_NAME.items() if suite.tls13)
@@ -51,7 +54,7 @@ def _key_logged(connection: SSL.Connection, line: bytes) -> None:
 
 
 def _alpn_selected(connection: SSL.Connection, offered: list[bytes]) -> bytes:
-    for protocol in ALPN:
+    for protocol in _ALPN:
         if protocol in offered:
             return protocol
     # RFC 7301 §3.2: the alert is no_application_protocol, and to raise is pyOpenSSL's way to it.
@@ -89,7 +92,7 @@ def client_context(credentials: Credentials | None) -> SSL.Context:
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     _restrict(context)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_alpn_protos(list(ALPN))
+    context.set_alpn_protos(list(UPSTREAM_ALPN))
     if credentials is not None:
         _use(context, credentials)
     return context

@@ -57,6 +57,12 @@ async def test_the_session_is_told(tls13: bool, place: Place) -> None:
     assert client.ssl.get_alpn_proto_negotiated() == b"http/1.1"
 
 
+async def test_a_client_that_speaks_http10_alone(place: Place) -> None:
+    _, accepted = await place.connect(AeadEngine, alpn=(b"http/1.0",))
+    assert accepted.session is not None
+    assert accepted.session.alpn == "http/1.0"
+
+
 async def test_a_client_without_sni_and_alpn(place: Place) -> None:
     _, accepted = await place.connect(AeadEngine, server_name="")
     assert accepted.session is not None

@@ -182,8 +182,7 @@ def _reply(received: bytes, error: str = "") -> Outcome:
 
 CLIENTS = (
     Client("curl", "as usual", _curl(), framed=True, program="curl"),
-    # Without --no-alpn it offers nothing but the protocol "http/1.0".
-    Client("curl --http1.0", "HTTP/1.0", _curl("--http1.0", "--no-alpn"), program="curl"),
+    Client("curl --http1.0", "HTTP/1.0", _curl("--http1.0"), program="curl"),
     Client("openssl s_client", "HTTP/1.0 by hand", _s_client, program="openssl"),
     Client("http.client", "Python as it comes", _http_client, framed=True),
     # Python 3.10, 3.11 and early 3.12 make no difference between a reset and an end here.

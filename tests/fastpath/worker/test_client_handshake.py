@@ -197,7 +197,7 @@ def test_a_protocol_that_was_not_offered_and_openssl_accepts(
     pki: Pki, tls13: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Older versions of OpenSSL do; here it was offered, but the handshake wants another."""
-    monkeypatch.setattr("fastpath.worker.client_handshake.ALPN", (b"http/1.0",))
+    monkeypatch.setattr("fastpath.worker.client_handshake.UPSTREAM_ALPN", (b"http/1.0",))
     server = PythonServer(pki.ecdsa, tls13=tls13, alpn=("http/1.1",))
     result = shake(told(ca=pki.ca), server)
     assert result.reason == "it chose a protocol that was not offered"
