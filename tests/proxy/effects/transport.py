@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 
 from config.parameter import Profile
-from tests.proxy.effects.service import Running, Services
+from tests.proxy.effects.service import Running, Services, error_lines
 from tests.proxy.frontend.clients import SECONDS, Client, request
 
 _HEADER = 5  # bytes of a record's header
@@ -58,9 +58,12 @@ def enable_ssl_close_notify(services: Services) -> None:
         assert ending_of(service) == "close_notify"
         assert resumes(service, clean=True)
         assert not resumes(service, clean=False)
+    reasons = [line["s-reason"] for line in error_lines(service.state / "LogFiles")]
+    assert set(reasons) == {"Unclean_Close"}
     with services.start(EnableSslCloseNotify=0) as service:
         assert ending_of(service) == "cut"
         assert resumes(service, clean=False)
+    assert not error_lines(service.state / "LogFiles")
 
 
 def ending_of(service: Running) -> str:
