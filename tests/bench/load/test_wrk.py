@@ -73,7 +73,7 @@ def test_with_wrk(wrk: Wrk, server: Server, tmp_path: Path, name: str, path: str
     )
     assert hooks == ["b", "e"]
     assert result.units > 0
-    assert result.seconds >= 0.1
+    assert result.seconds > 0.09  # wrk's threads end the window by clocks of their own
     assert result.percentiles is not None
     assert server.errors == []
 
