@@ -63,7 +63,8 @@ class SecureOpening:
         self._opened = opened
         self._failed = failed
         self._forget = forget
-        self._handshake = Handshake(
+        # None when it is over: it holds this object, so neither would go without the collector.
+        self._handshake: Handshake | None = Handshake(
             client.loop,
             channel,
             client.supervisor(),
@@ -73,11 +74,14 @@ class SecureOpening:
         )
 
     def cancel(self) -> None:
-        self._handshake.cancel()
+        handshake, self._handshake = self._handshake, None
+        if handshake is not None:
+            handshake.cancel()
 
     def handshake_done(
         self, session: Session, link: WorkerLink, identifier: int, keys: bytes, leftover: bytes
     ) -> None:
+        self._handshake = None
         client = self._client
         handover = Handover(
             loop=client.loop,
@@ -96,6 +100,7 @@ class SecureOpening:
         connection.start(leftover)
 
     def handshake_failed(self, reason: str) -> None:
+        self._handshake = None
         self._failed(reason)
 
 
