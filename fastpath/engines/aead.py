@@ -36,6 +36,10 @@ class AeadEngine(TlsEngine):
         super().__init__(handover, sink)
         self._layer = RecordLayer(ConnectionKeys.unpack(handover.keys))
 
+    @property
+    def at_rest(self) -> bool:
+        return super().at_rest and not self._layer.pending
+
     def start(self, leftover: bytes) -> None:
         self._channel.start_reading()
         for batch in self._batches(leftover):

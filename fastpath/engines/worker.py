@@ -31,6 +31,7 @@ class WorkerEngine(TlsEngine):
     """Every record makes the round trip to the crypto worker."""
 
     __slots__ = (
+        "_failure",
         "_finishing",
         "_skipping",
         "_unopened",
@@ -50,6 +51,7 @@ class WorkerEngine(TlsEngine):
         self._unsealed = 0  # bytes of plaintext at the worker
         self._unsealed_sizes: deque[int] = deque()
         self._skipping = False  # what came late was too much for the worker
+        self._failure = ""  # why the socket failed, while the worker opens what came before
         self._finishing = False  # the socket is closed, and the worker's last word is waited for
         self._when_finished: Callable[[], None] | None = None
 
@@ -60,6 +62,10 @@ class WorkerEngine(TlsEngine):
     @property
     def congested(self) -> bool:
         return self._channel.backlog > 0 or self._unsealed >= _MAX_UNSEALED
+
+    @property
+    def at_rest(self) -> bool:
+        return super().at_rest and not (self._unopened_sizes or self._unsealed_sizes)
 
     def outstanding(self) -> int:
         return self._unsealed + self._channel.outstanding()
@@ -144,6 +150,19 @@ class WorkerEngine(TlsEngine):
         self._channel.stop_reading()
         self._open(_RECORDS[:0])
 
+    def _fail(self, reason: str) -> None:
+        """What came before the reset is still told, as in kernel mode: an upstream's answer may be
+        among it, or close_notify."""
+        if not self._unopened_sizes or self._link.lost:
+            super()._fail(reason)
+        elif not self._failure:
+            self._failure = reason
+            if not self._clean:
+                self._received = End.RESET
+            self._peer_ended = True
+            self._channel.stop_reading()
+            self._ask(_RECORDS[:0])
+
     def _open(self, records: memoryview) -> None:
         self._ask(records)
         if self._unopened >= _MAX_UNOPENED:
@@ -199,6 +218,9 @@ class WorkerEngine(TlsEngine):
             return
         if not self._peer_ended:
             self._read_on()
+        elif self._failure:
+            if not self._unopened_sizes:
+                super()._fail(self._failure)
         elif not self._unopened_sizes and not self._clean:
             self._peer_finished(clean=False)  # that was the answer to the FIN's empty OPEN
 

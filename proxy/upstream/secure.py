@@ -92,6 +92,7 @@ class SecureOpening:
             close_notify=True,
             max_send=client.max_send,
             bulk=client.bulk,
+            reads_on=True,
         )
         connection = SecureConnection(
             lambda sink: client.engine(handover, sink), self._forget, client.ended
@@ -107,11 +108,10 @@ class SecureOpening:
 class SecureChannel:
     """An engine with the methods of `Channel` that users of an upstream need."""
 
-    __slots__ = ("_engine", "broken", "closed")
+    __slots__ = ("_engine", "closed")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.broken = False
         self.closed = False
 
     @property
@@ -160,6 +160,12 @@ class SecureConnection(UpstreamConnection):
         self._told = ended
         self._engine = engine(self)
         self._begin(SecureChannel(self._engine), forget)
+
+    @property
+    def reusable(self) -> bool:
+        """In user mode the worker may still have records behind the answer. Whatever is in them, it
+        would be told to the next user."""
+        return self._engine.at_rest
 
     def start(self, leftover: bytes) -> None:
         """Begins to read, once there is a user: the upstream may speak first, to refuse."""
