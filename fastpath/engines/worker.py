@@ -97,6 +97,7 @@ class WorkerEngine(TlsEngine):
 
     def close_write(self) -> None:
         if not self._closing:
+            self._sent = End.CLOSE_NOTIFY
             self._link.send(FrameType.FINISH, self._identifier, bytes([Alert.CLOSE_NOTIFY]))
 
     def close(self) -> None:
@@ -108,7 +109,7 @@ class WorkerEngine(TlsEngine):
         if alert is not None:
             if not self._closing:
                 self._failed = True
-                self._sent = End.ALERT
+                self._alert_sent()
             self._end(self._abort_channel, alert)
         elif not self._closing:
             self._abort_channel()
@@ -233,6 +234,7 @@ class WorkerEngine(TlsEngine):
     def _finish(self) -> None:
         """The worker may still have to tell that the last records were the peer's close_notify.
         Its answer to an empty OPEN comes behind that."""
+        self._when_finished = None  # it holds this object
         if self._link.lost or self._clean or self._failed or not self._close_notify:
             super()._finish()
         elif not self._finishing:
