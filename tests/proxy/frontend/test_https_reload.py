@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from config.model import Configuration
 from config.target import Target
 from tests.proxy.frontend.rig import BINDINGS, Rig, one_site
 from tests.proxy.frontend.test_https_upstreams import Https, World, https, world
-from tests.proxy.frontend.upstreams import echo
+from tests.proxy.frontend.upstreams import UpstreamSide, echo
 
 __all__ = ["World", "https", "world"]
 
@@ -63,3 +64,19 @@ def test_a_page_tells_no_path(proxy: Rig, https: Https, tmp_path: Path) -> None:
     assert answer.status == 502
     assert b"not signed by a CA that is trusted here" in answer.body
     assert path.name.encode() not in answer.body
+
+
+def test_a_page_says_what_went_wrong_with_the_records(proxy: Rig, https: Https) -> None:
+    def script(side: UpstreamSide) -> None:
+        side.read_head()
+        with socket.socket(fileno=side.sock.detach()) as bare:
+            bare.settimeout(10)
+            bare.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
+            bare.recv(100)
+
+    upstream = https.start(script)
+    with proxy.client() as client:
+        answer = client.ask()
+    assert answer.status == 502
+    what = "failed before it answered: a record failed authentication."
+    assert f"to the app at https://127.0.0.1:{upstream.port} {what}".encode() in answer.body
