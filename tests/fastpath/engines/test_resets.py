@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -31,7 +32,8 @@ def worker_stands_still(place: Place) -> Iterator[None]:
     try:
         yield
     finally:
-        os.kill(pid, signal.SIGCONT)
+        with suppress(ProcessLookupError):  # a test may have killed it
+            os.kill(pid, signal.SIGCONT)
 
 
 async def end_is_noticed(accepted: Accepted) -> None:
@@ -104,6 +106,18 @@ async def test_a_send_that_fails_is_not_the_end(engine: type[Engine], place: Pla
     assert accepted.sink.data == ANSWER
     assert accepted.sink.failed == ["connection reset by peer"]
     await until(lambda: accepted.sink.endings, "the last word")
+
+
+async def test_a_close_that_the_worker_does_not_answer_leaves_no_cycle(place: Place) -> None:
+    _, accepted = await place.connect(ENGINES[1])
+    with worker_stands_still(place):
+        accepted.close()
+        place.kill_worker()
+        await until(lambda: accepted.sink.endings, "the end")
+    engine = accepted.engine
+    held = [getattr(each, "__self__", None) for each in gc.get_referents(engine)]
+    assert not any(each is engine for each in held)
+    await place.worker_is_back()
 
 
 # -- at rest -------------------------------------------------------------------------------
