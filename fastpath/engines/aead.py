@@ -36,6 +36,10 @@ class AeadEngine(TlsEngine):
         super().__init__(handover, sink)
         self._layer = RecordLayer(ConnectionKeys.unpack(handover.keys))
 
+    @property
+    def at_rest(self) -> bool:
+        return super().at_rest and not self._layer.pending
+
     def start(self, leftover: bytes) -> None:
         self._channel.start_reading()
         for batch in self._batches(leftover):
@@ -77,6 +81,7 @@ class AeadEngine(TlsEngine):
 
     def close_write(self) -> None:
         if not self._closing:
+            self._sent = End.CLOSE_NOTIFY
             self._layer.send_close_notify()
             self._send_outgoing()
 
@@ -85,7 +90,6 @@ class AeadEngine(TlsEngine):
             return
         if self._close_notify:
             self.close_write()
-            self._sent = End.CLOSE_NOTIFY
         self._close_gracefully()
 
     def abort(self, alert: Alert | None = None) -> None:
@@ -93,7 +97,7 @@ class AeadEngine(TlsEngine):
             return
         if alert is not None:
             self._failed = True
-            self._sent = End.ALERT
+            self._alert_sent()
             self._layer.send_alert(alert)
             self._send_outgoing()
         self._abort_channel()

@@ -44,6 +44,7 @@ class ChannelEngine:
         "_paused",
         "_peer_ended",
         "_piece",
+        "_reads_on",
         "_received",
         "_sent",
         "_sink",
@@ -59,6 +60,7 @@ class ChannelEngine:
         self._piece = min(handover.max_send, MAX_PIECE)
         # The channel joins what is small until it is not: that must not become more than a piece.
         self._joined = SMALL if self._piece >= 2 * SMALL else 0
+        self._reads_on = handover.reads_on
         self._closing = False
         self._paused = False  # by the sink
         self._held = False  # by the peer, which does not read: see MAX_UNREAD
@@ -76,6 +78,11 @@ class ChannelEngine:
     @property
     def congested(self) -> bool:
         return self._channel.backlog > 0
+
+    @property
+    def at_rest(self) -> bool:
+        channel = self._channel
+        return not (self._closing or channel.broken or channel.backlog)
 
     def outstanding(self) -> int:
         return self._channel.outstanding()
@@ -123,6 +130,9 @@ class ChannelEngine:
     def _channel_broken(self, error: OSError) -> None:
         if self._closing:
             self._lost()
+        elif self._reads_on and not (self._channel.closed or self._peer_ended):
+            self._paused = self._held = False
+            self._read_on()
         else:
             self._fail(describe(error))
 

@@ -23,7 +23,7 @@ What an engine promises:
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from fastpath.channel import Channel
@@ -84,16 +84,21 @@ class Handover:
 
     Without ``bulk``, every record is read, opened, sealed and sent alone: no call, and in user mode
     no frame, handles two of them. That is kernel mode in Windows Server 2003 (seed 001).
+
+    With ``reads_on``, a send that fails is not the end: reading goes on to it, also if it was
+    paused. An upstream may have answered before it closed.
     """
 
     loop: AbstractEventLoop
     channel: Channel
     link: WorkerLink | None  # of the worker that did the handshake; None: there is no TLS
     identifier: int  # the connection's number on that link
-    keys: bytes  # packed `ConnectionKeys` in kernel mode, b"" in user mode
+    # Packed `ConnectionKeys` in kernel mode, b"" in user mode.
+    keys: bytes = field(repr=False)
     close_notify: bool  # EnableSslCloseNotify
     max_send: int = RECEIVE_SIZE
     bulk: bool = True
+    reads_on: bool = False
 
 
 class Engine(Protocol):
@@ -118,6 +123,11 @@ class Engine(Protocol):
     @property
     def congested(self) -> bool:
         """Whether the sink should wait for `Sink.writable` before it writes more."""
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether it could serve something new: sending works, all that was written has left, and
+        nothing has come, not even a part of a record, that the sink has not been told."""
 
     def outstanding(self) -> int:
         """Bytes on their way to the peer, the kernel's included; changes while it reads."""

@@ -113,9 +113,14 @@ class TlsEngine(ChannelEngine, ABC):
         if peers:
             self._received = End.ALERT
         else:
-            self._sent = End.ALERT
+            self._alert_sent()
         self._sink.engine_failed(reason)
         self._close_gracefully()
+
+    def _alert_sent(self) -> None:
+        """Nothing follows our close_notify, not even an alert."""
+        if self._sent is not End.CLOSE_NOTIFY:
+            self._sent = End.ALERT
 
     def _close_gracefully(self) -> None:
         self._closing = True

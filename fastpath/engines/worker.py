@@ -31,6 +31,7 @@ class WorkerEngine(TlsEngine):
     """Every record makes the round trip to the crypto worker."""
 
     __slots__ = (
+        "_failure",
         "_finishing",
         "_skipping",
         "_unopened",
@@ -50,6 +51,7 @@ class WorkerEngine(TlsEngine):
         self._unsealed = 0  # bytes of plaintext at the worker
         self._unsealed_sizes: deque[int] = deque()
         self._skipping = False  # what came late was too much for the worker
+        self._failure = ""  # why the socket failed, while the worker opens what came before
         self._finishing = False  # the socket is closed, and the worker's last word is waited for
         self._when_finished: Callable[[], None] | None = None
 
@@ -60,6 +62,10 @@ class WorkerEngine(TlsEngine):
     @property
     def congested(self) -> bool:
         return self._channel.backlog > 0 or self._unsealed >= _MAX_UNSEALED
+
+    @property
+    def at_rest(self) -> bool:
+        return super().at_rest and not (self._unopened_sizes or self._unsealed_sizes)
 
     def outstanding(self) -> int:
         return self._unsealed + self._channel.outstanding()
@@ -91,6 +97,7 @@ class WorkerEngine(TlsEngine):
 
     def close_write(self) -> None:
         if not self._closing:
+            self._sent = End.CLOSE_NOTIFY
             self._link.send(FrameType.FINISH, self._identifier, bytes([Alert.CLOSE_NOTIFY]))
 
     def close(self) -> None:
@@ -102,7 +109,7 @@ class WorkerEngine(TlsEngine):
         if alert is not None:
             if not self._closing:
                 self._failed = True
-                self._sent = End.ALERT
+                self._alert_sent()
             self._end(self._abort_channel, alert)
         elif not self._closing:
             self._abort_channel()
@@ -143,6 +150,19 @@ class WorkerEngine(TlsEngine):
         self._peer_ended = True
         self._channel.stop_reading()
         self._open(_RECORDS[:0])
+
+    def _fail(self, reason: str) -> None:
+        """What came before the reset is still told, as in kernel mode: an upstream's answer may be
+        among it, or close_notify."""
+        if not self._unopened_sizes or self._link.lost:
+            super()._fail(reason)
+        elif not self._failure:
+            self._failure = reason
+            if not self._clean:
+                self._received = End.RESET
+            self._peer_ended = True
+            self._channel.stop_reading()
+            self._ask(_RECORDS[:0])
 
     def _open(self, records: memoryview) -> None:
         self._ask(records)
@@ -199,6 +219,9 @@ class WorkerEngine(TlsEngine):
             return
         if not self._peer_ended:
             self._read_on()
+        elif self._failure:
+            if not self._unopened_sizes:
+                super()._fail(self._failure)
         elif not self._unopened_sizes and not self._clean:
             self._peer_finished(clean=False)  # that was the answer to the FIN's empty OPEN
 
@@ -211,6 +234,7 @@ class WorkerEngine(TlsEngine):
     def _finish(self) -> None:
         """The worker may still have to tell that the last records were the peer's close_notify.
         Its answer to an empty OPEN comes behind that."""
+        self._when_finished = None  # it holds this object
         if self._link.lost or self._clean or self._failed or not self._close_notify:
             super()._finish()
         elif not self._finishing:

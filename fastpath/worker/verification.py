@@ -143,7 +143,8 @@ def _problem(error: int, depth: int, certificate: x509.Certificate, ca: Path | N
         start = certificate.not_valid_before_utc
         return f"{whose} is valid only from {start:%Y-%m-%d %H:%M} UTC; check the clock"
     if error in _UNTRUSTED:
-        known = f"only {ca} is trusted" if ca is not None else "give its CA as upstream_ca"
+        # No path: whoever asked gets to read this in a page.
+        known = "only those of upstream_ca are" if ca is not None else "give its CA as upstream_ca"
         return (
             "its certificate is not signed by a CA that is trusted here "
             f"({_UNTRUSTED[error]}); {known}"

@@ -159,9 +159,14 @@ class Exchange(RequestSide):
                 self._connect(replay)
                 return
             target = self._pool.target
-            what = error or "closed the connection"
-            log.error("upstream %s: %s before it answered", target, what)
-            self._gateway_error(502, f"The app at {target} {what} before it answered.")
+            if error is None:
+                what = f"app at {target} closed the connection before it answered."
+            else:
+                what = f"connection to the app at {target} failed before it answered: {error}."
+            log.error(
+                "upstream %s: %s before it answered", target, error or "closed the connection"
+            )
+            self._gateway_error(502, f"The {what}")
             return
         reader = self._response_reader
         try:

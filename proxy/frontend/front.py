@@ -149,6 +149,9 @@ class Front:
         for target in self.pools.keys() - addresses.keys():
             self.pools.pop(target).retire()
         for target, found in addresses.items():
+            if target in self.pools and target.tls is not None:
+                # What it keeps was verified with a CA file that may be another by now.
+                self.pools.pop(target).retire()
             if target in self.pools:
                 self.pools[target].update(timeout, found)
             else:

@@ -41,8 +41,6 @@ class Stream(Protocol):
     @property
     def backlog(self) -> int: ...
     @property
-    def broken(self) -> bool: ...
-    @property
     def closed(self) -> bool: ...
     def send(self, data: memoryview | bytes | bytearray) -> None: ...
     def start_reading(self) -> None: ...
@@ -57,6 +55,7 @@ class UpstreamConnection:
 
     __slots__ = (
         "_forget",
+        "_plain",
         "_recv_into",
         "channel",
         "idle_since",
@@ -71,6 +70,7 @@ class UpstreamConnection:
     def __init__(self, channel: Channel, forget: IdleForgetter) -> None:
         """Without TLS."""
         self._begin(channel, forget)
+        self._plain = channel
         self._recv_into = channel.recv_into
         channel.rebind(self._readable, self._drained, self._broken)
         channel.start_reading()
@@ -83,6 +83,13 @@ class UpstreamConnection:
         self.memo = ResponseMemo()
         self.partial: bytearray | None = None  # the beginning of a response head
         self._forget = forget
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another exchange can have it. With a backlog, it answered before it had the whole
+        request, so the next one would wait."""
+        channel = self._plain
+        return not (channel.closed or channel.broken or channel.backlog)
 
     def next_head(self, start: int, end: int, limit: int) -> tuple[bytes | None, int]:
         """A complete head at the beginning of ``BUFFER[start:end]``, and where what follows it

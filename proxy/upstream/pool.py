@@ -97,20 +97,13 @@ class Pool:
 
     def release(self, connection: UpstreamConnection, now: float) -> None:
         """Keeps a connection whose exchange is complete on both sides."""
-        channel = connection.channel
-        # A backlog: it answered before it had the whole request, so the next one would wait.
-        if (
-            channel.closed
-            or channel.broken
-            or channel.backlog
-            or len(self._idle) >= self._most_idle
-        ):
+        if not connection.reusable or len(self._idle) >= self._most_idle:
             connection.close()
             return
         connection.user = None
         connection.reused = True
         connection.idle_since = now
-        channel.start_reading()
+        connection.channel.start_reading()
         self._idle.append(connection)
 
     def sweep(self, now: float) -> None:

@@ -63,7 +63,8 @@ class SecureOpening:
         self._opened = opened
         self._failed = failed
         self._forget = forget
-        self._handshake = Handshake(
+        # None when it is over: it holds this object, so neither would go without the collector.
+        self._handshake: Handshake | None = Handshake(
             client.loop,
             channel,
             client.supervisor(),
@@ -73,11 +74,14 @@ class SecureOpening:
         )
 
     def cancel(self) -> None:
-        self._handshake.cancel()
+        handshake, self._handshake = self._handshake, None
+        if handshake is not None:
+            handshake.cancel()
 
     def handshake_done(
         self, session: Session, link: WorkerLink, identifier: int, keys: bytes, leftover: bytes
     ) -> None:
+        self._handshake = None
         client = self._client
         handover = Handover(
             loop=client.loop,
@@ -88,6 +92,7 @@ class SecureOpening:
             close_notify=True,
             max_send=client.max_send,
             bulk=client.bulk,
+            reads_on=True,
         )
         connection = SecureConnection(
             lambda sink: client.engine(handover, sink), self._forget, client.ended
@@ -96,17 +101,17 @@ class SecureOpening:
         connection.start(leftover)
 
     def handshake_failed(self, reason: str) -> None:
+        self._handshake = None
         self._failed(reason)
 
 
 class SecureChannel:
     """An engine with the methods of `Channel` that users of an upstream need."""
 
-    __slots__ = ("_engine", "broken", "closed")
+    __slots__ = ("_engine", "closed")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.broken = False
         self.closed = False
 
     @property
@@ -155,6 +160,12 @@ class SecureConnection(UpstreamConnection):
         self._told = ended
         self._engine = engine(self)
         self._begin(SecureChannel(self._engine), forget)
+
+    @property
+    def reusable(self) -> bool:
+        """In user mode the worker may still have records behind the answer. Whatever is in them, it
+        would be told to the next user."""
+        return self._engine.at_rest
 
     def start(self, leftover: bytes) -> None:
         """Begins to read, once there is a user: the upstream may speak first, to refuse."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastpath.channel import Channel
+from fastpath.engines.contract import Handover
 from fastpath.keys import MAX_SEQUENCE, ConnectionKeys, DirectionKeys
 from fastpath.suites import BY_OPENSSL_NAME, SUITES, CipherSuite
 from tests.fastpath.record.peers import example_keys
@@ -72,6 +77,20 @@ def test_keys_of_another_suite_are_refused() -> None:
     packed = example(AES128).pack()
     with pytest.raises(ValueError, match="the key must be 32 bytes"):
         ConnectionKeys.unpack(packed[:2] + b"\x13\x02" + packed[4:])
+
+
+def test_a_handover_does_not_show_keys() -> None:
+    packed = example(AES128).pack()
+    handover = Handover(
+        loop=cast("asyncio.AbstractEventLoop", None),
+        channel=cast("Channel", None),
+        link=None,
+        identifier=1,
+        keys=packed,
+        close_notify=True,
+    )
+    assert repr(packed)[2:-1] not in repr(handover)
+    assert "keys" not in repr(handover)
 
 
 @given(st.binary(max_size=200))

@@ -183,3 +183,16 @@ async def test_close_write_without_tls(place: Place) -> None:
     assert await client.receive_all() == bytes(200_000)
     await client.send(b"still heard")
     await until(lambda: accepted.sink.data == b"still heard", "data after our end")
+
+
+@every_engine
+async def test_no_alert_follows_close_notify(engine: type[Engine], place: Place) -> None:
+    """An abort behind it is a reset, and is told as one."""
+    client, accepted = await place.connect(engine)
+    client.go_raw()
+    accepted.engine.close_write()
+    while not client.reader.alerts:
+        client.reader.feed(await client.receive_raw())
+    accepted.abort(Alert.INTERNAL_ERROR)
+    assert await ending(accepted) == (End.NONE, End.RESET)
+    assert client.reader.alerts == [(WARNING, Alert.CLOSE_NOTIFY)]
