@@ -321,6 +321,18 @@ class HttpConnection(Answering):
         before, self._outstanding = self._outstanding, self.engine.outstanding()
         return before != self._outstanding
 
+    def end(self) -> None:
+        """The service stops. In the middle of something a clean end would make a part of it look
+        like the whole; a tunnel is always in the middle."""
+        if self._exchange is not None:
+            self._exchange.given_up()
+        elif not self.idle:
+            self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
+        if self.idle and self._tunnel is None:
+            self.close()
+        else:
+            self.abort()
+
     def close(self) -> None:
         """Sends what is left and closes. What an exchange still holds is let go."""
         if not self.over:
