@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from proxy.frontend.front import Front
 from tests.proxy.frontend.clients import request
-from tests.proxy.frontend.rig import Rig, wait_for
+from tests.proxy.frontend.rig import Errors, Rig, wait_for
 from tests.proxy.frontend.upstreams import Upstream, UpstreamSide
 
 every_mode = pytest.mark.parametrize("mode", ["kernel", "user"])
@@ -86,21 +89,38 @@ def test_a_tunnel_does_not_end_as_if_the_app_had_ended_it(mode: str, tmp_path: P
         assert not rig.errors.unclean  # it was us
 
 
+class Closing(Errors):
+    """Knows what was written when it was closed."""
+
+    at_its_end: int | None = None
+
+    def close(self) -> None:
+        self.at_its_end = len(self.unclean)
+
+
 @every_mode
-def test_how_clients_answer_the_end_is_logged_in_the_same_file(
+def test_how_clients_answer_the_end_is_logged(
     mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.frontend.service.ANSWER_GRACE", 10.0)
+    errors, waits = Closing(), threading.Event()
+    wait_until_closed = Front.wait_until_closed
+
+    async def told(front: Front, seconds: float) -> None:
+        waits.set()
+        await wait_until_closed(front, seconds)
+
+    monkeypatch.setattr(Front, "wait_until_closed", told)
     with own_rig(mode, tmp_path) as rig, ExitStack() as stack:
+        rig.configure()
+        rig.front.error_log = errors
         clients = [stack.enter_context(rig.client()) for _ in range(5)]
-        wait_for(lambda: len(rig.front.connections) == 5, "all")
         wait_for(lambda: all(each._http for each in list(rig.front.connections)), "handshakes")
-        rig.loop.call_soon_threadsafe(lambda: rig.loop.create_task(rig.service.stop()))
+        stopped = asyncio.run_coroutine_threadsafe(rig.service.stop(), rig.loop)
         for client in clients:
             assert client.read_to_end() == (b"", "close_notify")
-            wait_for(lambda: not rig.front.connections, "all are only being closed")
-            rig.call(lambda: None)  # a turn of the loop
+        wait_for(lambda: waits.is_set() or errors.at_its_end is not None, "nothing else is owed")
+        for client in clients:
             client.fin()
-        wait_for(lambda: not rig.service._supervisors, "the end")
-    (file,) = (tmp_path / "LogFiles" / "HTTPERR").iterdir()
-    assert file.read_text().count(" Unclean_Close ") == len(clients)
+        stopped.result(15)
+    assert errors.at_its_end == len(clients)
