@@ -95,7 +95,8 @@ class Closing(Errors):
     at_its_end: int | None = None
 
     def close(self) -> None:
-        self.at_its_end = len(self.unclean)
+        if self.at_its_end is None:
+            self.at_its_end = len(self.unclean)
 
 
 @every_mode
@@ -115,6 +116,7 @@ def test_how_clients_answer_the_end_is_logged(
         rig.configure()
         rig.front.error_log = errors
         clients = [stack.enter_context(rig.client()) for _ in range(5)]
+        wait_for(lambda: len(rig.front.connections) == len(clients), "all are accepted")
         wait_for(lambda: all(each._http for each in list(rig.front.connections)), "handshakes")
         stopped = asyncio.run_coroutine_threadsafe(rig.service.stop(), rig.loop)
         for client in clients:
