@@ -164,7 +164,9 @@ class HttpConnection(Answering):
         elif clean and not self._half_close and (exchange is not None or self._next_waits):
             if exchange is not None:
                 exchange.log(499)
-            self.log_error("Connection_Dropped")
+                exchange.log_error("Connection_Dropped")
+            else:
+                self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
             self.close()
         elif exchange is None and not self._next_waits:
             if self._buffer:

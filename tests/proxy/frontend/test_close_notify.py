@@ -197,7 +197,8 @@ def test_tls12_close_notify_ends_both_directions(proxy: Rig, serve: Serve) -> No
         assert upstream.sides[0].ended.wait(10)
     wait_for(lambda: proxy.log_lines, "the log line")
     assert b'" 499 ' in proxy.log_lines[0]
-    assert proxy.errors.of("Connection_Dropped")
+    (error,) = proxy.errors.of("Connection_Dropped")
+    assert error["uri"] == b"/"
 
 
 @both_modes
