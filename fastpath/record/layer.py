@@ -11,7 +11,7 @@ What each record that a peer sends does:
 | any other alert | ends the connection | fatal: the same; warning: ignored, 4 in a row |
 | handshake KeyUpdate | new read key, answered if asked | unexpected_message |
 | handshake NewSessionTicket, to a client | dropped, 32 in a row | unexpected_message |
-| handshake ClientHello, HelloRequest | unexpected_message | no_renegotiation |
+| handshake ClientHello, HelloRequest | unexpected_message | no_renegotiation: see `_fail` |
 | any other handshake message | unexpected_message | unexpected_message |
 
 An error ends both directions: its alert is sealed, and no byte after it is read or written.
@@ -228,11 +228,13 @@ class RecordLayer:
         # so does the AEAD's own error behind a bad record.
         self.error = error.with_traceback(None)
         error.__context__ = None
-        if error.alert is Alert.NO_RENEGOTIATION and not self.closed:
-            # Always a warning (RFC 5246 §7.2.2), so it closes nothing by itself.
-            self._send(ContentType.ALERT, bytes((AlertLevel.WARNING, error.alert)))
-            self.send_close_notify()
-        self.send_alert(error.alert)
+        alert = error.alert
+        if alert is Alert.NO_RENEGOTIATION and not self.closed:
+            # Always a warning (RFC 5246 §7.2.2), so it closes nothing by itself. What does must not
+            # be close_notify: a part of an answer would look like the whole.
+            self._send(ContentType.ALERT, bytes((AlertLevel.WARNING, alert)))
+            alert = Alert.HANDSHAKE_FAILURE
+        self.send_alert(alert)
 
     # Writing
 

@@ -11,13 +11,26 @@ from pathlib import Path
 from config.model import Configuration
 from config.target import Target
 from proxy.cli import demo_truncation
-from proxy.cli.options import add_service_options, configuration, service_options
+from proxy.cli.options import UsageError, add_service_options, configuration, service_options
 from proxy.cli.serve import announce, serve
 from proxy.demo import large_post
 from proxy.demo.process import start_demo_app
 from proxy.frontend.service import Service
 from proxy.lifecycle.report import Starter
 from proxy.spawn import spawn_proxy
+
+# Options that are for the built-in app alone: the other demonstrations choose these themselves.
+_OF_THE_APP = {
+    "config": "--config",
+    "profile": "--profile",
+    "listen": "--listen",
+    "assignments": "--set",
+    "cert": "--cert",
+    "key": "--key",
+    "upstream_ca": "--upstream-ca",
+    "state_dir": "--state-dir",
+    "ready_file": "--ready-file",
+}
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,6 +47,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(arguments: argparse.Namespace) -> int:
+    _refuse_unused(arguments)
     if arguments.what == "large-post":
         return _large_post(as_json=arguments.json)
     if arguments.what == "truncation":
@@ -46,6 +60,22 @@ def run(arguments: argparse.Namespace) -> int:
 
         options = service_options(arguments, read())
         return serve(options, _announce, starter=Starter({}), reread=read)
+
+
+def _refuse_unused(arguments: argparse.Namespace) -> None:
+    """A demonstration that ignores an option would show something else than was asked for.
+
+    Raises UsageError.
+    """
+    if arguments.what == "app":
+        unused = [f"--{name}" for name in ("json", "svg") if getattr(arguments, name)]
+    else:
+        unused = [option for name, option in _OF_THE_APP.items() if getattr(arguments, name)]
+        if arguments.what != "truncation":
+            unused += [f"--{name}" for name in ("svg", "mode") if getattr(arguments, name)]
+    if unused:
+        what = "" if arguments.what == "app" else f" {arguments.what}"
+        raise UsageError(f"`kssl demo{what}` has no use for {', '.join(unused)}; drop it")
 
 
 def _announce(service: Service) -> None:

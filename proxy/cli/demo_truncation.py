@@ -27,8 +27,6 @@ def run(arguments: argparse.Namespace) -> int:
     with _orderly_end():
         result = demonstration.run(modes)
     pictures = picture.pictures(result.rows)
-    if arguments.svg is not None:
-        _write(arguments.svg, svg.render(pictures))
     if arguments.json:
         print(json.dumps(as_json.to_json(result), indent=1))
     else:
@@ -37,6 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(table.render(result, width=width, colour=colour))
         print(diagram.render(pictures))
         print(table.verdict(result), end="")
+    if arguments.svg is not None:  # last, so that nothing is lost if it cannot be written
+        _write(arguments.svg, svg.render(pictures))
     return result.exit_status
 
 

@@ -97,11 +97,7 @@ class ClientConnection:
     def end(self) -> None:
         """The service stops."""
         if self._http is not None:
-            # A clean end would make a part of a response look like the whole.
-            if self._http.idle:
-                self._http.close()
-            else:
-                self._http.abort()
+            self._http.end()
         else:
             self._drop()
 

@@ -247,6 +247,12 @@ class Exchange(RequestSide):
             log.error("upstream %s: no answer in time", target)
             self._gateway_error(504, f"The app at {target} did not answer in time.")
 
+    def given_up(self) -> None:
+        """The service stops, and waits no longer. For the logs alone."""
+        status = self._response.status if self._response is not None else 499
+        self.log(status)
+        self.log_error("Connection_Dropped", status)
+
     def _upstream_owes(self) -> bool:
         """Also the rest of a response that it began before the request was over."""
         return self._response is not None or super()._upstream_owes()

@@ -259,6 +259,13 @@ class Front:
         while not all(map(_all_sent, self.closing)) and self.loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(_POLL)
 
+    async def wait_until_closed(self, seconds: float) -> None:
+        """Returns when the clients have answered the end of all closing connections, or after
+        ``seconds``."""
+        end = self.loop.time() + seconds
+        while not all(channel.closed for channel in self.closing) and self.loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(_POLL)
+
     def supervisor_for(self, session_ids: tuple[bytes, ...]) -> Supervisor:
         """The one whose worker has a session that the client offers, else the next in turn."""
         if session_ids and self.sessions is not None:

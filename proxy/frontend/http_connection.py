@@ -164,7 +164,9 @@ class HttpConnection(Answering):
         elif clean and not self._half_close and (exchange is not None or self._next_waits):
             if exchange is not None:
                 exchange.log(499)
-            self.log_error("Connection_Dropped")
+                exchange.log_error("Connection_Dropped")
+            else:
+                self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
             self.close()
         elif exchange is None and not self._next_waits:
             if self._buffer:
@@ -320,6 +322,18 @@ class HttpConnection(Answering):
         """Whether the client has taken anything since this was asked last."""
         before, self._outstanding = self._outstanding, self.engine.outstanding()
         return before != self._outstanding
+
+    def end(self) -> None:
+        """The service stops. In the middle of something a clean end would make a part of it look
+        like the whole; a tunnel is always in the middle."""
+        if self._exchange is not None:
+            self._exchange.given_up()
+        elif not self.idle:
+            self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
+        if self.idle and self._tunnel is None:
+            self.close()
+        else:
+            self.abort()
 
     def close(self) -> None:
         """Sends what is left and closes. What an exchange still holds is let go."""

@@ -54,6 +54,9 @@ _FILES = 65536
 # And, if that is over, how long the last bytes may still take, in seconds.
 SEND_GRACE = 1.0
 
+# How long clients may take to answer our end, in seconds: whether with close_notify is logged.
+ANSWER_GRACE = 0.25
+
 _UNUSED_HOPS = (
     "UserModeHops=2 has no effect in kernel mode; add --mode user (EnableKernelSSL=0) or drop it"
 )
@@ -267,14 +270,17 @@ class Service:
             for connection in list(front.connections):
                 connection.end()
             await front.wait_until_sent(max(SEND_GRACE, end - front.loop.time()))
+            await front.wait_until_closed(ANSWER_GRACE)
             front.close_pools()
             front.deadlines.stop()
             front.access_log.reopen(None)
-            front.error_log.close()
         if self._admin is not None:  # until now it can be asked what is left
             await self._admin.close()
             self._admin = None
         await self._stop_workers()
+        if self._front is not None:
+            # The last ones that know how a connection has ended are the workers.
+            self._front.error_log.close()
 
     # -- parts -----------------------------------------------------------------------------
 

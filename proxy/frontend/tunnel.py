@@ -87,7 +87,7 @@ class Tunnel:
         site = connection.admission.site
         if truncated and site is not None and not site.site.pass_truncated:
             connection.front.closes.count_truncated()
-            connection.log_error("Upstream_Truncated", 101)
+            connection.log_error("Upstream_Truncated", 101, self._request_line())
             connection.abort()
         elif error is None:
             connection.close()
@@ -105,10 +105,13 @@ class Tunnel:
         connection = self._connection
         connection.front.access_log.write(
             connection.peer,
-            b"%b %b HTTP/%b" % (self._head.method, self._head.target, self._head.version),
+            self._request_line(),
             101,
             self._sent,
             b"",
             b"",
             connection.session_text,
         )
+
+    def _request_line(self) -> bytes:
+        return b"%b %b HTTP/%b" % (self._head.method, self._head.target, self._head.version)

@@ -41,7 +41,7 @@ def ask(state_dir: Path, service: RunningService, seconds: float = ASK_LIMIT) ->
         ) from None
     except OSError as error:
         raise NoAnswerError(f"{who} cannot be asked: {path}: {reason(error)}") from None
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter of lists in lists, without end
         raise NoAnswerError(f"{who} has not told all; look into its log, and ask again") from None
     if not isinstance(document, dict):
         raise NoAnswerError(f"{who} told something that this version does not understand")

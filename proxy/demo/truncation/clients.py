@@ -20,6 +20,8 @@ PATH = "/order"
 _SECONDS = 5.0
 _READ = 1 << 16  # bytes
 _MAX_ERROR = 120  # characters
+# ERR_error_string(3): error:CODE:library:function:reason, and what the program adds.
+_OPENSSL_ERROR = re.compile(r"\berror:[0-9A-F]{8}:[^:]*:[^:]*:([^:,]+)")
 _REQUEST_1_0 = f"GET {PATH} HTTP/1.0\r\nHost: {NAME}\r\n\r\n".encode()
 
 
@@ -86,12 +88,11 @@ def _run(command: list[str], said: bytes) -> Outcome:
 
 def _told(line: str) -> str:
     """The reason in ``curl: (18) transfer closed …``, and in OpenSSL's ``40D7…:error:0A000126:SSL
-    routines:ssl3_read_n:unexpected eof while reading:../ssl/record/…:318:``."""
-    line = re.sub(r"^curl: \(\d+\) ", "", line)
-    parts = line.split(":")
-    if len(parts) > 5 and "error" in parts[:2]:
-        line = parts[5] if parts[0] != "error" else parts[4]
-    return line[:_MAX_ERROR]
+    routines:ssl3_read_n:unexpected eof while reading:../ssl/record/…:318:``, which curl repeats."""
+    of_openssl = _OPENSSL_ERROR.search(line)
+    if of_openssl is not None:
+        line = of_openssl[1]
+    return re.sub(r"^curl: \(\d+\) ", "", line)[:_MAX_ERROR]
 
 
 def _connect(port: int, ca: str, *, ragged: bool) -> ssl.SSLSocket:

@@ -11,12 +11,12 @@ from proxy.demo.truncation.rows import (
     GUARD,
     NOTICED,
     OFF,
-    ON,
     OWN,
-    PASS,
     Row,
     Scene,
 )
+
+_NOBODY = "nobody"
 
 
 def sentences(scene: Scene, rows: Iterable[Row]) -> list[str]:
@@ -31,13 +31,15 @@ def sentences(scene: Scene, rows: Iterable[Row]) -> list[str]:
 
 def _reply(setting: str, rows: list[Row]) -> str:
     alarmed, fooled = _names(rows, honest=FALSE_ALARM), _names(rows, attacked=FOOLED)
-    if setting == OFF:
+    whose = "nginx" if setting == OWN else setting
+    # What another proxy does is known by what was seen alone.
+    if setting == OFF or (setting == OWN and alarmed != _NOBODY):
         return (
-            f"{OFF}: every reply ends with a bare FIN, so a forged one looks like a real one. Who "
-            f"checks refuses the honest reply too ({alarmed}); who does not is fooled ({fooled})."
+            f"{whose}: every reply ends with a bare FIN, so a forged one looks like a real one. "
+            f"Who checks refuses the honest reply too ({alarmed}); who does not is fooled "
+            f"({fooled})."
         )
     noticed = _names(rows, attacked=NOTICED)
-    whose = "nginx" if setting == OWN else ON
     return (
         f"{whose}: close_notify proves the end to whoever looks at it, or at the chunks of "
         f"HTTP/1.1 ({noticed}). Who takes any FIN for the end is fooled all the same ({fooled})."
@@ -62,12 +64,13 @@ def _request(setting: str, rows: list[Row]) -> str:
 
 
 def _upstream(setting: str, rows: list[Row]) -> str:
+    whose = "nginx" if setting == OWN else setting
     fooled = _names(rows, attacked=FOOLED)
-    if setting == GUARD:
+    if setting == GUARD or fooled == _NOBODY:
         heard = _names(rows, attacked=NOTICED)
-        deaf = "" if fooled == "nobody" else f" Who takes even a reset for the end: {fooled}."
-        return f"{GUARD}: kssl passes the cut on as a cut, and who listens notices ({heard}).{deaf}"
-    whose = PASS if setting == PASS else "nginx"
+        deaf = "" if fooled == _NOBODY else f" Who takes even a reset for the end: {fooled}."
+        told = f"passes the cut on as a cut, and who listens notices ({heard}).{deaf}"
+        return f"{whose}: the proxy {told}"
     return (
         f"{whose}: the proxy takes the app's FIN for the end and says so to its client, with a "
         f"last chunk and close_notify of its own. No client can notice; fooled: {fooled}."
@@ -84,5 +87,5 @@ def _names(rows: list[Row], *, honest: str = "", attacked: str = "") -> str:
         )
     )
     if not names:
-        return "nobody"
+        return _NOBODY
     return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import time
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,6 +23,9 @@ RESUMES, FULL = "resumes", "full handshake"
 CLIENT = "python with a session"
 
 _SECONDS = 5.0
+# Before the client comes back after an attack: the proxy sees that a connection is over when all
+# others see it, and forgets the session a moment later.
+_ABSENCE = 0.25
 _READ = 1 << 16  # bytes
 # Three records: GET /hello, so that the client gets its ticket; then the head of POST /pay with
 # the first half of the form; then the other half.
@@ -58,6 +62,8 @@ def request(front: Front, app: App) -> Row:
             if cut is not None and wires[-1].cut is None:
                 raise StagingError(f"{front.proxy}: the form had gone before it could be cut")
             attacker.cut = None
+            if cut is not None:
+                time.sleep(_ABSENCE)
             resumed = _resumes(attacker, context, visit.session)
             done = CUT_EXECUTED if cut and forms else EXECUTED if forms else NOT_EXECUTED
             told.append(f"{done}, {RESUMES if resumed else FULL}")

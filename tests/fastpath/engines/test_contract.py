@@ -396,7 +396,10 @@ async def test_renegotiation_is_refused(engine: type[Engine], place: Place) -> N
     client.go_raw()
     await client.send_raw(client.forger.record(22, b"\1\0\0\2\3\3"))
     assert await client.read_raw_until_end() == "fin"
-    assert client.reader.alerts[0] == (WARNING, Alert.NO_RENEGOTIATION)
+    assert client.reader.alerts == [
+        (WARNING, Alert.NO_RENEGOTIATION),
+        (FATAL, Alert.HANDSHAKE_FAILURE),
+    ]
     [reason] = accepted.sink.failed
     assert "renegotiation" in reason
 

@@ -192,7 +192,7 @@ def test_nothing_is_read_after_an_error(suite: CipherSuite, act: Act, alert: Ale
     assert server.outgoing == said
 
 
-def test_no_renegotiation_is_a_warning_and_then_close_notify() -> None:
+def test_no_renegotiation_is_a_warning_and_no_clean_end_follows() -> None:
     server = server_layer(TLS12)
     server.feed(Forger(TLS12).record(HANDSHAKE, b"\x01\x00\x00\x02"))
-    assert said_by(server, TLS12) == [(ALERT, b"\x01\x64"), (ALERT, b"\x01\x00")]
+    assert said_by(server, TLS12) == [(ALERT, b"\x01\x64"), (ALERT, b"\x02\x28")]

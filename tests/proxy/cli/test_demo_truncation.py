@@ -61,8 +61,30 @@ def test_a_file_that_cannot_be_written(
     asked: list[tuple[str, ...]], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert main(["demo", "truncation", "--svg", str(tmp_path / "no" / "file.svg")]) == 2
-    assert "--svg: cannot write" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "--svg: cannot write" in told.err
+    assert told.out.startswith("1. A reply")  # what was seen is not lost
 
 
 def test_usage(kssl: Kssl) -> None:
     assert kssl("demo", "truncation", "--mode", "both").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["truncation", "--upstream-ca", "ca.pem", "--set", "MaxConnections=2000"],
+         "--set, --upstream-ca"),
+        (["large-post", "--mode", "user", "--svg", "a.svg"], "--svg, --mode"),
+        (["--svg", "a.svg"], "--svg"),
+    ],
+)  # fmt: skip
+def test_what_has_no_effect_is_refused(
+    arguments: list[str],
+    named: str,
+    asked: list[tuple[str, ...]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["demo", *arguments]) == 2
+    assert f" has no use for {named}; drop it" in capsys.readouterr().err
+    assert asked == []

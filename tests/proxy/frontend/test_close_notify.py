@@ -197,7 +197,9 @@ def test_tls12_close_notify_ends_both_directions(proxy: Rig, serve: Serve) -> No
         assert upstream.sides[0].ended.wait(10)
     wait_for(lambda: proxy.log_lines, "the log line")
     assert b'" 499 ' in proxy.log_lines[0]
-    assert proxy.errors.of("Connection_Dropped")
+    wait_for(lambda: proxy.errors.of("Connection_Dropped"), "the line of the other log")
+    (error,) = proxy.errors.lines
+    assert error["uri"] == b"/"
 
 
 @both_modes

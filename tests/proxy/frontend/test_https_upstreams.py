@@ -399,7 +399,8 @@ def test_a_tunnel_that_the_app_ends_by_fin(proxy: Rig, https: Https, pass_trunca
         else:
             with pytest.raises(CutError):
                 client.more()
-            assert proxy.errors.of("Upstream_Truncated")
+            (error,) = proxy.errors.of("Upstream_Truncated")
+            assert error["method"] == b"GET"  # it says whose
 
 
 def test_a_client_that_reads_slowly(proxy: Rig, https: Https) -> None:

@@ -73,6 +73,7 @@ def test_in_pieces(state: Path) -> None:
         (b"", "has not told all"),
         (b'{"hello": ', "has not told all"),
         (b"\xff", "has not told all"),
+        (b"[" * 100_000, "has not told all"),
         (b"[1]", "this version does not understand"),
     ],
 )

@@ -117,6 +117,11 @@ def test_a_time_limit(tls_app: TlsApp, monkeypatch: pytest.MonkeyPatch) -> None:
             "unexpected eof while reading",
         ),
         ("curl: (18) transfer closed", "transfer closed"),
+        (
+            "curl: (56) OpenSSL SSL_read: OpenSSL/3.0.22: error:0A000438:SSL routines::tlsv1 alert "
+            "internal error, errno 0",
+            "tlsv1 alert internal error",
+        ),
         ("read:errno=104", "read:errno=104"),
         ("", ""),
     ],

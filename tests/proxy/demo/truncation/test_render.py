@@ -11,7 +11,7 @@ from proxy.demo.truncation.closing import sentences
 from proxy.demo.truncation.orders import CUT_EXECUTED, EXECUTED, FULL, NOT_EXECUTED, RESUMES
 from proxy.demo.truncation.picture import Arrow, Note, Picture, pictures
 from proxy.demo.truncation.render import as_json, diagram, svg, table
-from proxy.demo.truncation.rows import GUARD, OFF, ON
+from proxy.demo.truncation.rows import GUARD, OFF, ON, OWN
 from proxy.demo.truncation.run import Result
 from tests.proxy.demo.truncation.sample import EVIL, result, row
 
@@ -77,6 +77,19 @@ def test_sentences_of_the_guard() -> None:
     assert told.endswith("who listens notices (naive).")
     rows = [row(GUARD, "python ssl", "whole", "FOOLED", scene="upstream")]
     assert sentences("upstream", rows)[0].endswith("even a reset for the end: python ssl.")
+
+
+def test_sentences_of_another_proxy_say_what_was_seen() -> None:
+    """Another version of it may do better, or worse."""
+    other = {"proxy": "nginx", "mode": ""}
+    (worse,) = sentences("reply", [row(OWN, "python strict", "false alarm", "noticed", **other)])
+    assert worse.startswith("nginx: every reply ends with a bare FIN")
+    (better,) = sentences(
+        "upstream", [row(OWN, "naive", "whole", "noticed", scene="upstream", **other)]
+    )
+    assert better == (
+        "nginx: the proxy passes the cut on as a cut, and who listens notices (naive)."
+    )
 
 
 def test_sentences_of_a_request() -> None:
