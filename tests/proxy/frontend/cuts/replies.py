@@ -40,6 +40,7 @@ LENGTH = Framing("length", b"1.1")
 CHUNKED = Framing("chunked", b"1.1")
 REWRAPPED = Framing("close", b"1.1")  # by the end at the app, in chunks at the client
 CLOSE = Framing("close", b"1.0")
+LENGTH_1_0 = Framing("length", b"1.0")
 FRAMINGS = (LENGTH, CHUNKED, REWRAPPED, CLOSE)
 
 

@@ -104,7 +104,8 @@ def running(
 
 def edges(sizes: Sequence[int], around: int = 2) -> list[int]:
     """Offsets at the ends of records of these sizes and of their headers, and near them."""
-    found, start = set(), 0
+    found: set[int] = set()
+    start = 0
     for size in sizes:
         for edge in (start, start + HEADER, start + size):
             found.update(range(edge - around, edge + around + 1))
