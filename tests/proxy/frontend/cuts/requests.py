@@ -51,6 +51,8 @@ class Till:
         while not seen.ended:
             try:
                 data = side.sock.recv(1 << 16)
+            except TimeoutError:
+                continue  # kept by the proxy, for the next request
             except ConnectionError:
                 seen.ended = RESET
             except ssl.SSLEOFError:
