@@ -12,11 +12,10 @@ import pytest
 from proxy.demo.truncation.attacker import Attacker
 from tests.acceptance.conftest import Figure
 from tests.acceptance.support import MODES
+from tests.proxy.frontend.cuts.ends import ALERT, RESET
 from tests.proxy.frontend.cuts.https import Authority
 from tests.proxy.frontend.cuts.requests import (
-    ALERT,
     ORDERS,
-    RESET,
     Order,
     Till,
     attack,

@@ -14,14 +14,12 @@ import h11
 from proxy.demo.truncation.attacker import Attacker
 from proxy.demo.truncation.records import Direction
 from tests.proxy.frontend.clients import Client, ClosedError, CutError, request
+from tests.proxy.frontend.cuts.ends import receive
 from tests.proxy.frontend.cuts.stage import Stage, cut_at, sizes_of, whole_records
 from tests.proxy.frontend.rig import wait_for
 from tests.proxy.frontend.upstreams import UpstreamSide, response
 
 FORM = b"to=Bob&eur=100000.00"
-
-# How the app's end of a request that was cut may look. With TLS an alert; `ssl` tells it so.
-RESET, FIN, ALERT, CLOSE_NOTIFY = "reset", "fin", "alert", "close_notify"
 
 
 # -- the app -------------------------------------------------------------------------------
@@ -49,22 +47,10 @@ class Till:
         with self._lock:
             self.connections.append(seen)
         while not seen.ended:
-            try:
-                data = side.sock.recv(1 << 16)
-            except TimeoutError:
-                continue  # kept by the proxy, for the next request
-            except ConnectionError:
-                seen.ended = RESET
-            except ssl.SSLEOFError:
-                seen.ended = FIN
-            except ssl.SSLError as error:
-                seen.ended = ALERT if "ALERT" in (error.reason or "") else str(error)
-            else:
-                if not data:
-                    seen.ended = CLOSE_NOTIFY if isinstance(side.sock, ssl.SSLSocket) else FIN
-                seen.rest += data
-                with contextlib.suppress(ConnectionError, ssl.SSLError):
-                    self._pay(side, seen)
+            data, seen.ended = receive(side)
+            seen.rest += data
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                self._pay(side, seen)
 
     def _pay(self, side: UpstreamSide, seen: Seen) -> None:
         while seen.rest and (found := complete_request(seen.rest)) is not None:

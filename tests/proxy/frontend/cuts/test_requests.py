@@ -8,9 +8,9 @@ import pytest
 
 from proxy.demo.truncation.attacker import Attacker
 from tests.proxy.frontend.conftest import Serve
+from tests.proxy.frontend.cuts.ends import RESET
 from tests.proxy.frontend.cuts.requests import (
     ORDERS,
-    RESET,
     Order,
     Till,
     attack,
