@@ -158,7 +158,12 @@ class UpstreamConnection:
 
     def _ended(self, error: str | None, *, truncated: bool = False) -> None:
         user, self.user = self.user, None
-        self.channel.close()
+        if truncated and user is not None:
+            # The FIN may be forged, and the upstream still there: a close_notify would tell it
+            # that the client, of a tunnel for one, has said all that it had to say.
+            self.channel.abort()
+        else:
+            self.channel.close()
         if user is not None:
             user.upstream_closed(error, truncated=truncated)
         else:

@@ -4,6 +4,7 @@ nobody can have cut what they say."""
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -401,6 +402,33 @@ def test_a_tunnel_that_the_app_ends_by_fin(proxy: Rig, https: Https, pass_trunca
                 client.more()
             (error,) = proxy.errors.of("Upstream_Truncated")
             assert error["method"] == b"GET"  # it says whose
+
+
+@pytest.mark.parametrize("pass_truncated", [False, True])
+def test_a_fin_from_the_app_does_not_end_what_the_client_says(
+    proxy: Rig, https: Https, pass_truncated: bool
+) -> None:
+    """It may be forged. The app, which is still there, must not take for all what it has."""
+    seen: list[object] = []
+
+    def script(side: UpstreamSide) -> None:
+        side.read_head()
+        side.send(SWITCH)
+        assert side.take(11) == b"pay Bob 100"
+        with socket.socket(fileno=os.dup(side.sock.fileno())) as beneath_tls:
+            beneath_tls.shutdown(socket.SHUT_WR)
+        try:
+            seen.append(side.sock.recv(100))
+        except ssl.SSLError as error:
+            seen.append(error.reason)
+
+    https.start(script, pass_truncated=pass_truncated)
+    with proxy.client() as client:
+        client.send(ASK)
+        assert client.read_answer().status == 101
+        client.send(b"pay Bob 100")
+        wait_for(lambda: seen, "the end at the app")
+    assert seen == ["TLSV1_ALERT_INTERNAL_ERROR"]
 
 
 def test_a_client_that_reads_slowly(proxy: Rig, https: Https) -> None:
