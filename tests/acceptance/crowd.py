@@ -6,7 +6,6 @@ reset overtakes what is in front of it. Silent ones keep their connections until
 
 from __future__ import annotations
 
-import itertools
 import os
 import ssl
 import threading
@@ -15,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from tests.proxy.frontend.clients import Client, CutError, request
+from tests.proxy.frontend.clients import Client, request
 
 AT_ONCE = 32
 
@@ -24,60 +23,75 @@ _SMALL_BUFFER = 16 * 1024  # bytes, so that a reply of some megabytes is in the 
 _VERSIONS = (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2)
 
 
+class Guest(Client):
+    """One of the crowd."""
+
+    def refuse_a_record(self) -> None:
+        """Our OpenSSL gets a record that nobody has sealed, and says so: bad_record_mac."""
+        self._in.write(b"\x17\x03\x03\x00\x40" + os.urandom(64))
+        try:
+            self._tls.read(1)
+        except ssl.SSLError:
+            self._flush()
+        else:
+            raise AssertionError("OpenSSL took a record that nobody has sealed")
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """``act`` is what the client does behind its first reply. ``counted`` are the ends that the
     proxy tells in `closes.client`: received from the client, sent to it."""
 
     name: str
-    act: Callable[[Client], None]
+    act: Callable[[Guest], None]
     counted: tuple[str, str]
 
 
-def _clean(client: Client) -> None:
+def _clean(client: Guest) -> None:
     client.close_notify()
     assert client.read_to_end() == (b"", "close_notify")
 
 
-def _fin(client: Client) -> None:
+def _fin(client: Guest) -> None:
     client.fin()
     assert client.read_to_end() == (b"", "close_notify")
 
 
-def _mid_head(client: Client) -> None:
+def _mid_head(client: Guest) -> None:
     client.send(b"GET /tiny HTTP/1.1\r\nHo")
     _fin(client)
 
 
-def _mid_body(client: Client) -> None:
+def _mid_body(client: Guest) -> None:
     client.send(request(b"POST", b"/upload", b"Content-Length: 100000") + bytes(5000))
     client.reset()
 
 
-def _mid_reply(client: Client) -> None:
+def _mid_reply(client: Guest) -> None:
     client.send(request(b"GET", b"/bytes/16M"))
     client.take(100_000)
     client.reset()
 
 
-def _silent(client: Client) -> None:
+def _silent(client: Guest) -> None:
     """Nothing at all."""
 
 
-def _garbage(client: Client) -> None:
+def _garbage(client: Guest) -> None:
     """A record that nobody can have sealed."""
     client.sock.sendall(b"\x17\x03\x03\x00\x40" + os.urandom(64))
     assert client.read_to_end() == (b"", "cut")
 
 
-def _alert(client: Client) -> None:
-    """Our OpenSSL gets a record that the proxy has not sealed, and says so: bad_record_mac."""
+def _alert(client: Guest) -> None:
+    """Fatal. It is answered by FIN alone."""
     client.refuse_a_record()
-    assert client.sock.recv(1) == b"", "an alert is answered by FIN alone"
+    assert client.sock.recv(1) == b""
 
 
+_CLEAN = Kind("clean", _clean, ("close_notify", "close_notify"))
 KINDS = (
-    Kind("clean", _clean, ("close_notify", "close_notify")),
+    _CLEAN,
     Kind("FIN", _fin, ("fin", "close_notify")),
     Kind("RST", Client.reset, ("reset", "none")),
     Kind("mid-head", _mid_head, ("fin", "close_notify")),
@@ -89,17 +103,6 @@ KINDS = (
 )
 # And one that never comes to a session, so it is not counted.
 ALL_KINDS = len(KINDS) + 1
-
-
-class _Refusing(Client):
-    def refuse_a_record(self) -> None:
-        self._in.write(b"\x17\x03\x03\x00\x40" + os.urandom(64))
-        try:
-            self._tls.read(1)
-        except ssl.SSLError:
-            self._flush()
-        else:
-            raise AssertionError("OpenSSL took a record that nobody has sealed")
 
 
 class Crowd:
@@ -118,9 +121,15 @@ class Crowd:
         self._lock = threading.Lock()
 
     def run(self, count: int) -> None:
-        """``count`` clients, all kinds in turn, with each version of TLS. Raises what one raised."""
+        """``count`` clients, all kinds in turn and in both versions of TLS. Raises what one raised."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for _ in pool.map(self._one, range(count)):
+                pass
+
+    def fill(self, count: int) -> None:
+        """``count`` clean closes in TLS 1.3: what workers keep of sessions, they keep then."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for _ in pool.map(lambda _: self._ask_and_end(self._contexts[0], _CLEAN), range(count)):
                 pass
 
     def let_go(self) -> None:
@@ -137,7 +146,7 @@ class Crowd:
             self._ask_and_end(context, KINDS[kind])
 
     def _ask_and_end(self, context: ssl.SSLContext, kind: Kind) -> None:
-        client = _Refusing(self._port, context, receive_buffer=_SMALL_BUFFER)
+        client = Guest(self._port, context, receive_buffer=_SMALL_BUFFER)
         try:
             assert client.ask(target=b"/tiny").body == _BODY
             kind.act(client)
