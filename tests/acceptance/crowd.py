@@ -121,7 +121,8 @@ class Crowd:
         self._lock = threading.Lock()
 
     def run(self, count: int) -> None:
-        """``count`` clients, all kinds in turn and in both versions of TLS. Raises what one raised."""
+        """``count`` clients, all kinds in turn, in both versions of TLS. Raises what
+        one raised."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for _ in pool.map(self._one, range(count)):
                 pass
