@@ -98,7 +98,10 @@ def replies(mode: str, folder: Path) -> Iterator[Replies]:
 
 def _answers(side: UpstreamSide, pause: Callable[[], None]) -> None:
     while True:
-        head, _ = side.read_request()
+        try:
+            head, _ = side.read_request()
+        except TimeoutError:  # one that the proxy keeps for later
+            return
         method, target, _ = head.split(b" ", 2)
         if target == b"/close":
             side.send(_PLAIN + b"Connection: close\r\n\r\n" + BODY)
