@@ -104,6 +104,18 @@ async def test_an_answer_to_our_close_notify(
 
 
 @every_engine
+async def test_an_answer_in_pieces(engine: type[Engine], place: Place) -> None:
+    """Behind data that nobody wants any more, and a segment for each byte."""
+    client, accepted = await place.connect(engine)
+    accepted.close()
+    assert await client.receive_all() == b""
+    for byte in client.seal(b"too late") + client.seal_close_notify():
+        await client.send_raw(bytes((byte,)))
+    client.send_fin()
+    assert await ending(accepted) == (End.CLOSE_NOTIFY, End.CLOSE_NOTIFY)
+
+
+@every_engine
 async def test_no_answer_to_our_close_notify(engine: type[Engine], place: Place) -> None:
     client, accepted = await place.connect(engine)
     accepted.close()
