@@ -63,7 +63,7 @@ async def test_connections_and_handshakes(engine: type[Engine], place: Place) ->
     accepted.close()
     await client.receive_all()
     client.close()
-    await accepted.gone()
+    await until(lambda: accepted.sink.endings)
     # The worker hears of the end with the next frame, which is this question.
     assert await count() == has(1, 0)
 
