@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -16,28 +15,19 @@ from tests.acceptance.replies import BODY, UNREAD, Replies, replies
 from tests.acceptance.support import MODES
 from tests.acceptance.visitors import VERSIONS
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.parametrize("mode", MODES)]
+pytestmark = pytest.mark.acceptance
 
 every_version = pytest.mark.parametrize("version", VERSIONS)
 
 _SECONDS = 30.0
 
-Get = Callable[[str], Replies]
 
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Get]:
-    """``served(mode)``"""
-    running: dict[str, Replies] = {}
-    with ExitStack() as stack:
-
-        def get(mode: str) -> Replies:
-            if mode not in running:
-                folder = tmp_path_factory.mktemp("replies") / mode
-                running[mode] = stack.enter_context(replies(mode, folder))
-            return running[mode]
-
-        yield get
+@pytest.fixture(scope="module", params=MODES)
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Replies]:
+    with replies(request.param, tmp_path_factory.mktemp("replies") / "served") as running:
+        yield running
 
 
 # Request, status and body. HTTP/1.0: the proxy ends the connection; 1.1: when it is idle.
@@ -54,10 +44,10 @@ CASES: dict[str, tuple[bytes, int, bytes]] = {
 
 @every_version
 @pytest.mark.parametrize("case", CASES)
-def test_strict_ssl(served: Get, mode: str, version: str, case: str) -> None:
+def test_strict_ssl(served: Replies, version: str, case: str) -> None:
     """The reply, close_notify from the proxy, and ours; nothing is raised."""
     request, status, body = CASES[case]
-    with connect(served(mode), version) as client:
+    with connect(served, version) as client:
         client.sendall(request)
         received = read_to_end(client)
         client.unwrap().close()
@@ -67,9 +57,9 @@ def test_strict_ssl(served: Get, mode: str, version: str, case: str) -> None:
 
 
 @every_version
-def test_strict_ssl_refused_before_its_body_is_read(served: Get, mode: str, version: str) -> None:
+def test_strict_ssl_refused_before_its_body_is_read(served: Replies, version: str) -> None:
     head = b"POST /upload HTTP/1.1\r\n" + _HOST + b"Content-Length: %d\r\n\r\n" % len(UNREAD)
-    with connect(served(mode), version) as client:
+    with connect(served, version) as client:
         client.sendall(head + UNREAD)
         assert read_to_end(client).startswith(b"HTTP/1.1 413 ")
         client.unwrap().close()
@@ -90,31 +80,29 @@ def read_to_end(client: ssl.SSLSocket) -> bytes:
     return received
 
 
-def test_requests(served: Get, figure: Figure, mode: str) -> None:
-    server = served(mode)
+def test_requests(served: Replies, figure: Figure) -> None:
     with requests.Session() as session:
 
         def ask(method: str, path: str, data: bytes | None = None) -> tuple[int, bytes]:
             reply = session.request(
-                method, server.url + path, data=data, verify=server.server.ca, timeout=_SECONDS
+                method, served.url + path, data=data, verify=served.server.ca, timeout=_SECONDS
             )
             return reply.status_code, reply.content
 
-        ask_all(server, ask)
+        ask_all(served, ask)
     figure(f"no complaint from requests {requests.__version__}")
 
 
-def test_httpx(served: Get, figure: Figure, mode: str) -> None:
-    server = served(mode)
+def test_httpx(served: Replies, figure: Figure) -> None:
     context = httpx.create_ssl_context(verify=True, trust_env=False)
-    context.load_verify_locations(server.server.ca)
+    context.load_verify_locations(served.server.ca)
     with httpx.Client(verify=context, timeout=_SECONDS) as client:
 
         def ask(method: str, path: str, data: bytes | None = None) -> tuple[int, bytes]:
-            reply = client.request(method, server.url + path, content=data)
+            reply = client.request(method, served.url + path, content=data)
             return reply.status_code, reply.content
 
-        ask_all(server, ask)
+        ask_all(served, ask)
     figure(f"no complaint from httpx {httpx.__version__}")
 
 

@@ -19,9 +19,9 @@ CLOSES = 10_000
 # for a handshake, of which the worker sends the second alone.
 FILL = 10_240
 
-# What front end and worker may grow by in the second ten thousand, in bytes. An object of some
-# 100 bytes (in the worker, where the heap is moving: 400) forgotten for each connection is more.
-GROWTH = (MIB, 4 * MIB)
+# What front end and worker may grow by in the second ten thousand, in bytes: heaps are never quite
+# at rest. An object of 300 bytes forgotten for each connection is more; in the worker, 450.
+GROWTH = (2 * MIB, 4 * MIB)
 
 
 def test_nothing_is_left(app_port: int, figure: Figure, tmp_path: Path, mode: str) -> None:
@@ -36,4 +36,5 @@ def test_nothing_is_left(app_port: int, figure: Figure, tmp_path: Path, mode: st
         grown = [now - old for now, old in zip(server.memory(), before, strict=True)]
     front, worker = (f"{size / 1024:+,.0f} KiB" for size in grown)
     figure(f"{CLOSES:,} closes in {seconds:.0f} s; the next {CLOSES:,}: {front}, worker {worker}")
-    assert all(size < limit for size, limit in zip(grown, GROWTH, strict=True))
+    assert grown[0] < GROWTH[0], "the front end grows"
+    assert grown[1] < GROWTH[1], "the worker grows"

@@ -150,6 +150,8 @@ class SClientVisitor:
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT)
         kind = _KIND.search(_ask(self._process))
         assert kind is not None
+        if end is End.SILENT:  # at once: it must not answer when the others take their time
+            self._process.send_signal(signal.SIGSTOP)
         return kind[1] == b"Reused"
 
     def end(self, end: End) -> None:
@@ -157,7 +159,6 @@ class SClientVisitor:
         assert process is not None
         assert process.stdin is not None
         if end is End.SILENT:
-            process.send_signal(signal.SIGSTOP)
             return
         if end is End.KILLED:
             process.kill()
