@@ -33,7 +33,7 @@ class WorkerEngine(TlsEngine):
     __slots__ = (
         "_failure",
         "_finishing",
-        "_skipping",
+        "_late_held",
         "_unopened",
         "_unopened_sizes",
         "_unsealed",
@@ -50,7 +50,7 @@ class WorkerEngine(TlsEngine):
         self._unopened_sizes: deque[int] = deque()
         self._unsealed = 0  # bytes of plaintext at the worker
         self._unsealed_sizes: deque[int] = deque()
-        self._skipping = False  # what came late was too much for the worker
+        self._late_held = False  # what comes late is read as fast as the worker opens it
         self._failure = ""  # why the socket failed, while the worker opens what came before
         self._finishing = False  # the socket is closed, and the worker's last word is waited for
         self._when_finished: Callable[[], None] | None = None
@@ -214,8 +214,12 @@ class WorkerEngine(TlsEngine):
         if len(payload) and not self._closing:
             self._sink.plaintext_received(payload)
         if self._closing:
-            if self._finishing and not self._unopened_sizes:
-                super()._finish()
+            if self._finishing:
+                if not self._unopened_sizes:
+                    super()._finish()
+            elif self._late_held and self._unopened < _MAX_UNOPENED:
+                self._late_held = False
+                self._channel.start_reading()
             return
         if not self._peer_ended:
             self._read_on()
@@ -226,10 +230,11 @@ class WorkerEngine(TlsEngine):
             self._peer_finished(clean=False)  # that was the answer to the FIN's empty OPEN
 
     def _late_records(self, records: memoryview) -> None:
-        # Nobody reads slower for this: from the first records that are too many, all are dropped.
-        self._skipping = self._skipping or self._unopened >= _MAX_UNOPENED
-        if not self._skipping:
-            self._ask(records)
+        # All of them, for close_notify is behind what a client was still sending.
+        self._ask(records)
+        if self._unopened >= _MAX_UNOPENED:
+            self._late_held = True
+            self._channel.stop_reading()
 
     def _finish(self) -> None:
         """The worker may still have to tell that the last records were the peer's close_notify.

@@ -15,6 +15,7 @@ import logging
 import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastpath.hardening import interpreter
 
@@ -23,6 +24,8 @@ log = logging.getLogger("kssl")
 # How long a process may take to end when its link is closed, in seconds: a dying one has the time
 # to say why on stderr.
 _END_LIMIT = 2.0
+
+_OPENSSL_CONF = Path(__file__).with_name("openssl.cnf")
 
 # LD_LIBRARY_PATH, because some builds of Python find their own library by it.
 _ENVIRONMENT = (
@@ -100,9 +103,10 @@ def environment() -> dict[str, str]:
     """The processes': what an interpreter needs to start and to find its modules, and no more.
 
     Above all nothing that adds code to the process or makes it write secrets: LD_PRELOAD,
-    OPENSSL_CONF, SSLKEYLOGFILE.
+    SSLKEYLOGFILE, an OPENSSL_CONF of somebody else's.
     """
-    return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    inherited = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    return inherited | {"OPENSSL_CONF": str(_OPENSSL_CONF)}
 
 
 async def _end(process: asyncio.subprocess.Process, name: str) -> None:

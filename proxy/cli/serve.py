@@ -102,6 +102,7 @@ async def _serve(
         loop.add_signal_handler(signal.SIGUSR2, live.restart)
         try:
             live.found()
+            service.write_ready_file()
             collector.tune()
             started(service)
             starter.ready(service.urls)

@@ -153,8 +153,6 @@ class Service:
             self._front.apply(configuration, [endpoint for endpoint, _ in opened], addresses)
             self._listen(opened)
             self._admin = open_admin(options.state_dir, self._snapshot)
-            if options.ready_file is not None:
-                _write_ready_file(options.ready_file, self.describe())
         except BaseException:
             await self.stop()
             close_all(opened)
@@ -236,6 +234,14 @@ class Service:
             "mode": self.front.mode,
             "engine": self.front.engine.name,
         }
+
+    def write_ready_file(self) -> None:
+        """If one is wanted: now that signals are heard and `kssl status` finds this service.
+
+        Raises ConfigError.
+        """
+        if self.options.ready_file is not None:
+            _write_ready_file(self.options.ready_file, self.describe())
 
     async def hand_over(self) -> None:
         """A successor has the listening sockets: returns when all connections are over.

@@ -15,9 +15,8 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.parametrize("mode", MODES)]
 CLOSES = 10_000
 
 # OpenSSL's cache in the worker holds 20,480 sessions of about 1.1 KiB: it must be full before
-# memory can tell anything. A clean close in TLS 1.3 leaves two of them: OpenSSL makes two tickets
-# for a handshake, of which the worker sends the second alone.
-FILL = 10_240
+# memory can tell anything. A clean close leaves one of them.
+FILL = 20_480
 
 # What front end and worker may grow by in the second ten thousand, in bytes: heaps are never quite
 # at rest. An object of 300 bytes forgotten for each connection is more; in the worker, 450.

@@ -208,3 +208,19 @@ async def test_no_alert_follows_close_notify(engine: type[Engine], place: Place)
     accepted.abort(Alert.INTERNAL_ERROR)
     assert await ending(accepted) == (End.NONE, End.RESET)
     assert client.reader.alerts == [(WARNING, Alert.CLOSE_NOTIFY)]
+
+
+@every_engine
+async def test_close_notify_behind_much_that_came_too_late(
+    engine: type[Engine], place: Place
+) -> None:
+    """A client that is in the middle of an upload when we close, and then ends in order."""
+    client, accepted = await place.connect(engine)
+    accepted.close()
+    client.go_raw()
+    assert await client.read_raw_until_end() == "fin"
+    for _ in range(100):
+        await client.send_raw(client.forger.data(bytes(16_000)))
+    await client.send_raw(client.forger.record(21, b"\1\0"))
+    client.send_fin()
+    assert await ending(accepted) == (End.CLOSE_NOTIFY, End.CLOSE_NOTIFY)

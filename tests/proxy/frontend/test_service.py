@@ -249,10 +249,17 @@ def test_a_start_that_fails_leaves_nothing(fault: str, tmp_path: Path) -> None:
 
         before = children()
 
+        async def start(service: Service) -> None:
+            await service.start()
+            try:
+                service.write_ready_file()
+            finally:
+                await service.stop()
+
         async def attempt() -> None:
             service = Service(options)
             with pytest.raises((ConfigError, ValueError)):
-                await service.start()
+                await start(service)
             assert service._supervisors == []
             assert all(listener._sock.fileno() < 0 for listener in service._listeners)
 
