@@ -12,6 +12,8 @@ def be_refused(service: Running, target: bytes = b"/%00") -> None:
     with service.client() as client:
         client.send(request(b"GET", target))
         assert client.read_answer().status == 400
+        client.read_to_end()
+        client.close_notify()  # in order, or there would be a line for that too
 
 
 def enable_error_logging(services: Services) -> None:
