@@ -240,7 +240,8 @@ class WorkerEngine(TlsEngine):
         """The worker may still have to tell that the last records were the peer's close_notify.
         Its answer to an empty OPEN comes behind that."""
         self._when_finished = None  # it holds this object
-        if self._link.lost or self._clean or self._failed or not self._close_notify:
+        told = self._peer_ended and not self._unopened_sizes
+        if told or self._link.lost or self._clean or self._failed or not self._close_notify:
             super()._finish()
         elif not self._finishing:
             self._finishing = True

@@ -56,7 +56,7 @@ def _worker(worker: dict[str, Any]) -> str:
 
 def _ends(document: dict[str, Any]) -> Iterator[str]:
     closes = document["closes"]
-    yield _line("ended by", "".join(f"{end.value:>{_NUMBER}}" for end in _COLUMNS))
+    yield _line("TLS ended by", "".join(f"{end.value:>{_NUMBER}}" for end in _COLUMNS))
     for label, peer, direction in _ROWS:
         numbers = closes[peer][direction]
         yield _line(label, "".join(f"{numbers[end.value]:>{_NUMBER}}" for end in _COLUMNS))

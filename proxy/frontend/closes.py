@@ -1,4 +1,4 @@
-"""How connections ended, counted: for `kssl status`."""
+"""How connections with TLS ended, counted: for `kssl status`."""
 
 from __future__ import annotations
 

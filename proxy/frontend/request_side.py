@@ -225,10 +225,7 @@ class RequestSide:
             self._connecting = None
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
-            if self.request_done:
-                upstream.close()
-            else:
-                upstream.abort()
+            upstream.let_go(complete=self.request_done)
 
     def _request_line(self) -> bytes:
         return b"%b %b HTTP/%b" % (self._head.method, self._head.target, self._head.version)

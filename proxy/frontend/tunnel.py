@@ -98,10 +98,7 @@ class Tunnel:
         """The connection is over. Writes the log line, which tells the bytes sent."""
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
-            if self._client_done:
-                upstream.close()
-            else:
-                upstream.abort()  # the client has not said that this was all
+            upstream.let_go(complete=self._client_done)
         connection = self._connection
         connection.front.access_log.write(
             connection.peer,

@@ -120,6 +120,14 @@ class UpstreamConnection:
         self.user = None
         self.channel.close()
 
+    def let_go(self, *, complete: bool) -> None:
+        """Its user is over. ``complete``: all that the client had to say has been sent here. What
+        is still in the backlog would be lost behind a FIN, so that is a cut too."""
+        if complete and not self.channel.backlog:
+            self.close()
+        else:
+            self.abort()
+
     def abort(self) -> None:
         """So that the upstream cannot take what it has for a whole request."""
         self.user = None

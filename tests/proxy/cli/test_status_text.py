@@ -43,7 +43,7 @@ https://a.example, http://a.example (process 12, kernel mode)
   worker            process 13: 3 connections, 1 of them in the handshake; restarted 1 time
   upstream          http://127.0.0.1:8000: 1 connection kept for the next request
 
-  ended by            close_notify           fin         reset         alert          none
+  TLS ended by        close_notify           fin         reset         alert          none
   from clients                  12             1             0             0             0
   to clients                    12             0             1             0             0
   from upstreams                 0             0             0             1             0
@@ -74,4 +74,4 @@ def test_a_service_that_does_not_answer() -> None:
 
 def test_every_end_has_a_column() -> None:
     head = next(line for line in status_text(document()) if "ended by" in line)
-    assert sorted(head.split()[2:]) == sorted(end.value for end in End)
+    assert sorted(head.split()[3:]) == sorted(end.value for end in End)

@@ -9,11 +9,11 @@ _MIB = 1 << 20
 
 
 def be_refused(service: Running, target: bytes = b"/%00") -> None:
-    """One line; the end is a proper one, so that there is no other for it."""
     with service.client() as client:
         client.send(request(b"GET", target))
         assert client.read_answer().status == 400
-        client.close_notify()
+        client.read_to_end()
+        client.close_notify()  # in order, or there would be a line for that too
 
 
 def enable_error_logging(services: Services) -> None:

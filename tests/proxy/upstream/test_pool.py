@@ -73,6 +73,39 @@ def test_connects_and_keeps() -> None:
     run(test)
 
 
+@pytest.mark.parametrize(
+    ("size", "complete", "how"),
+    [(1000, True, "fin"), (1000, False, "reset"), (64 << 20, True, "reset")],
+    ids=["whole", "part", "whole, but not sent yet"],
+)
+def test_how_the_app_sees_the_end_of_a_request(size: int, complete: bool, how: str) -> None:
+    """FIN says that this was all; so it must have been."""
+
+    def read(sock: socket.socket) -> str:
+        try:
+            while sock.recv(1 << 20):
+                pass
+        except ConnectionResetError:
+            return "reset"
+        return "fin"
+
+    async def test() -> None:
+        with listener() as server:
+            async with pool_for(target_of(server)) as pool:
+                asker = Asker()
+                pool.connect(asker)
+                connection = await asker.connection()
+                sock, _ = server.accept()
+                with sock:
+                    sock.settimeout(10)
+                    connection.channel.send(bytes(size))
+                    assert (connection.channel.backlog > 0) == (size > 1000)
+                    connection.let_go(complete=complete)
+                    assert await asyncio.to_thread(read, sock) == how
+
+    run(test)
+
+
 def test_refused() -> None:
     async def test() -> None:
         with listener() as server:
