@@ -53,7 +53,8 @@ def answer(framing: bytes, body: bytes) -> bytes:
     if framing == b"length":
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     if framing == b"chunked":
-        pieces = [body[: len(body) // 2], body[len(body) // 2 :]]
+        half = (len(body) + 1) // 2
+        pieces = filter(None, [body[:half], body[half:]])  # an empty chunk would be the last one
         return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(pieces)
     assert framing == b"close"
     return b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body
