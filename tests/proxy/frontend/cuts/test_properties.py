@@ -27,8 +27,9 @@ from tests.proxy.frontend.cuts.replies import (
     by_records,
     play,
 )
-from tests.proxy.frontend.cuts.requests import Order, Till, attack, judge, sizes_of_order
+from tests.proxy.frontend.cuts.requests import Order, attack, judge, sizes_of_order
 from tests.proxy.frontend.cuts.stage import HOWS, VERSIONS, stage_of
+from tests.proxy.frontend.cuts.till import Till
 from tests.proxy.frontend.rig import Rig
 from tests.proxy.frontend.upstreams import UpstreamSide, chunked
 
@@ -38,7 +39,7 @@ pytestmark = pytest.mark.parametrize(
 
 # The proxy is the same for all examples; each has connections of its own.
 some = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 hows, versions = st.sampled_from(HOWS), st.sampled_from(VERSIONS)
 places = st.lists(st.integers(0, 400), max_size=5)
