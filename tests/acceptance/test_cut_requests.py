@@ -17,12 +17,12 @@ from tests.proxy.frontend.cuts.https import Authority
 from tests.proxy.frontend.cuts.requests import (
     ORDERS,
     Order,
-    Till,
     attack,
     judge,
     sizes_of_order,
 )
 from tests.proxy.frontend.cuts.stage import HOWS, VERSIONS, Stage, no_failures, running
+from tests.proxy.frontend.cuts.till import Till
 from tests.proxy.frontend.upstreams import Upstream
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.parametrize("mode", MODES)]

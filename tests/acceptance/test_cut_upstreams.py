@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,8 @@ from proxy.demo.truncation.attacker import Attacker
 from tests.acceptance.conftest import Figure
 from tests.acceptance.support import MODES
 from tests.proxy.frontend.cuts.https import Authority
+from tests.proxy.frontend.cuts.reused import Keeper
+from tests.proxy.frontend.cuts.reused import Scene as Kept
 from tests.proxy.frontend.cuts.stage import HOWS, VERSIONS, Stage, no_failures, running, spread
 from tests.proxy.frontend.cuts.upstreams import REPLIES, Reply, Shop, attack, sizes_of_reply
 from tests.proxy.frontend.upstreams import Upstream
@@ -71,7 +74,8 @@ def test_every_offset(
     scene = scenes(mode, version, guard)
     sizes = sizes_of_reply(scene.stage, scene.attacker, scene.shop, reply)
     assert len(sizes) == len(reply.pieces) + 1
-    plays = [(how, offset) for offset in range(sum(sizes) + 2) for how in HOWS]
+    offsets = range(sum(sizes) + 2)
+    plays = [("FIN", offset) for offset in offsets] + [("RST", offset) for offset in offsets[::3]]
     failures = attack(
         scene.stage, scene.attacker, scene.shop, reply, plays, sizes=sizes, guard=guard
     )
@@ -91,3 +95,26 @@ def test_behind_tickets(scenes: Get, mode: str, guard: bool) -> None:
             scene.stage, scene.attacker, scene.shop, reply, plays, sizes=sizes, guard=guard
         )
         no_failures(failures)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kept_connections(mode: str, version: str, tmp_path: Path, figure: Figure) -> None:
+    """A FIN on an idle one is harmless. One that comes before the answer has begun lets what is
+    idempotent be sent again, once; a POST never is."""
+    keeper, authority = Keeper(), Authority(tmp_path)
+    with (
+        Upstream(keeper, authority.server(version)) as upstream,
+        Attacker(upstream.port) as attacker,
+        running(
+            tmp_path / "state", mode, f"https://localhost:{attacker.port}", *authority.lines()
+        ) as stage,
+    ):
+        scene = Kept(stage, attacker, keeper)
+        sizes = scene.sizes()
+        plays: list[tuple[bytes, str, int, int | None]] = []
+        for offset in range(sum(sizes) + 1):
+            plays += [(b"GET", "FIN", offset, None), (b"POST", "FIN", offset, None)]
+            if offset % 3 == 1:
+                plays += [(b"GET", "FIN", offset, 1), (b"POST", "RST", offset, None)]
+        no_failures(scene.attack(sizes, plays))
+    figure(f"{len(plays)} cuts of records of {sizes} bytes")

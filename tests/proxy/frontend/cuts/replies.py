@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterable
@@ -13,8 +12,8 @@ import h11
 from proxy.demo.truncation.attacker import HOST, Attacker
 from proxy.demo.truncation.link import Link
 from proxy.demo.truncation.records import Direction
-from tests.proxy.frontend.clients import SECONDS, Client, CutError, request
-from tests.proxy.frontend.cuts.stage import cut_at, sizes_of
+from tests.proxy.frontend.clients import SECONDS, Client, request
+from tests.proxy.frontend.cuts.stage import cut_at, however_it_ends, sizes_of
 from tests.proxy.frontend.upstreams import Script, UpstreamSide, chunked
 
 BODY = b"Order 4711: pay Bob EUR 100000.00 until Friday, or else."
@@ -53,7 +52,8 @@ def answer(framing: bytes, body: bytes) -> bytes:
     if framing == b"length":
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     if framing == b"chunked":
-        pieces = [body[: len(body) // 2], body[len(body) // 2 :]]
+        half = (len(body) + 1) // 2
+        pieces = filter(None, [body[:half], body[half:]])  # an empty chunk would be the last one
         return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(pieces)
     assert framing == b"close"
     return b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body
@@ -76,16 +76,12 @@ Read = Callable[[int, ssl.SSLContext, bytes], tuple[bytes, str]]
 
 def by_records(port: int, context: ssl.SSLContext, ask: bytes) -> tuple[bytes, str]:
     """What came, and "close_notify" or "cut". Answers a close_notify by its own."""
-    client = None
-    try:
-        with Client(port, context) as client:
-            client.send(ask)
-            got, ending = client.read_to_end()
-            with contextlib.suppress(OSError):
-                client.close_notify()
-            return got, ending
-    except (OSError, CutError):
-        return (bytes(client.unread) if client is not None else b""), CUT
+    got, ending = b"", CUT
+    with however_it_ends(), Client(port, context) as client:
+        client.send(ask)
+        got, ending = client.read_to_end()
+        client.close_notify()
+    return got, ending
 
 
 def by_python(port: int, context: ssl.SSLContext, ask: bytes) -> tuple[bytes, str]:

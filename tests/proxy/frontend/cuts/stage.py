@@ -16,6 +16,7 @@ from proxy.demo.truncation.link import Link
 from proxy.demo.truncation.records import HEADER, Direction
 from proxy.spawn import spawn_proxy
 from tests.proxy.effects.service import error_logs
+from tests.proxy.frontend.clients import ClosedError, CutError
 from tests.proxy.frontend.rig import Rig, wait_for
 
 VERSIONS = ("TLSv1_2", "TLSv1_3")
@@ -125,6 +126,11 @@ def few(sizes: Sequence[int], count: int = 40) -> list[int]:
     return sorted({*chosen, *spread(total, max(2, count - len(chosen)))})
 
 
+def share(offsets: Sequence[int], mode: str, version: str) -> Sequence[int]:
+    """A quarter of them: each mode with each version has another. For the suite of every day."""
+    return parts(offsets, 4)[2 * (mode == "user") + VERSIONS.index(version)]
+
+
 def parts(offsets: Sequence[int], number: int) -> list[Sequence[int]]:
     """Dealt out in turn, so that each has some of everything."""
     return [offsets[start::number] for start in range(number)]
@@ -147,6 +153,17 @@ def whole_records(sizes: Sequence[int], after: int) -> int:
             break
         count += 1
     return count
+
+
+@contextlib.contextmanager
+def however_it_ends() -> Iterator[None]:
+    """What a client does until its connection is cut. Only a silence fails."""
+    try:
+        yield
+    except TimeoutError:
+        raise
+    except (OSError, CutError, ClosedError):
+        pass
 
 
 def no_failures(failures: Sequence[str]) -> None:

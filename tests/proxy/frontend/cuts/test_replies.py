@@ -1,4 +1,5 @@
-"""Replies cut at some 40 offsets each; all offsets, and other clients: acceptance."""
+"""Replies cut at some 40 offsets, dealt out to the modes and versions; all offsets, and other
+clients: acceptance."""
 
 from __future__ import annotations
 
@@ -30,6 +31,7 @@ from tests.proxy.frontend.cuts.stage import (
     few,
     no_failures,
     parts,
+    share,
     sizes_of,
     stage_of,
 )
@@ -53,7 +55,11 @@ def test_no_part_passes_for_the_whole(
     with Attacker(stage.port) as attacker:
         expected = honest(attacker, context, framing, BODY)
         assert len(expected.sizes) >= 4
-        offsets = [*few(expected.sizes), expected.total + 1]
+        offsets = [
+            *share(few(expected.sizes), proxy.mode, version),
+            expected.total,
+            expected.total + 1,
+        ]
         for (read, how), some in zip(ways, parts(offsets, len(ways)), strict=True):
             failures += attack(
                 attacker, context, framing, expected, BODY, read=read, how=how, offsets=some

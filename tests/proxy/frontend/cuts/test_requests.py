@@ -1,4 +1,4 @@
-"""Requests cut at some 40 offsets each; all offsets: acceptance."""
+"""Requests cut at some 40 offsets, dealt out to the modes and versions; all offsets: acceptance."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from tests.proxy.frontend.cuts.ends import RESET
 from tests.proxy.frontend.cuts.requests import (
     ORDERS,
     Order,
-    Till,
     attack,
-    complete_request,
     judge,
     sizes_of_order,
 )
-from tests.proxy.frontend.cuts.stage import HOWS, VERSIONS, few, no_failures, stage_of
+from tests.proxy.frontend.cuts.stage import HOWS, VERSIONS, few, no_failures, share, stage_of
+from tests.proxy.frontend.cuts.till import Till, complete_request
 from tests.proxy.frontend.rig import Rig
 
 
@@ -45,7 +44,8 @@ def test_the_app_gets_no_part_for_a_whole(
     stage, numbers = stage_of(proxy), count()
     with Attacker(stage.port) as attacker:
         sizes = sizes_of_order(attacker, stage.context(version), order, next(numbers), till)
-        plays = [(HOWS[turn % 3 == 2], offset) for turn, offset in enumerate(few(sizes))]
+        offsets = share(few(sizes), proxy.mode, version)
+        plays = [(HOWS[turn % 3 == 2], offset) for turn, offset in enumerate(offsets)]
         plays.append(("FIN", sum(sizes)))
         done = attack(stage, attacker, version, order, till, plays, sizes=sizes, numbers=numbers)
     no_failures(judge(till, order, done, [RESET]))

@@ -1,4 +1,4 @@
-"""Tunnels cut at some offsets each; all offsets: acceptance."""
+"""Tunnels cut at some 40 offsets, dealt out to the modes and versions; all offsets: acceptance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from proxy.demo.truncation.attacker import Attacker
 from proxy.demo.truncation.records import Direction
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.cuts.https import Authority
-from tests.proxy.frontend.cuts.stage import HOWS, VERSIONS, few, no_failures, stage_of
+from tests.proxy.frontend.cuts.stage import HOWS, VERSIONS, few, no_failures, share, stage_of
 from tests.proxy.frontend.cuts.tunnels import PLACES, Bank, Place, Scene
 from tests.proxy.frontend.rig import Rig
 from tests.proxy.frontend.upstreams import Upstream
@@ -24,8 +24,9 @@ pytestmark = [
 ]
 
 
-def plays_of(sizes: list[int]) -> list[tuple[str, int]]:
-    plays = [(HOWS[turn % 3 == 2], offset) for turn, offset in enumerate(few(sizes, 20))]
+def plays_of(sizes: list[int], mode: str, version: str) -> list[tuple[str, int]]:
+    offsets = share(few(sizes), mode, version)
+    plays = [(HOWS[turn % 3 == 2], offset) for turn, offset in enumerate(offsets)]
     return [*plays, ("FIN", sum(sizes))]
 
 
@@ -40,7 +41,8 @@ def test_before_an_app_with_tls(proxy: Rig, version: str, authority: Authority) 
         scene = Scene(stage_of(proxy), front, back, bank)
         for place in PLACES:
             sizes = scene.sizes(version, place)
-            failures += scene.attack(version, place, plays_of(sizes), sizes=sizes, secure=True)
+            plays = plays_of(sizes, proxy.mode, version)
+            failures += scene.attack(version, place, plays, sizes=sizes, secure=True)
     no_failures(failures)
 
 
@@ -53,5 +55,6 @@ def test_before_an_app_without_tls(proxy: Rig, serve: Serve, version: str) -> No
         scene = Scene(stage_of(proxy), front, back, bank)
         for place in (Place(False, direction) for direction in Direction):
             sizes = scene.sizes(version, place)
-            failures += scene.attack(version, place, plays_of(sizes), sizes=sizes, secure=False)
+            plays = plays_of(sizes, proxy.mode, version)
+            failures += scene.attack(version, place, plays, sizes=sizes, secure=False)
     no_failures(failures)

@@ -1,4 +1,5 @@
-"""Replies of apps with TLS, cut at some offsets each; all offsets: acceptance."""
+"""Replies of apps with TLS, cut at some 40 offsets, dealt out to the modes and versions; all
+offsets: acceptance."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import pytest
 
 from proxy.demo.truncation.attacker import Attacker
 from tests.proxy.frontend.cuts.https import Authority
-from tests.proxy.frontend.cuts.stage import HOWS, VERSIONS, few, no_failures, stage_of
+from tests.proxy.frontend.cuts.stage import HOWS, VERSIONS, few, no_failures, share, stage_of
 from tests.proxy.frontend.cuts.upstreams import (
     ABORTED,
     BAD_GATEWAY,
@@ -52,6 +53,7 @@ def test_nothing_truncated_is_passed_on_as_complete(
         stage = stage_of(proxy)
         for reply in REPLIES:
             sizes = sizes_of_reply(stage, attacker, shop, reply)
-            plays = [(HOWS[turn % 3 == 2], offset) for turn, offset in enumerate(few(sizes, 24))]
+            offsets = share(few(sizes), proxy.mode, version)
+            plays = [(HOWS[turn % 3 == 2], offset) for turn, offset in enumerate(offsets)]
             failures += attack(stage, attacker, shop, reply, plays, sizes=sizes, guard=guard)
     no_failures(failures)
