@@ -74,8 +74,9 @@ def test_the_helpers_environment(proxy: ProxyProcess) -> None:
     for pid in (*proxy.worker_pids, *proxy.filter_pids):
         path = Path(f"/proc/{pid}/environ")
         needs_root(path)
-        names = {entry.partition("=")[0] for entry in path.read_text().split("\0")}
-        assert not names & {*SECRETIVE, "LD_PRELOAD", "PATH", "PYTEST_CURRENT_TEST"}
+        values = dict(entry.partition("=")[::2] for entry in path.read_text().split("\0"))
+        assert Path(values.pop("OPENSSL_CONF")) == ROOT / "fastpath/worker/openssl.cnf"
+        assert not values.keys() & {*SECRETIVE, "LD_PRELOAD", "PATH", "PYTEST_CURRENT_TEST"}
 
 
 def test_the_helpers_descriptors(proxy: ProxyProcess) -> None:
