@@ -1,0 +1,106 @@
+"""What a site asks of client certificates; made once, and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+
+from cryptography import x509
+from cryptography.x509.verification import (
+    ClientVerifier,
+    ExtensionPolicy,
+    PolicyBuilder,
+    Store,
+)
+
+from config.errors import ConfigError
+from fastpath.clientcert.crl import CrlSet
+from fastpath.clientcert.profile import extension_policies
+from fastpath.clientcert.rules import Rules
+
+# CAs between the client's certificate and the trust anchor.
+DEFAULT_DEPTH = 10
+MAX_DEPTH = 32
+
+_BySubject = Mapping[x509.Name, tuple[x509.Certificate, ...]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Policy:
+    """Get it from `prepare`.
+
+    anchors: certificates that are trusted because they are here, self-signed or not. A path ends
+        at the first of them; an intermediate CA in the trust store needs no issuer. Their dates,
+        extensions and key still count.
+    intermediates: what may stand between, as if the client had presented it.
+    usage_check: off as with http.sys's ``usagecheck=0``.
+    crls: None: revocation is not checked. Otherwise it must be known of every certificate below
+        the anchor, as IIS has it.
+    freshness: how old a revocation list may be by its thisUpdate; None: until its nextUpdate.
+    """
+
+    anchors: frozenset[x509.Certificate]
+    intermediates: tuple[x509.Certificate, ...]
+    usage_check: bool
+    max_depth: int
+    crls: CrlSet | None
+    freshness: timedelta | None
+    rules: Rules
+    anchors_by_subject: _BySubject = field(repr=False)
+    intermediates_by_subject: _BySubject = field(repr=False)
+    _store: Store | None = field(repr=False)  # None: no anchors
+    _extensions: tuple[ExtensionPolicy, ExtensionPolicy] = field(repr=False)
+
+    @classmethod
+    def prepare(
+        cls,
+        anchors: Iterable[x509.Certificate],
+        intermediates: Iterable[x509.Certificate] = (),
+        *,
+        usage_check: bool = True,
+        max_depth: int = DEFAULT_DEPTH,
+        crls: CrlSet | None = None,
+        freshness: int = 0,
+        allow: Sequence[str] = (),
+        deny: Sequence[str] = (),
+    ) -> Policy:
+        """`freshness` is revocationfreshnesstime in seconds, 0: no limit. Raises ConfigError."""
+        if not 0 <= max_depth <= MAX_DEPTH:
+            raise ConfigError(
+                f"{max_depth} is no depth: from 0 to {MAX_DEPTH} CAs may stand between a "
+                "client's certificate and the trust store"
+            )
+        if freshness < 0:
+            raise ConfigError(f"revocationfreshnesstime {freshness} is negative; 0: no limit")
+        trusted = list(dict.fromkeys(anchors))
+        between = [each for each in dict.fromkeys(intermediates) if each not in trusted]
+        return cls(
+            anchors=frozenset(trusted),
+            intermediates=tuple(between),
+            usage_check=usage_check,
+            max_depth=max_depth,
+            crls=crls,
+            freshness=timedelta(seconds=freshness) if freshness else None,
+            rules=Rules.parse(allow, deny),
+            anchors_by_subject=by_subject(trusted),
+            intermediates_by_subject=by_subject(between),
+            _store=Store(trusted) if trusted else None,
+            _extensions=extension_policies(usage_check),
+        )
+
+    def verifier(self, now: datetime) -> ClientVerifier | None:
+        """None: nothing is trusted."""
+        if self._store is None:
+            return None
+        ca, leaf = self._extensions
+        builder = PolicyBuilder().store(self._store).time(now).max_chain_depth(self.max_depth)
+        return builder.extension_policies(ca_policy=ca, ee_policy=leaf).build_client_verifier()
+
+
+def by_subject(certificates: Iterable[x509.Certificate]) -> _BySubject:
+    found: dict[x509.Name, list[x509.Certificate]] = {}
+    for certificate in certificates:
+        found.setdefault(certificate.subject, []).append(certificate)
+    return MappingProxyType({name: tuple(them) for name, them in found.items()})

@@ -1,0 +1,85 @@
+"""What a client presents: DER of strangers, with limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from fastpath.clientcert.names import dn_text, shown
+from fastpath.clientcert.profile import issuer_key_fault
+
+# Certificates. Real chains have two to four; OpenSSL takes 100 KiB of them by default.
+MAX_PRESENTED = 32
+MAX_CERTIFICATE = 1 << 16  # bytes of one
+MAX_TOTAL = 1 << 18  # bytes of all
+
+
+class MalformedError(Exception):
+    """What cannot be judged at all; `str()` is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """The client's certificate, those that may lead to its issuer, and what was left out."""
+
+    leaf: x509.Certificate
+    others: tuple[x509.Certificate, ...]
+    notes: tuple[str, ...]
+
+
+def parse(presented: Sequence[bytes]) -> Presented:
+    """`presented`: DER, the client's own first. Raises MalformedError.
+
+    Duplicates are dropped. An additional certificate that cannot issue anything is left out of the
+    search, because clients send strange ones along, and what is not used need not be right.
+    """
+    if len(presented) > MAX_PRESENTED:
+        raise MalformedError(
+            f"the client presented {len(presented)} certificates; "
+            f"at most {MAX_PRESENTED} are looked at"
+        )
+    if sum(map(len, presented)) > MAX_TOTAL:
+        raise MalformedError(
+            f"the certificates presented have more than {MAX_TOTAL // 1024} KiB together"
+        )
+    distinct = dict.fromkeys(presented)
+    certificates = [_parse(der, number) for number, der in enumerate(distinct, 1)]
+    leaf, *others = certificates
+    usable, notes = [], []
+    for certificate in others:
+        problem = unusable(certificate)
+        if problem:
+            notes.append(f"presented, but left out: {problem}")
+        else:
+            usable.append(certificate)
+    return Presented(leaf, tuple(usable), tuple(notes))
+
+
+def _parse(der: bytes, number: int) -> x509.Certificate:
+    which = "the client's certificate" if number == 1 else f"presented certificate {number}"
+    if len(der) > MAX_CERTIFICATE:
+        raise MalformedError(f"{which} has more than {MAX_CERTIFICATE // 1024} KiB")
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        if number == 1:
+            # Both are parsed on first use; find damage here.
+            certificate.extensions  # noqa: B018
+        dn_text(certificate.subject), dn_text(certificate.issuer)
+    except Exception:
+        raise MalformedError(
+            f"{which} is malformed: it is not DER of an X.509 certificate, or damaged"
+        ) from None
+    return certificate
+
+
+def unusable(certificate: x509.Certificate) -> str:
+    """Why it cannot be the issuer of anything, whatever else there is; empty: it might."""
+    who = shown(certificate.subject)
+    try:
+        certificate.extensions  # noqa: B018
+        fault = issuer_key_fault(certificate)
+    except Exception:  # whatever the parser says of a stranger's bytes
+        return f"{who} cannot be read"
+    return f"{who} {fault.text}" if fault is not None else ""
