@@ -14,8 +14,8 @@
 Deny wins. With any allow rule, one of them must match. Subjects and common names are not for rules:
 issuers vouch for what is in subjectAltName, and a rule about a CA says whose word counts.
 
-DNS names and hosts are compared without regard to case, mailboxes and URIs exactly; names of issuers
-nearly as RFC 5280 §7.1 has it, without regard to case and to spaces in excess.
+DNS names and hosts are compared without regard to case, mailboxes and URIs exactly, issuers nearly
+as RFC 5280 §7.1 has it: without regard to case and to spaces in excess.
 """
 
 from __future__ import annotations
