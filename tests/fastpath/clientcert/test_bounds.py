@@ -1,0 +1,179 @@
+"""What strangers may present: the answer is a no with a reason, in bounded time, whatever it is."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fastpath.clientcert import path
+from fastpath.clientcert.judge import judge
+from fastpath.clientcert.policy import Policy
+from fastpath.clientcert.presented import MAX_PRESENTED
+from fastpath.clientcert.verdict import Kind, Outcome
+from tests.fastpath.clientcert.pki import NOW, Made, cross, self_signed, tower
+from tests.fastpath.clientcert.test_judge import LEAF, MIDDLE, OTHER, POLICY, ROOT, ask, untrusted
+
+# Seconds. On an idle machine these take some 20 ms; the bound is for a busy one, and would be
+# passed by far without limits: the paths of a mesh of ten CAs are a million.
+SOON = 5.0
+
+DEEP = tower(ROOT, 6)
+GOOD = [DEEP[-1].issue("deep").der, *(each.der for each in DEEP)]
+
+
+@given(st.permutations(GOOD[1:]), st.lists(st.sampled_from([*GOOD, OTHER.der]), max_size=12))
+@settings(max_examples=25, deadline=None)
+def test_any_order_any_duplicates(others: list[bytes], more: list[bytes]) -> None:
+    assert judge([GOOD[0], *others, *more], POLICY, NOW).ok
+
+
+@given(st.lists(st.sampled_from([*GOOD, LEAF.der, MIDDLE.der, OTHER.der]), max_size=10))
+@settings(max_examples=40, deadline=None)
+def test_any_selection(presented: list[bytes]) -> None:
+    """It is a yes exactly if everything between the first and the root is there."""
+    verdict = judge(presented, POLICY, NOW)
+    if not presented:
+        expected = Outcome.NONE_PRESENTED
+    else:
+        first = presented[0]
+        needed = {
+            GOOD[0]: GOOD[1:], LEAF.der: [MIDDLE.der], MIDDLE.der: [], OTHER.der: [b"nobody"],
+        }  # fmt: skip
+        needed |= {der: GOOD[1:number] for number, der in enumerate(GOOD) if number}
+        complete = set(needed[first]) <= set(presented)
+        expected = Outcome.OK if complete else Outcome.UNTRUSTED
+    assert verdict.outcome is expected, verdict.reason
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=100, deadline=None)
+def test_noise(data: bytes) -> None:
+    for presented in ([data], [LEAF.der, data], [LEAF.der, MIDDLE.der, data]):
+        untrusted(judge(presented, POLICY, NOW), "malformed")
+
+
+@given(st.sampled_from([LEAF.der, MIDDLE.der]), st.data())
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_damaged(der: bytes, data: st.DataObject) -> None:
+    """Bytes of a signed certificate that were changed never pass as the client's."""
+    damaged = bytearray(der)
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(damaged) - 1))
+        damaged[at] = data.draw(st.integers(0, 255))
+    if bytes(damaged) == der:
+        return
+    untrusted(judge([bytes(damaged), MIDDLE.der], POLICY, NOW))
+    beside = judge([LEAF.der, bytes(damaged)], POLICY, NOW)
+    assert beside.outcome is Outcome.UNTRUSTED, beside.reason
+    known = Policy.prepare([ROOT.certificate], [MIDDLE.certificate])
+    # What is not needed need not be right, as long as it is a certificate.
+    beside = judge([LEAF.der, bytes(damaged)], known, NOW)
+    assert beside.ok or "malformed" in beside.reason, beside.reason
+
+
+@pytest.mark.parametrize("data", [b"", b"\x30", LEAF.der + b"\0", LEAF.der[:-1], LEAF.pem])
+def test_malformed(data: bytes) -> None:
+    untrusted(ask(data), "the client's certificate is malformed")
+    untrusted(ask(LEAF, MIDDLE, data), "presented certificate 3 is malformed")
+
+
+def test_a_number_of_certificates() -> None:
+    others = [self_signed(f"other {number}").der for number in range(100)]
+    assert ask(LEAF, MIDDLE, *others[: MAX_PRESENTED - 2]).ok
+    untrusted(ask(LEAF, MIDDLE, *others[: MAX_PRESENTED - 1]), "presented 33 certificates")
+    untrusted(ask(LEAF, *others), "presented 101 certificates; at most 32")
+
+
+def test_a_large_certificate() -> None:
+    oid = x509.ObjectIdentifier("1.2.3.4")
+    large = ROOT.issue("a", (x509.UnrecognizedExtension(oid, b"\x04" * 70_000), False))
+    untrusted(ask(large), "has more than 64 KiB")
+    half = ROOT.issue("a", (x509.UnrecognizedExtension(oid, b"\x04" * 50_000), False))
+    assert ask(half).ok
+    untrusted(ask(half, *[half] * 5), "more than 256 KiB together")
+
+
+def soon(presented: list[bytes], policy: Policy = POLICY) -> float:
+    began = time.perf_counter()
+    verdict = judge(presented, policy, NOW)
+    took = time.perf_counter() - began
+    untrusted(verdict)
+    assert took < SOON
+    return took
+
+
+def mesh(size: int) -> tuple[list[Made], list[bytes]]:
+    """CAs of which each has signed each other: the CAs, and their certificates."""
+    cas = [self_signed(f"mesh {number}") for number in range(size)]
+    certificates = [
+        Made(cross(a, b), a.key).der for a in cas for b in cas if a is not b
+    ]  # fmt: skip
+    return cas, certificates
+
+
+def test_a_mesh_of_cross_certificates() -> None:
+    cas, certificates = mesh(6)
+    leaf = cas[0].issue("leaf")
+    soon([leaf.der, *certificates])
+    large, many = mesh(10)
+    stored = [x509.load_der_x509_certificate(der) for der in many]
+    leaf = large[0].issue("leaf")
+    soon([leaf.der], Policy.prepare([ROOT.certificate], stored))
+    # A way out of a mesh may be missed, when there is so much to be tried; it may not hang.
+    out = Made(cross(large[9], ROOT), large[9].key)
+    began = time.perf_counter()
+    judge([leaf.der, out.der], Policy.prepare([ROOT.certificate], stored), NOW)
+    assert time.perf_counter() - began < SOON
+
+
+def test_one_name_many_keys() -> None:
+    """Every certificate might have signed every other, by its name."""
+    same = [self_signed("same").der for _ in range(MAX_PRESENTED - 1)]
+    soon([self_signed("same", ca=False).issue("leaf").der, *same])
+    key = ec.generate_private_key(ec.SECP521R1())
+    same = [self_signed("same", key=key).der for _ in range(MAX_PRESENTED - 1)]
+    soon([Made(self_signed("same", key=key).certificate, key).issue("leaf").der, *same])
+
+
+def test_the_explanation_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    cas, certificates = mesh(5)
+    signatures = 0
+    signed = path._signed
+
+    def counted(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+        nonlocal signatures
+        signatures += 1
+        return signed(certificate, issuer)
+
+    monkeypatch.setattr(path, "_signed", counted)
+    untrusted(ask(cas[0].issue("leaf"), *certificates))
+    assert 0 < signatures <= path.MAX_SIGNATURES
+
+
+def test_the_explanation_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("fastpath.clientcert.judge.explain", fails)
+    verdict = untrusted(ask(LEAF), "it cannot be said why (RuntimeError)")
+    assert verdict.identity is not None
+    monkeypatch.setattr("fastpath.clientcert.judge.constraint_fault", fails)
+    untrusted(ask(LEAF, MIDDLE), "could not be checked to the end (RuntimeError)")
+
+
+def test_a_walk_finds_the_path_with_the_fewest_faults() -> None:
+    worse = ROOT.issue("CN=twice", key=MIDDLE.key)  # no CA
+    better = ROOT.issue("CN=twice", ca=True, pathlen=0, key=MIDDLE.key)
+    below = better.issue("below", ca=True)
+    order = [worse.der, better.der]
+    for _ in range(2):
+        random.shuffle(order)
+        verdict = ask(below.issue("a"), below, *order)
+        untrusted(verdict)
+        assert any(fault.kind is Kind.CA for step in verdict.steps for fault in step.faults)
