@@ -13,6 +13,7 @@ looked at once more by `path` and `explain`, to find words. They never turn a no
     presented.py   the client's bytes → certificates, with limits
     profile.py     what the certificate and its CAs must look like: keys, usage, extensions
     names.py       names as text; name constraints that cryptography leaves to us
+    reach.py       what the trust store vouches for, so that strangers cannot make us search
     path.py        the most likely path, when none is accepted
     explain.py     what is wrong with it
     crl.py         revocation lists

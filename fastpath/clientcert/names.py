@@ -21,6 +21,8 @@ from fastpath.clientcert.verdict import Fault, Identity, Kind
 # Characters of a name in a message, and the SANs that are kept of a certificate.
 _SHOWN = 120
 MAX_SANS = 100
+# Each is compared with each constraint.
+_MAX_ADDRESSES = 16
 
 _UPN = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3")  # userPrincipalName of Windows
 _UTF8_STRING = 0x0C
@@ -135,7 +137,11 @@ def constraint_fault(chain: Sequence[x509.Certificate]) -> tuple[int, Fault] | N
             # Self-issued CAs are exempt, the client's certificate never is (§6.1.3 (b)).
             if below and chain[below].subject == chain[below].issuer:
                 continue
-            for address in _subject_addresses(chain[below]):
+            addresses = _subject_addresses(chain[below])
+            if len(addresses) > _MAX_ADDRESSES:
+                text = f"has {len(addresses)} mail addresses in its subject, too many to be checked"
+                return below, Fault(Kind.NAMES, text, "have it issued with fewer")
+            for address in addresses:
                 if not _permits(constraints, address):
                     text = (
                         f"has {quoted(address)} in its subject, which the name constraints of "

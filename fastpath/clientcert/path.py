@@ -16,10 +16,11 @@ from cryptography import x509
 
 from fastpath.clientcert.policy import Policy, by_subject
 from fastpath.clientcert.profile import ca_faults, leaf_faults, signature_fault
+from fastpath.clientcert.reach import signed
 from fastpath.clientcert.verdict import Fault, Source
 
-# As many as a path of the usual depth needs, many times over.
-MAX_SIGNATURES = 64
+# As many as a path of the usual depth needs, twice.
+MAX_SIGNATURES = 24
 MAX_VISITS = 256
 
 
@@ -125,7 +126,7 @@ class _Walk:
                 return False
             else:
                 self._signatures -= 1
-                self._links[key] = _signed(certificate, issuer)
+                self._links[key] = signed(certificate, issuer)
         return self._links[key]
 
     def _ca_faults(self, certificate: x509.Certificate, source: Source) -> tuple[Fault, ...]:
@@ -138,11 +139,3 @@ class _Walk:
                 faults.append(weak)
             self._faults[certificate] = tuple(faults)
         return self._faults[certificate]
-
-
-def _signed(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except Exception:  # whatever a stranger's key makes of it: it was not
-        return False
-    return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -18,13 +18,14 @@ from cryptography.x509.verification import (
 from config.errors import ConfigError
 from fastpath.clientcert.crl import CrlSet
 from fastpath.clientcert.profile import extension_policies
+from fastpath.clientcert.reach import MAX_CHECKS, BySubject, reach
 from fastpath.clientcert.rules import Rules
 
 # CAs between the client's certificate and the trust anchor.
 DEFAULT_DEPTH = 10
 MAX_DEPTH = 32
-
-_BySubject = Mapping[x509.Name, tuple[x509.Certificate, ...]]
+# Of signatures, when a policy is made: the files are the operator's.
+_CHECKS_ONCE = 100_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,8 +49,12 @@ class Policy:
     crls: CrlSet | None
     freshness: timedelta | None
     rules: Rules
-    anchors_by_subject: _BySubject = field(repr=False)
-    intermediates_by_subject: _BySubject = field(repr=False)
+    anchors_by_subject: BySubject = field(repr=False)
+    intermediates_by_subject: BySubject = field(repr=False)
+    _vouched: BySubject = field(repr=False)  # anchors, and the intermediates that they vouch for
+    _known: frozenset[x509.Certificate] = field(repr=False)  # the same, to be looked up
+    _reached: tuple[x509.Certificate, ...] = field(repr=False)  # these intermediates
+    _unreached: tuple[x509.Certificate, ...] = field(repr=False)  # and the others
     _store: Store | None = field(repr=False)  # None: no anchors
     _extensions: tuple[ExtensionPolicy, ExtensionPolicy] = field(repr=False)
 
@@ -76,6 +81,8 @@ class Policy:
             raise ConfigError(f"revocationfreshnesstime {freshness} is negative; 0: no limit")
         trusted = list(dict.fromkeys(anchors))
         between = [each for each in dict.fromkeys(intermediates) if each not in trusted]
+        anchored = by_subject(trusted)
+        reached = reach(between, anchored, _CHECKS_ONCE)
         return cls(
             anchors=frozenset(trusted),
             intermediates=tuple(between),
@@ -84,11 +91,30 @@ class Policy:
             crls=crls,
             freshness=timedelta(seconds=freshness) if freshness else None,
             rules=Rules.parse(allow, deny),
-            anchors_by_subject=by_subject(trusted),
+            anchors_by_subject=anchored,
             intermediates_by_subject=by_subject(between),
+            _vouched=by_subject([*trusted, *reached]),
+            _known=frozenset([*trusted, *reached]),
+            _reached=tuple(reached),
+            _unreached=tuple(each for each in between if each not in reached),
             _store=Store(trusted) if trusted else None,
             _extensions=extension_policies(usage_check),
         )
+
+    def issuers(
+        self, leaf: x509.Certificate, others: Iterable[x509.Certificate]
+    ) -> list[x509.Certificate] | None:
+        """The CAs between that are worth a look; None: none of them, nor an anchor, can have issued
+        `leaf`, which is no anchor either."""
+        fresh = [each for each in others if each not in self._known]
+        found = reach([*fresh, *self._unreached], self._vouched, MAX_CHECKS)
+        if (
+            leaf in self.anchors
+            or leaf.issuer in self._vouched
+            or any(leaf.issuer == each.subject for each in found)
+        ):
+            return [*found, *self._reached]
+        return None
 
     def verifier(self, now: datetime) -> ClientVerifier | None:
         """None: nothing is trusted."""
@@ -99,7 +125,7 @@ class Policy:
         return builder.extension_policies(ca_policy=ca, ee_policy=leaf).build_client_verifier()
 
 
-def by_subject(certificates: Iterable[x509.Certificate]) -> _BySubject:
+def by_subject(certificates: Iterable[x509.Certificate]) -> BySubject:
     found: dict[x509.Name, list[x509.Certificate]] = {}
     for certificate in certificates:
         found.setdefault(certificate.subject, []).append(certificate)

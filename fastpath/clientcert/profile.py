@@ -212,6 +212,11 @@ def _common_faults(certificate: x509.Certificate) -> list[Fault]:
     return faults
 
 
+def is_ca(certificate: x509.Certificate) -> bool:
+    basic = _value(certificate, x509.BasicConstraints)
+    return basic is not None and basic.ca
+
+
 def _value(certificate: x509.Certificate, kind: type[T]) -> T | None:
     try:
         return certificate.extensions.get_extension_for_class(kind).value

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from fastpath.clientcert.crl import Crl, CrlSet
 from fastpath.clientcert.names import shown
+from fastpath.clientcert.profile import is_ca
 
 
 class State(enum.Enum):
@@ -99,16 +100,9 @@ def _may_sign_lists(issuer: x509.Certificate) -> bool:
 
 def _fits(crl: Crl, certificate: x509.Certificate) -> bool:
     """A list for one distribution point is for the certificates that name it (§5.2.5)."""
-    if (crl.only_cas or crl.only_users) and crl.only_users == _is_ca(certificate):
+    if (crl.only_cas or crl.only_users) and crl.only_users == is_ca(certificate):
         return False
     return not crl.point or not set(crl.point).isdisjoint(_points(certificate))
-
-
-def _is_ca(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
 
 
 def _points(certificate: x509.Certificate) -> list[x509.GeneralName]:

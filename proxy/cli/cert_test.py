@@ -1,7 +1,7 @@
 """`kssl cert test`: the verdict on a client's certificate, explained offline.
 
-It reads what the service would read, judges as the service would, and asks nobody. Exit codes: 0 ok,
-1 not ok, 2 usage.
+It reads what the service would read, judges as the service would, and asks nobody. Exit codes:
+0 ok, 1 not ok, 2 usage.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def register(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )  # fmt: skip
     parser.add_argument(
         "--crl", type=Path, metavar="FILE", action="extend", nargs="+", default=[],
-        help="revocation lists; given one, each certificate but the anchor must be in good standing",
+        help="revocation lists; given one, all certificates but the anchor must be known good",
     )  # fmt: skip
     parser.add_argument(
         "--at", metavar="TIME",

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from fastpath.clientcert import path
 from fastpath.clientcert.judge import judge
-from fastpath.clientcert.policy import Policy
+from fastpath.clientcert.policy import Policy, by_subject
 from fastpath.clientcert.presented import MAX_PRESENTED
+from fastpath.clientcert.reach import reach, signed
 from fastpath.clientcert.verdict import Kind, Outcome
 from tests.fastpath.clientcert.pki import NOW, Made, cross, self_signed, tower
 from tests.fastpath.clientcert.test_judge import LEAF, MIDDLE, OTHER, POLICY, ROOT, ask, untrusted
@@ -141,19 +142,51 @@ def test_one_name_many_keys() -> None:
     soon([Made(self_signed("same", key=key).certificate, key).issue("leaf").der, *same])
 
 
-def test_the_explanation_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    cas, certificates = mesh(5)
-    signatures = 0
-    signed = path._signed
+class Counted:
+    """How often a signature is looked at."""
 
-    def counted(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-        nonlocal signatures
-        signatures += 1
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+        self.count = 0
+        monkeypatch.setattr(f"fastpath.clientcert.{module}.signed", self)
+
+    def __call__(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+        self.count += 1
         return signed(certificate, issuer)
 
-    monkeypatch.setattr(path, "_signed", counted)
+
+def test_the_explanation_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    cas, certificates = mesh(5)
+    counted = Counted(monkeypatch, "path")
     untrusted(ask(cas[0].issue("leaf"), *certificates))
-    assert 0 < signatures <= path.MAX_SIGNATURES
+    assert 10 < counted.count <= path.MAX_SIGNATURES
+
+
+def test_strangers_cost_a_signature_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they have signed for each other is not looked at, and the verifier is not asked."""
+    cas, certificates = mesh(5)
+    named = [self_signed(ROOT.certificate.subject.rfc4514_string()).der for _ in range(10)]
+    asked: list[object] = []
+    monkeypatch.setattr(Policy, "verifier", lambda *_: asked.append(_))
+    counted = Counted(monkeypatch, "reach")
+    untrusted(ask(cas[0].issue("leaf"), *certificates))
+    assert counted.count == 0
+    untrusted(ask(cas[0].issue("leaf"), *certificates, *named))
+    assert counted.count == len(named)
+    before = len(asked)
+    issuers = POLICY.issuers(cas[0].issue("leaf").certificate, [each.certificate for each in cas])
+    assert issuers is None
+    assert len(asked) == before
+
+
+def test_the_search_for_issuers_gives_up() -> None:
+    levels = tower(ROOT, 5)
+    certificates = [each.certificate for each in levels]
+    known = by_subject([ROOT.certificate])
+    assert reach(certificates, known, 5) == certificates
+    assert reach(certificates, known, 3) == certificates[:3]
+    # A client's certificate vouches for nobody.
+    below = LEAF.issue("below", ca=True)
+    assert reach([LEAF.certificate, below.certificate], by_subject([MIDDLE.certificate]), 9) == []
 
 
 def test_the_explanation_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,9 +90,9 @@ def test_the_root_may_be_presented_too_and_the_order_does_not_matter() -> None:
 def test_without_the_intermediate() -> None:
     verdict = untrusted(ask(LEAF))
     assert verdict.reason == (
-        "the client's certificate 'CN=alice' is issued by 'CN=Middle,O=Example', which is not among "
-        "the CAs of this site (client_ca) and was not presented; use a certificate of one of them, "
-        "let the client send its intermediate certificates, or add that CA"
+        "the client's certificate 'CN=alice' is issued by 'CN=Middle,O=Example', which is not "
+        "among the CAs of this site (client_ca) and was not presented; use a certificate of one "
+        "of them, let the client send its intermediate certificates, or add that CA"
     )
     assert verdict.chain == ()
     policy = Policy.prepare([ROOT.certificate], [MIDDLE.certificate])
@@ -435,3 +435,25 @@ def test_control_characters_in_names() -> None:
     assert verdict.identity.subject == r"CN=a\1B[2J\0D\0AX-Evil: \E2\80\AE"
     assert verdict.reason.isprintable()
     assert verdict.steps[0].subject == verdict.identity.subject
+
+
+def test_a_subject_full_of_addresses() -> None:
+    constraints = x509.NameConstraints([x509.RFC822Name("a.example")], None)
+    ca = ROOT.issue("CA", (constraints, True), ca=True)
+    for count, passes in ((16, True), (17, False)):
+        verdict = ask(ca.issue(",".join(["E=u@a.example"] * count)), ca)
+        assert verdict.ok is passes
+        if not passes:
+            untrusted(verdict, "has 17 mail addresses in its subject")
+
+
+def test_an_issuer_in_the_store_below_one_that_is_presented() -> None:
+    top = ROOT.issue("top", ca=True)
+    below = top.issue("below", ca=True)
+    policy = Policy.prepare([ROOT.certificate], [below.certificate])
+    untrusted(ask(below.issue("a"), policy=policy), "the CA 'CN=below' is issued by 'CN=top'")
+    verdict = ask(below.issue("a"), top, policy=policy)
+    assert verdict.ok
+    assert [step.source for step in verdict.steps] == [
+        Source.PRESENTED, Source.INTERMEDIATES, Source.PRESENTED, Source.TRUST,
+    ]  # fmt: skip
