@@ -51,7 +51,7 @@ def explain(
     faults = [list(link.faults) for link in path.links]
     _add_pathlen(certificates, faults)
     if path.stop is not Stop.TRUSTED:
-        faults[-1].append(_stop_fault(path, policy))
+        faults[-1].append(_stop_fault(path, presented, policy))
     dates = [date_fault(certificate, now) for certificate in certificates]
     outcome = Outcome.UNTRUSTED
     if not any(faults):
@@ -102,10 +102,10 @@ def _was_valid(
     if start > end:
         return True
     between = policy.issuers(presented.leaf, presented.others)
-    verifier = policy.verifier(start)
-    assert verifier is not None  # the path has reached an anchor
+    if between is None:
+        return False
     try:
-        verifier.verify(presented.leaf, between or [])
+        policy.verifier(start).verify(presented.leaf, between)
     except Exception:  # whatever it says
         return False
     return True
@@ -123,12 +123,16 @@ def _add_pathlen(certificates: Sequence[x509.Certificate], faults: Sequence[list
             faults[index].append(Fault(Kind.CA, text, "use a CA that may issue to CAs"))
 
 
-def _stop_fault(path: Path, policy: Policy) -> Fault:
+def _stop_fault(path: Path, presented: Presented, policy: Policy) -> Fault:
     last = path.links[-1].certificate
     issuer = shown(last.issuer)
     if path.stop is Stop.NO_ISSUER and last.subject == last.issuer:
         text = "is self-signed and not among the CAs of this site (client_ca)"
         return Fault(Kind.ISSUER, text, "if it is to be trusted, add it there")
+    left_out = [each for each in presented.left_out if each.certificate.subject == last.issuer]
+    if path.stop is Stop.NO_ISSUER and left_out:
+        text = f"is issued by {issuer}, which was presented, but {left_out[0].problem}"
+        return Fault(Kind.ISSUER, text, "use a certificate of a CA of this site (client_ca)")
     if path.stop is Stop.NO_ISSUER:
         text = (
             f"is issued by {issuer}, which is not among the CAs of this site (client_ca) "

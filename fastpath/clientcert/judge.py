@@ -62,10 +62,10 @@ def _verified(
 ) -> tuple[tuple[x509.Certificate, ...], Exception | None]:
     """The chain, the client's certificate first; empty: refused, and why if the verifier said."""
     between = policy.issuers(parsed.leaf, parsed.others)
-    verifier = policy.verifier(now)
     # The verifier looks at the keys of issuers only.
-    if verifier is None or between is None or leaf_key_fault(parsed.leaf) is not None:
+    if between is None or leaf_key_fault(parsed.leaf) is not None:
         return (), None
+    verifier = policy.verifier(now)
     try:
         verified = verifier.verify(parsed.leaf, between)
     except Exception as error:  # VerificationError, and whatever the parser says of strange bytes

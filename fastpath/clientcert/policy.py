@@ -116,10 +116,9 @@ class Policy:
             return [*found, *self._reached]
         return None
 
-    def verifier(self, now: datetime) -> ClientVerifier | None:
-        """None: nothing is trusted."""
-        if self._store is None:
-            return None
+    def verifier(self, now: datetime) -> ClientVerifier:
+        """To be asked only if `issuers` has found some, so there are anchors."""
+        assert self._store is not None
         ca, leaf = self._extensions
         builder = PolicyBuilder().store(self._store).time(now).max_chain_depth(self.max_depth)
         return builder.extension_policies(ca_policy=ca, ee_policy=leaf).build_client_verifier()

@@ -21,12 +21,27 @@ class MalformedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """`problem` follows the subject: "has an RSA key of 1024 bits, …"."""
+
+    certificate: x509.Certificate
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class Presented:
-    """The client's certificate, those that may lead to its issuer, and what was left out."""
+    """The client's certificate, those that may lead to its issuer, and those that cannot."""
 
     leaf: x509.Certificate
     others: tuple[x509.Certificate, ...]
-    notes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(
+            f"presented, but left out: {shown(each.certificate.subject)} {each.problem}"
+            for each in self.left_out
+        )
 
 
 def parse(presented: Sequence[bytes]) -> Presented:
@@ -47,14 +62,14 @@ def parse(presented: Sequence[bytes]) -> Presented:
     distinct = dict.fromkeys(presented)
     certificates = [_parse(der, number) for number, der in enumerate(distinct, 1)]
     leaf, *others = certificates
-    usable, notes = [], []
+    usable, left_out = [], []
     for certificate in others:
         problem = unusable(certificate)
         if problem:
-            notes.append(f"presented, but left out: {problem}")
+            left_out.append(LeftOut(certificate, problem))
         else:
             usable.append(certificate)
-    return Presented(leaf, tuple(usable), tuple(notes))
+    return Presented(leaf, tuple(usable), tuple(left_out))
 
 
 def _parse(der: bytes, number: int) -> x509.Certificate:
@@ -76,10 +91,9 @@ def _parse(der: bytes, number: int) -> x509.Certificate:
 
 def unusable(certificate: x509.Certificate) -> str:
     """Why it cannot be the issuer of anything, whatever else there is; empty: it might."""
-    who = shown(certificate.subject)
     try:
         certificate.extensions  # noqa: B018
         fault = issuer_key_fault(certificate)
     except Exception:  # whatever the parser says of a stranger's bytes
-        return f"{who} cannot be read"
-    return f"{who} {fault.text}" if fault is not None else ""
+        return "cannot be read"
+    return fault.text if fault is not None else ""

@@ -28,7 +28,7 @@ MAX_FILE = 4 << 20  # bytes
 _SUFFIXES = (".pem", ".crt", ".cer", ".der")
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]{1,3}")  # as `openssl rehash` leaves them
 CERTIFICATE_LABELS = ("CERTIFICATE", "X509 CERTIFICATE")
-_DER = b"\x30"  # SEQUENCE
+_SEQUENCE = b"\x30"  # how DER begins
 
 
 def load_certificates(path: Path, what: str) -> tuple[x509.Certificate, ...]:
@@ -115,7 +115,7 @@ def blocks(
 
     `keys`: private keys may stand beside, and are not read.
     """
-    if data.startswith(_DER):
+    if data[:1] == _SEQUENCE and data[1:2] >= b"\x80":  # no text, and longer than 127 bytes
         yield str(path), data
         return
     if not data.strip():

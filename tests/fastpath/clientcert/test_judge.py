@@ -321,7 +321,9 @@ def test_weak_keys() -> None:
     assert kinds(verdict) == [[Kind.KEY], []]
     assert ask(ROOT.issue("a", key=rsa_key(2048))).ok
     ca = ROOT.issue("CA", ca=True, key=rsa_key(1024))
-    verdict = untrusted(ask(ca.issue("a"), ca))
+    verdict = untrusted(
+        ask(ca.issue("a"), ca), "'CN=a' is issued by 'CN=CA', which was presented, but has an RSA"
+    )
     # It can issue nothing, so it is left out of the search.
     assert verdict.notes == (
         "presented, but left out: 'CN=CA' has an RSA key of 1024 bits, which is too weak",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from config.errors import ConfigError
 from fastpath.clientcert.policy import Policy
@@ -100,6 +103,17 @@ def test_a_number_of_rules() -> None:
     Policy.prepare([], deny=rules)
     with pytest.raises(ConfigError, match="more than 1000 rules"):
         Policy.prepare([], allow=["dns:b.example"], deny=rules)
+
+
+@given(
+    st.sampled_from(["issuer", "dns", "email", "uri", "ip", "fingerprint"]),
+    st.text(alphabet=st.sampled_from('*,.:/@=+\\#"<>; aAC1OU\0é\ud800') | st.characters()),
+)
+@settings(max_examples=500, deadline=None)
+def test_any_text(kind: str, value: str) -> None:
+    """It is a rule or a ConfigError, and nothing else."""
+    with suppress(ConfigError):
+        assert parse_rule(f"{kind}:{value}").matches(NAMED.certificate) in (True, False)
 
 
 # --- in a verdict

@@ -36,7 +36,7 @@ def fails(path: Path, *words: str) -> None:
 
 
 def test_a_bundle(tmp_path: Path) -> None:
-    text = b"# ours\n" + ROOT.pem + b"\nanother\n" + OTHER.pem + ROOT.pem
+    text = b"0 is the first one\n" + ROOT.pem + b"\nanother\n" + OTHER.pem + ROOT.pem
     path = write(tmp_path / "ca.pem", text)
     assert certificates(path) == [ROOT.certificate, OTHER.certificate]
 
@@ -129,7 +129,7 @@ def test_crls(tmp_path: Path) -> None:
     assert set(found.lists) == {
         each.certificate.subject for each in (ROOT, OTHER, MIDDLE)
     }  # fmt: skip
-    broken = write(tmp_path / "broken.crl", b"\x30\0")
+    broken = write(tmp_path / "broken.crl", b"\x30\x82\0")
     for path, words in (
         (broken, f"{broken}: this CRL is damaged"),
         (write(tmp_path / "ca.pem", ROOT.pem), "holds no block -----BEGIN X509 CRL-----"),
