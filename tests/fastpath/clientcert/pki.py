@@ -225,3 +225,17 @@ def by_sha1(made: Made, issuer: Made) -> bytes:
     assert isinstance(issuer.key, ec.EllipticCurvePrivateKey)
     signature = issuer.key.sign(tbs, ec.ECDSA(SHA1()))  # noqa: S303
     return sequence(tbs, algorithm, sequence(b"\0" + signature, tag=0x03))
+
+
+def edited_crl(crl: bytes, issuer: Made, *, sha1: bool = False, endless: bool = False) -> bytes:
+    """`crl`, signed with SHA-1 or without nextUpdate."""
+    algorithm = bytes.fromhex("06072a8648ce3d0401" if sha1 else "06082a8648ce3d040302")
+    parts = elements(x509.load_der_x509_crl(crl).tbs_certlist_bytes)
+    parts[1] = sequence(algorithm)
+    if endless:
+        del parts[4]  # version, signature, issuer, thisUpdate, nextUpdate
+    tbs = sequence(*parts)
+    assert isinstance(issuer.key, ec.EllipticCurvePrivateKey)
+    hashed = SHA1() if sha1 else SHA256()  # noqa: S303
+    signature = issuer.key.sign(tbs, ec.ECDSA(hashed))
+    return sequence(tbs, parts[1], sequence(b"\0" + signature, tag=0x03))

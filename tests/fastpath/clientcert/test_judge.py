@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
+from fastpath.clientcert.explain import date_fault
 from fastpath.clientcert.judge import judge
 from fastpath.clientcert.policy import Policy
 from fastpath.clientcert.verdict import Kind, Outcome, Source, Verdict
@@ -180,6 +181,7 @@ def test_pathlen() -> None:
     untrusted(ask(below.issue("a"), below, narrow), "'CN=narrow'", "allows 0 CAs", "has 1")
     anchored = Policy.prepare([narrow.certificate])
     untrusted(ask(below.issue("a"), below, policy=anchored), "allows 0 CAs")
+    refused(ask(narrow.issue("a", until=-DAY), narrow), Outcome.EXPIRED, "'CN=a' has expired")
 
 
 def test_circles() -> None:
@@ -221,6 +223,12 @@ def test_the_first_and_the_last_second() -> None:
     ):  # fmt: skip
         verdict = ask(leaf, MIDDLE, now=NOW + offset)
         assert verdict.outcome is (Outcome.OK if passes else Outcome.EXPIRED), offset
+
+
+def test_dates_are_whole_seconds_for_the_explanation_too() -> None:
+    end = LEAF.certificate.not_valid_after_utc
+    assert date_fault(LEAF.certificate, end + timedelta(milliseconds=999)) is None
+    assert date_fault(LEAF.certificate, end + timedelta(seconds=1)) is not None
 
 
 def test_dates_that_never_held_together() -> None:
@@ -396,6 +404,10 @@ def test_mail_addresses_in_the_subject() -> None:
     constraints = x509.NameConstraints([x509.RFC822Name("a.example")], None)
     ca = ROOT.issue("CA", (constraints, True), ca=True)
     assert ask(ca.issue("CN=u,E=u@A.Example"), ca).ok
+    # A client's certificate that is self-issued is none of the exempt ones.
+    anchor = self_signed("CN=u,E=u@b.example", (constraints, True))
+    twin = anchor.issue("CN=u,E=u@b.example")
+    untrusted(ask(twin, policy=Policy.prepare([anchor.certificate])), "forbid", "u@b.example")
     san = x509.SubjectAlternativeName([x509.RFC822Name("u@a.example")])
     assert ask(ca.issue("CN=u,E=u@b.example", (san, False)), ca).ok  # it has one that counts
 

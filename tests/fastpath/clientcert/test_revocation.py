@@ -18,6 +18,7 @@ from tests.fastpath.clientcert.pki import (
     NOW,
     Extension,
     Made,
+    edited_crl,
     entry,
     name,
     self_signed,
@@ -231,3 +232,10 @@ def test_a_signature_is_checked_once() -> None:
     known.clear()
     known[ROOT.certificate.fingerprint(SHA256())] = False
     unknown(ask(LEAF, MIDDLE, policy=trusting))
+
+
+def test_lists_that_are_too_weak_or_never_end() -> None:
+    same = edited_crl(MIDDLE.crl(), MIDDLE)
+    assert judged(ROOT.crl(), same).ok
+    unknown(judged(ROOT.crl(), edited_crl(MIDDLE.crl(), MIDDLE, sha1=True)), "is signed by it")
+    unknown(judged(ROOT.crl(), edited_crl(MIDDLE.crl(), MIDDLE, endless=True)), "(no nextUpdate)")

@@ -20,6 +20,7 @@ from tests.fastpath.clientcert.test_judge import LEAF, MIDDLE, ROOT, ask, refuse
 
 SAN = x509.SubjectAlternativeName([
     x509.DNSName("Host.Example.org"), x509.DNSName("a.b.example.net"), x509.DNSName("*.wild.org"),
+    x509.DNSName(".dot.org"), x509.RFC822Name("@nobody.org"),
     x509.RFC822Name("User@Example.org"),
     x509.UniformResourceIdentifier("spiffe://example.org/app/one"),
     x509.UniformResourceIdentifier("spiffe://example.org/up/../two"),
@@ -55,7 +56,8 @@ def test_what_matches(text: str) -> None:
         "issuer:CN=Big ca", "issuer:O=Foo,C=DE", "issuer:*,O=Foo", "issuer:*,O=Foo,C=AT",
         "issuer:*,O=Fo,C=DE", "issuer:C=DE,O=Foo,OU=x+L=y,CN=Big ca", "issuer:O=Big ca,C=DE",
         "dns:example.org", "dns:*.org", "dns:x.host.example.org", "dns:*.host.example.org",
-        "dns:*.example.net", "dns:a.wild.org", "email:user@example.org", "email:*@host.example.org",
+        "dns:*.example.net", "dns:a.wild.org", "dns:*.dot.org",
+        "email:*@nobody.org", "email:user@example.org", "email:*@host.example.org",
         "email:ser@example.org", "uri:spiffe://example.org/app", "uri:spiffe://example.org/up/*",
         "uri:SPIFFE://example.org/app/one", "ip:192.0.2.8", "ip:192.0.2.0/29", "ip:::/128",
         f"fingerprint:{'0' * 64}",
