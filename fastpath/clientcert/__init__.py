@@ -18,6 +18,7 @@ looked at once more by `path` and `explain`, to find words. They never turn a no
     explain.py     what is wrong with it
     crl.py         revocation lists
     revocation.py  whether a certificate of the chain is revoked
+    fingerprints.py  one certificate has two, if a client likes
     rules.py       allow and deny rules of a site
     judge.py       all of it in order
     verdict.py     the result

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
+from fastpath.clientcert.fingerprints import sealed
 from fastpath.clientcert.names import dn_text, shown
 from fastpath.clientcert.profile import issuer_key_fault
 
@@ -82,6 +83,8 @@ def _parse(der: bytes, number: int) -> x509.Certificate:
             # Both are parsed on first use; find damage here.
             certificate.extensions  # noqa: B018
         dn_text(certificate.subject), dn_text(certificate.issuer)
+        if not sealed(certificate, der):
+            raise ValueError("unused bits in the signature")
     except Exception:
         raise MalformedError(
             f"{which} is malformed: it is not DER of an X.509 certificate, or damaged"

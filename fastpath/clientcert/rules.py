@@ -9,7 +9,7 @@
 | ``email:user@example.org``, ``email:*@example.org`` | one mailbox, all of a host |
 | ``uri:https://example.org/app``, ``uri:spiffe://example.org/*`` | one URI, all that begin so |
 | ``ip:192.0.2.1``, ``ip:192.0.2.0/24`` | an address, a network |
-| ``fingerprint:AB:CD:…`` | one certificate, SHA-256, with colons or without |
+| ``fingerprint:AB:CD:…`` | one certificate, SHA-256, with colons or without (`fingerprints`) |
 
 Deny wins. With any allow rule, one of them must match. Subjects and common names are not for rules:
 issuers vouch for what is in subjectAltName, and a rule about a CA says whose word counts.
@@ -26,10 +26,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
 from config.errors import ConfigError
+from fastpath.clientcert.fingerprints import fingerprints
 from fastpath.clientcert.names import quoted, sans_of
 from fastpath.clientcert.verdict import Fault, Kind
 
@@ -220,7 +220,7 @@ def _fingerprint(value: str, text: str) -> Matcher:
             "between pairs or without"
         )
     wanted = bytes.fromhex(value.replace(":", ""))
-    return lambda certificate: certificate.fingerprint(SHA256()) == wanted
+    return lambda certificate: wanted in fingerprints(certificate)
 
 
 _PARSERS: dict[str, Callable[[str, str], Matcher]] = {

@@ -7,6 +7,11 @@ from contextlib import suppress
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
 from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +20,7 @@ from config.errors import ConfigError
 from fastpath.clientcert.policy import Policy
 from fastpath.clientcert.rules import MAX_RULES, parse_rule
 from fastpath.clientcert.verdict import Kind, Outcome
-from tests.fastpath.clientcert.pki import Made, self_signed
+from tests.fastpath.clientcert.pki import Made, elements, self_signed, sequence
 from tests.fastpath.clientcert.test_judge import LEAF, MIDDLE, ROOT, ask, refused, untrusted
 
 SAN = x509.SubjectAlternativeName([
@@ -160,3 +165,41 @@ def test_issuer_is_the_one_above_the_client() -> None:
     chain: list[Made | bytes] = [LEAF, MIDDLE]
     assert ask(*chain, policy=policy(["issuer:CN=Middle,O=Example"], [])).ok
     refused(ask(*chain, policy=policy(["issuer:CN=Root,O=Example"], [])), Outcome.DENIED)
+
+
+def mirrored(made: Made, order: int) -> bytes:
+    """The certificate with the other of its two signatures."""
+    certificate = made.certificate
+    r, s = decode_dss_signature(certificate.signature)
+    body = elements(made.der)[:2]
+    return sequence(*body, sequence(b"\0" + encode_dss_signature(r, order - s), tag=0x03))
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()])
+def test_the_other_fingerprint_of_a_certificate(curve: ec.EllipticCurve) -> None:
+    """Whom a rule denies cannot get in with another signature that he made himself."""
+    root = self_signed("root", key=ec.generate_private_key(curve))
+    leaf = root.issue("x")
+    order = curve.group_order
+    twin = mirrored(leaf, order)
+    digest = leaf.certificate.fingerprint(SHA256()).hex()
+    trusting = Policy.prepare([root.certificate])
+    verdict = ask(twin, policy=trusting)
+    assert verdict.ok
+    assert verdict.identity is not None
+    assert verdict.identity.sha256 != digest
+    denying = Policy.prepare([root.certificate], deny=[f"fingerprint:{digest}"])
+    for der in (leaf.der, twin):
+        refused(ask(der, policy=denying), Outcome.DENIED)
+    assert ask(root.issue("x"), policy=denying).ok
+
+
+def test_unused_bits_of_a_signature() -> None:
+    """They would be one more way to change a fingerprint."""
+    leaf = ROOT.issue("x")
+    while leaf.der[-1] & 1:
+        leaf = ROOT.issue("x")
+    signature = leaf.certificate.signature
+    der = leaf.der.removesuffix(b"\0" + signature) + b"\x01" + signature
+    assert x509.load_der_x509_certificate(der).signature == signature  # what parsers say
+    untrusted(ask(der), "malformed")
