@@ -17,6 +17,7 @@ from cryptography.x509.verification import (
 
 from config.errors import ConfigError
 from fastpath.clientcert.crl import CrlSet
+from fastpath.clientcert.names import directory_constraint
 from fastpath.clientcert.profile import extension_policies
 from fastpath.clientcert.reach import MAX_CHECKS, BySubject, reach
 from fastpath.clientcert.rules import Rules
@@ -82,7 +83,9 @@ class Policy:
         trusted = list(dict.fromkeys(anchors))
         between = [each for each in dict.fromkeys(intermediates) if each not in trusted]
         anchored = by_subject(trusted)
-        reached = reach(between, anchored, _CHECKS_ONCE)
+        # The verifier would give up at such constraints, even with another path beside.
+        usable = [each for each in between if directory_constraint(each) is None]
+        reached = reach(usable, anchored, _CHECKS_ONCE)
         return cls(
             anchors=frozenset(trusted),
             intermediates=tuple(between),
@@ -96,7 +99,7 @@ class Policy:
             _vouched=by_subject([*trusted, *reached]),
             _known=frozenset([*trusted, *reached]),
             _reached=tuple(reached),
-            _unreached=tuple(each for each in between if each not in reached),
+            _unreached=tuple(each for each in usable if each not in reached),
             _store=Store(trusted) if trusted else None,
             _extensions=extension_policies(usage_check),
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cryptography import x509
 
 from fastpath.clientcert.fingerprints import sealed
-from fastpath.clientcert.names import dn_text, shown
+from fastpath.clientcert.names import directory_constraint, dn_text, shown
 from fastpath.clientcert.profile import issuer_key_fault
 
 # Certificates. Real chains have two to four; OpenSSL takes 100 KiB of them by default.
@@ -96,7 +96,8 @@ def unusable(certificate: x509.Certificate) -> str:
     """Why it cannot be the issuer of anything, whatever else there is; empty: it might."""
     try:
         certificate.extensions  # noqa: B018
-        fault = issuer_key_fault(certificate)
+        # The verifier would give up at such constraints, even with another path beside.
+        fault = issuer_key_fault(certificate) or directory_constraint(certificate)
     except Exception:  # whatever the parser says of a stranger's bytes
         return "cannot be read"
     return fault.text if fault is not None else ""

@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, SignatureAlgorithmOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy
 
+from fastpath.clientcert.names import directory_constraint
 from fastpath.clientcert.verdict import Fault, Kind
 
 T = TypeVar("T", bound=x509.ExtensionType)
@@ -192,6 +193,7 @@ def ca_faults(certificate: x509.Certificate, usage_check: bool) -> list[Fault]:
         issuer_key_fault(certificate),
         basic_fault(_value(certificate, x509.BasicConstraints)),
         ca_key_usage_fault(_value(certificate, x509.KeyUsage)),
+        directory_constraint(certificate),
     ]
     if usage_check:
         faults.append(purpose_fault(_value(certificate, x509.ExtendedKeyUsage)))

@@ -388,7 +388,15 @@ def test_directory_names_are_not_compared(critical: bool, excluded: bool) -> Non
     subtree = [x509.DirectoryName(x509.Name.from_rfc4514_string("O=Example"))]
     constraints = x509.NameConstraints(*((None, subtree) if excluded else (subtree, None)))
     ca = ROOT.issue("CA", (constraints, critical), ca=True)
-    untrusted(ask(ca.issue("CN=x,O=Example"), ca), "name constraints")
+    leaf = ca.issue("CN=x,O=Example")
+    words = "has name constraints for directory names"
+    untrusted(ask(leaf, ca), "'CN=x,O=Example' is issued by 'CN=CA', which was presented", words)
+    stored = Policy.prepare([ROOT.certificate], [ca.certificate])
+    untrusted(ask(leaf, policy=stored), "the CA 'CN=CA'", words)
+    untrusted(ask(leaf, policy=Policy.prepare([ca.certificate])), "the CA 'CN=CA'", words)
+    beside = Made(cross(ca, ROOT), ca.key)
+    assert ask(leaf, ca, beside).ok
+    assert ask(leaf, beside, policy=stored).ok
 
 
 def test_mail_addresses_in_the_subject() -> None:
