@@ -18,7 +18,7 @@ from fastpath.clientcert.profile import issuer_key_fault, leaf_key_fault
 from fastpath.clientcert.reach import reach, signed
 from fastpath.clientcert.verdict import Outcome
 from tests.fastpath.clientcert.pki import DAY, NOW, Made, cross, self_signed, sign, tower
-from tests.fastpath.clientcert.test_judge import LEAF, MIDDLE, OTHER, POLICY, ROOT, ask, untrusted
+from tests.fastpath.clientcert.support import LEAF, MIDDLE, OTHER, POLICY, ROOT, ask, untrusted
 
 # Seconds. On an idle machine these take some 20 ms; the bound is for a busy one, and would be
 # passed by far without limits: the paths of a mesh of ten CAs are a million.

@@ -1,63 +1,38 @@
-"""Who is let in and who is not, and the reason that a person reads."""
+"""Who is let in and who is not, and the reason that a person reads: paths and dates."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509.oid import NameOID
 
 from fastpath.clientcert.explain import date_fault
 from fastpath.clientcert.judge import judge
 from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.verdict import Kind, Outcome, Source, Verdict
+from fastpath.clientcert.verdict import Kind, Outcome, Source
 from tests.fastpath.clientcert.pki import (
-    ANY,
     CLIENT,
     DAY,
     NOW,
     SERVER,
     Made,
-    by_sha1,
     cross,
-    rsa_key,
     self_signed,
     sign,
     tower,
-    usage,
-    version_one,
 )
-
-ROOT = self_signed("CN=Root,O=Example")
-MIDDLE = ROOT.issue("CN=Middle,O=Example", ca=True)
-LEAF = MIDDLE.issue("CN=alice", (CLIENT, False))
-OTHER = self_signed("CN=Other,O=Elsewhere")
-POLICY = Policy.prepare([ROOT.certificate])
-
-
-def ask(*presented: Made | bytes, policy: Policy = POLICY, now: datetime = NOW) -> Verdict:
-    return judge([each if isinstance(each, bytes) else each.der for each in presented], policy, now)
-
-
-def refused(verdict: Verdict, outcome: Outcome, *words: str) -> Verdict:
-    assert verdict.outcome is outcome, verdict.reason
-    assert not verdict.ok
-    for each in words:
-        assert each in verdict.reason
-    assert verdict.reason.isprintable()
-    return verdict
-
-
-def untrusted(verdict: Verdict, *words: str) -> Verdict:
-    return refused(verdict, Outcome.UNTRUSTED, *words)
-
-
-def kinds(verdict: Verdict) -> list[list[Kind]]:
-    return [[fault.kind for fault in step.faults] for step in verdict.steps]
-
+from tests.fastpath.clientcert.support import (
+    LEAF,
+    MIDDLE,
+    OTHER,
+    POLICY,
+    ROOT,
+    ask,
+    kinds,
+    refused,
+    untrusted,
+)
 
 # --- paths
 
@@ -194,6 +169,18 @@ def test_circles() -> None:
     assert ask(a.issue("leaf"), *ders, Made(exit_, b.key)).ok
 
 
+def test_an_issuer_in_the_store_below_one_that_is_presented() -> None:
+    top = ROOT.issue("top", ca=True)
+    below = top.issue("below", ca=True)
+    policy = Policy.prepare([ROOT.certificate], [below.certificate])
+    untrusted(ask(below.issue("a"), policy=policy), "the CA 'CN=below' is issued by 'CN=top'")
+    verdict = ask(below.issue("a"), top, policy=policy)
+    assert verdict.ok
+    assert [step.source for step in verdict.steps] == [
+        Source.PRESENTED, Source.INTERMEDIATES, Source.PRESENTED, Source.TRUST,
+    ]  # fmt: skip
+
+
 # --- dates
 
 
@@ -265,217 +252,3 @@ def test_an_expired_cross_certificate_beside_a_valid_one() -> None:
 def test_the_time_must_have_a_zone() -> None:
     with pytest.raises(ValueError, match="time zone"):
         judge([LEAF.der], POLICY, NOW.replace(tzinfo=None))
-
-
-# --- usage
-
-
-@pytest.mark.parametrize(
-    ("extension", "passes"),
-    [(CLIENT, True), (ANY, True), (SERVER, False), (usage("digital_signature"), True),
-     (usage("key_encipherment"), False), (usage("key_cert_sign", "crl_sign"), False)],
-)  # fmt: skip
-def test_usage_of_the_leaf(extension: x509.ExtensionType, passes: bool) -> None:
-    for critical in (False, True):
-        leaf = MIDDLE.issue("a", (extension, critical))
-        verdict = ask(leaf, MIDDLE)
-        assert verdict.ok is passes, verdict.reason
-        if not passes:
-            assert kinds(verdict) == [[Kind.USAGE], [], []]
-        off = Policy.prepare([ROOT.certificate], usage_check=False)
-        assert ask(leaf, MIDDLE, policy=off).ok
-
-
-def test_usage_of_cas() -> None:
-    off = Policy.prepare([ROOT.certificate], usage_check=False)
-    for purpose, passes in ((SERVER, False), (CLIENT, True), (ANY, True)):
-        ca = ROOT.issue("CA", (purpose, False), ca=True)
-        assert ask(ca.issue("a"), ca).ok is passes
-        assert ask(ca.issue("a"), ca, policy=off).ok
-    ca = ROOT.issue("CA", (usage("digital_signature"), True), ca=True)
-    for policy in (POLICY, off):  # that is not what the switch is about
-        untrusted(ask(ca.issue("a"), ca, policy=policy), "keyUsage without keyCertSign")
-    ca = ROOT.issue("CA", (usage("key_cert_sign"), True), ca=True)
-    assert ask(ca.issue("a"), ca).ok
-
-
-def test_no_basic_constraints() -> None:
-    no_ca = ROOT.issue("no CA")
-    untrusted(ask(no_ca.issue("a"), no_ca), "the CA 'CN=no CA'", "is no CA (basicConstraints)")
-    said_no = ROOT.issue("no", (x509.BasicConstraints(False, None), True))
-    untrusted(ask(said_no.issue("a"), said_no), "is no CA (basicConstraints)")
-    root = self_signed("not a CA", ca=False)
-    untrusted(ask(root.issue("a"), policy=Policy.prepare([root.certificate])), "is no CA")
-
-
-def test_critical_extensions() -> None:
-    strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\0")
-    untrusted(ask(ROOT.issue("a", (strange, True))), "critical extension", "(1.2.3.4)")
-    assert ask(ROOT.issue("a", (strange, False))).ok
-    information = x509.PolicyInformation(x509.ObjectIdentifier("1.2.3"), None)
-    policies = x509.CertificatePolicies([information])
-    ca = ROOT.issue("CA", (policies, True), ca=True)
-    assert ask(ca.issue("a", (policies, True)), ca).ok
-    required = x509.PolicyConstraints(0, None)
-    ca = ROOT.issue("CA", (required, True), ca=True)
-    untrusted(ask(ca.issue("a"), ca), "the CA 'CN=CA'", "2.5.29.36, policyConstraints")
-
-
-# --- keys and signatures
-
-
-def test_weak_keys() -> None:
-    verdict = untrusted(ask(ROOT.issue("a", key=rsa_key(1024))), "RSA key of 1024 bits")
-    assert kinds(verdict) == [[Kind.KEY], []]
-    assert ask(ROOT.issue("a", key=rsa_key(2048))).ok
-    ca = ROOT.issue("CA", ca=True, key=rsa_key(1024))
-    verdict = untrusted(
-        ask(ca.issue("a"), ca), "'CN=a' is issued by 'CN=CA', which was presented, but has an RSA"
-    )
-    # It can issue nothing, so it is left out of the search.
-    assert verdict.notes == (
-        "presented, but left out: 'CN=CA' has an RSA key of 1024 bits, which is too weak",
-    )
-    weak_root = self_signed("weak", key=rsa_key(1024))
-    policy = Policy.prepare([weak_root.certificate])
-    untrusted(ask(weak_root.issue("a"), policy=policy), "the CA 'CN=weak'", "too weak")
-
-
-def test_other_keys() -> None:
-    assert ask(ROOT.issue("a", key=ed25519.Ed25519PrivateKey.generate())).ok
-    assert ask(ROOT.issue("a", key=ec.generate_private_key(ec.SECP384R1()))).ok
-    untrusted(ask(ROOT.issue("a", key=ec.generate_private_key(ec.SECP256K1()))), "secp256k1")
-    root = self_signed("ed", key=ed25519.Ed25519PrivateKey.generate())
-    policy = Policy.prepare([root.certificate])
-    verdict = untrusted(ask(root.issue("a"), policy=policy))
-    assert kinds(verdict) == [[Kind.SIGNATURE], [Kind.KEY]]
-
-
-def test_weak_signature() -> None:
-    leaf = by_sha1(MIDDLE.issue("a"), MIDDLE)
-    verdict = untrusted(ask(leaf, MIDDLE), "'CN=a' is signed by ecdsa-with-SHA1")
-    assert kinds(verdict) == [[Kind.SIGNATURE], [], []]
-    # How an anchor is signed proves nothing, and does not count.
-    anchor = x509.load_der_x509_certificate(by_sha1(ROOT, ROOT))
-    assert ask(LEAF, MIDDLE, policy=Policy.prepare([anchor])).ok
-
-
-def test_version_one() -> None:
-    leaf = version_one(ROOT.issue("a"), ROOT)
-    verdict = untrusted(ask(leaf), "is an X.509 certificate of version 1")
-    assert kinds(verdict) == [[Kind.EXTENSION], []]
-
-
-# --- names
-
-
-def test_name_constraints() -> None:
-    constraints = x509.NameConstraints([x509.DNSName("a.example")], None)
-    ca = ROOT.issue("CA", (constraints, True), ca=True)
-
-    def leaf(host: str) -> Made:
-        return ca.issue("x", (x509.SubjectAlternativeName([x509.DNSName(host)]), False))
-
-    assert ask(leaf("x.a.example"), ca).ok
-    verdict = untrusted(ask(leaf("x.b.example"), ca), "below 'CN=CA', whose name constraints")
-    assert kinds(verdict) == [[Kind.NAMES], [], []]
-    assert ask(ca.issue("no names at all"), ca).ok
-
-
-@pytest.mark.parametrize("critical", [True, False])
-@pytest.mark.parametrize("excluded", [True, False])
-def test_directory_names_are_not_compared(critical: bool, excluded: bool) -> None:
-    subtree = [x509.DirectoryName(x509.Name.from_rfc4514_string("O=Example"))]
-    constraints = x509.NameConstraints(*((None, subtree) if excluded else (subtree, None)))
-    ca = ROOT.issue("CA", (constraints, critical), ca=True)
-    leaf = ca.issue("CN=x,O=Example")
-    words = "has name constraints for directory names"
-    untrusted(ask(leaf, ca), "'CN=x,O=Example' is issued by 'CN=CA', which was presented", words)
-    stored = Policy.prepare([ROOT.certificate], [ca.certificate])
-    untrusted(ask(leaf, policy=stored), "the CA 'CN=CA'", words)
-    untrusted(ask(leaf, policy=Policy.prepare([ca.certificate])), "the CA 'CN=CA'", words)
-    beside = Made(cross(ca, ROOT), ca.key)
-    assert ask(leaf, ca, beside).ok
-    assert ask(leaf, beside, policy=stored).ok
-
-
-def test_mail_addresses_in_the_subject() -> None:
-    for constraints, forbidden in (
-        (x509.NameConstraints([x509.RFC822Name("a.example")], None), "u@b.example"),
-        (x509.NameConstraints([x509.RFC822Name(".a.example")], None), "u@a.example"),
-        (x509.NameConstraints([x509.RFC822Name("me@a.example")], None), "you@a.example"),
-        (x509.NameConstraints(None, [x509.RFC822Name("a.example")]), "u@A.example"),
-    ):
-        ca = ROOT.issue("CA", (constraints, True), ca=True)
-        verdict = untrusted(ask(ca.issue(f"CN=u,E={forbidden}"), ca), "forbid", forbidden)
-        assert verdict.steps[0].faults[0].kind is Kind.NAMES
-    constraints = x509.NameConstraints([x509.RFC822Name("a.example")], None)
-    ca = ROOT.issue("CA", (constraints, True), ca=True)
-    assert ask(ca.issue("CN=u,E=u@A.Example"), ca).ok
-    # A client's certificate that is self-issued is none of the exempt ones.
-    anchor = self_signed("CN=u,E=u@b.example", (constraints, True))
-    twin = anchor.issue("CN=u,E=u@b.example")
-    untrusted(ask(twin, policy=Policy.prepare([anchor.certificate])), "forbid", "u@b.example")
-    san = x509.SubjectAlternativeName([x509.RFC822Name("u@a.example")])
-    assert ask(ca.issue("CN=u,E=u@b.example", (san, False)), ca).ok  # it has one that counts
-
-
-# --- who it is
-
-
-def test_identity() -> None:
-    san = x509.SubjectAlternativeName([
-        x509.DNSName("a.example"), x509.RFC822Name("u@a.example"),
-        x509.UniformResourceIdentifier("spiffe://a/b"),
-        x509.DirectoryName(x509.Name.from_rfc4514_string("CN=d")),
-        x509.RegisteredID(x509.ObjectIdentifier("1.2.3")),
-        x509.OtherName(x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3"), b"\x0c\x03u@w"),
-        x509.OtherName(x509.ObjectIdentifier("1.2.4"), b"\x0c\x03u@w"),
-    ])  # fmt: skip
-    leaf = MIDDLE.issue("CN=u\\, v,E=u@a.example,C=DE", (san, False), serial=0xABCDEF)
-    found = ask(leaf, MIDDLE).identity
-    assert found is not None
-    assert found.subject == "CN=u\\, v,emailAddress=u@a.example,C=DE"
-    assert found.issuer == "CN=Middle,O=Example"
-    assert found.serial == "abcdef"
-    assert found.sha256 == x509.load_der_x509_certificate(leaf.der).fingerprint(SHA256()).hex()
-    assert found.sans == (
-        "dns:a.example", "email:u@a.example", "uri:spiffe://a/b", "dn:CN=d", "other:1.2.3",
-        "upn:u@w", "other:1.2.4",
-    )  # fmt: skip
-    assert found.der == leaf.der
-    assert ask(leaf).identity == found  # of those who are refused as well
-
-
-def test_control_characters_in_names() -> None:
-    evil = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a\x1b[2J\r\nX-Evil: \u202e")])
-    key = ec.generate_private_key(ec.SECP256R1())
-    leaf = sign(evil, MIDDLE.certificate.subject, key.public_key(), MIDDLE.key)
-    verdict = ask(Made(leaf, key), MIDDLE)
-    assert verdict.ok
-    assert verdict.identity is not None
-    assert verdict.identity.subject == r"CN=a\1B[2J\0D\0AX-Evil: \E2\80\AE"
-    assert verdict.reason.isprintable()
-    assert verdict.steps[0].subject == verdict.identity.subject
-
-
-def test_a_subject_full_of_addresses() -> None:
-    constraints = x509.NameConstraints([x509.RFC822Name("a.example")], None)
-    ca = ROOT.issue("CA", (constraints, True), ca=True)
-    for count, passes in ((16, True), (17, False)):
-        verdict = ask(ca.issue(",".join(["E=u@a.example"] * count)), ca)
-        assert verdict.ok is passes
-        if not passes:
-            untrusted(verdict, "has 17 mail addresses in its subject")
-
-
-def test_an_issuer_in_the_store_below_one_that_is_presented() -> None:
-    top = ROOT.issue("top", ca=True)
-    below = top.issue("below", ca=True)
-    policy = Policy.prepare([ROOT.certificate], [below.certificate])
-    untrusted(ask(below.issue("a"), policy=policy), "the CA 'CN=below' is issued by 'CN=top'")
-    verdict = ask(below.issue("a"), top, policy=policy)
-    assert verdict.ok
-    assert [step.source for step in verdict.steps] == [
-        Source.PRESENTED, Source.INTERMEDIATES, Source.PRESENTED, Source.TRUST,
-    ]  # fmt: skip

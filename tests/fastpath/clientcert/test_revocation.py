@@ -24,7 +24,7 @@ from tests.fastpath.clientcert.pki import (
     self_signed,
     usage,
 )
-from tests.fastpath.clientcert.test_judge import LEAF, MIDDLE, ROOT, ask, refused
+from tests.fastpath.clientcert.support import LEAF, MIDDLE, ROOT, ask, refused
 
 CLEAN = (ROOT.crl(), MIDDLE.crl())
 HOUR = timedelta(hours=1)

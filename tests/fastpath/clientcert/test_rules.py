@@ -21,7 +21,7 @@ from fastpath.clientcert.policy import Policy
 from fastpath.clientcert.rules import MAX_RULES, parse_rule
 from fastpath.clientcert.verdict import Kind, Outcome
 from tests.fastpath.clientcert.pki import Made, elements, self_signed, sequence
-from tests.fastpath.clientcert.test_judge import LEAF, MIDDLE, ROOT, ask, refused, untrusted
+from tests.fastpath.clientcert.support import LEAF, MIDDLE, ROOT, ask, refused, untrusted
 
 SAN = x509.SubjectAlternativeName([
     x509.DNSName("Host.Example.org"), x509.DNSName("a.b.example.net"), x509.DNSName("*.wild.org"),

@@ -12,7 +12,7 @@ from config.errors import ConfigError
 from fastpath.clientcert import trust
 from fastpath.clientcert.policy import MAX_DEPTH, Policy
 from fastpath.clientcert.trust import load_certificates, load_crls
-from tests.fastpath.clientcert.test_judge import LEAF, MIDDLE, OTHER, ROOT
+from tests.fastpath.clientcert.support import LEAF, MIDDLE, OTHER, ROOT
 
 SYSTEM = Path("/etc/ssl/certs/ca-certificates.crt")
 

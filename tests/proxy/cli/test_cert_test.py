@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from tests.fastpath.clientcert.pki import CLIENT, DAY, SERVER, self_signed, sign
+from tests.fastpath.clientcert.pki import CLIENT, DAY, SERVER, rsa_key, self_signed, sign
 from tests.proxy.cli.conftest import Kssl
 
 ROOT = self_signed("CN=Root,O=Example")
@@ -190,6 +190,22 @@ def test_every_step_that_fails_is_told(kssl: Kssl, folder: Path) -> None:
     assert [line.split()[1:4] for line in problems] == [
         ["is", "not", "for"], ["has", "expired", "on"], ["has", "expired", "on"],
     ]  # fmt: skip
+
+
+def test_revocation_and_notes(kssl: Kssl, folder: Path) -> None:
+    weak = ROOT.issue("weak", ca=True, key=rsa_key(1024))
+    chain = write(folder / "more.pem", ALICE.pem + MIDDLE.pem + weak.pem)
+    known = (chain, "--ca", str(folder / "ca.pem"), *AT, "--crl", str(folder / "root.crl"))
+    clean = write(folder / "clean.crl", MIDDLE.crl())
+    lines = kssl("cert", "test", *known, clean).stdout.splitlines()
+    assert lines.count("  revocation  good") == 2
+    assert lines[-2:] == [
+        "note          presented, but left out: 'CN=weak' has an RSA key of 1024 bits,",
+        "              which is too weak",
+    ]
+    lines = kssl("cert", "test", *known, str(folder / "middle.crl")).stdout.splitlines()
+    # A problem is told once, in the sentence and at its step.
+    assert sum("was revoked on" in line for line in lines) == 2
 
 
 def test_usage_errors(kssl: Kssl, folder: Path) -> None:
