@@ -69,7 +69,8 @@ class Rules:
         """Why `certificate` is not taken; None: it is. Raises ValueError: it cannot be read."""
         for rule in self.deny:
             if rule.matches(certificate):
-                return Fault(Kind.RULE, f"is denied by the rule {quoted(rule.text)}")
+                text = f"is denied by the rule {quoted(rule.text)}"
+                return Fault(Kind.RULE, text, "use another certificate")
         if self.allow and not any(rule.matches(certificate) for rule in self.allow):
             count = len(self.allow)
             which = f"the rule {quoted(self.allow[0].text)}" if count == 1 else f"{count} rules"

@@ -13,14 +13,16 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     encode_dss_signature,
 )
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import ConfigError
+from fastpath.clientcert.names import dn_text
 from fastpath.clientcert.policy import Policy
 from fastpath.clientcert.rules import MAX_RULES, parse_rule
 from fastpath.clientcert.verdict import Kind, Outcome
-from tests.fastpath.clientcert.pki import Made, elements, self_signed, sequence
+from tests.fastpath.clientcert.pki import Made, elements, self_signed, sequence, sign
 from tests.fastpath.clientcert.support import LEAF, MIDDLE, ROOT, ask, refused, untrusted
 
 SAN = x509.SubjectAlternativeName([
@@ -121,6 +123,20 @@ def test_any_text(kind: str, value: str) -> None:
     """It is a rule or a ConfigError, and nothing else."""
     with suppress(ConfigError):
         assert parse_rule(f"{kind}:{value}").matches(NAMED.certificate) in (True, False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["CN=a\\, b\\+c\\\\,O=\\#x", "CN=\\ a,O=b\\ ", "CN=a\\0Ab", "E=u@x.org,UID=7,DC=x,DC=org",
+     "CN=é\\C3\\A9,1.2.3.4=other", "CN=a=b+OU=c;d"],
+)  # fmt: skip
+def test_an_issuer_may_be_written_as_it_is_shown(text: str) -> None:
+    root = self_signed("CN=r")
+    key = ec.generate_private_key(ec.SECP256R1())
+    types = {"E": NameOID.EMAIL_ADDRESS}
+    name = x509.Name.from_rfc4514_string(text.replace(";", "\\;"), types)
+    leaf = sign(root.certificate.subject, name, key.public_key(), key)
+    assert parse_rule(f"issuer:{dn_text(name)}").matches(leaf)
 
 
 # --- in a verdict
