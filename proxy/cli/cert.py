@@ -35,6 +35,7 @@ from config.store.sites import read_sites
 from config.store.staged import BIND, UNBIND
 from config.store.store import Store, short
 from fastpath.hardening import protect_memory
+from proxy.cli import cert_test
 from proxy.cli.cert_text import CERTHASH, STAGED, count, list_text, show_text, told
 
 # Of `netsh http add sslcert`: what has no meaning here, and what would change the meaning.
@@ -89,6 +90,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     delete.add_argument("--force", action="store_true", help="with its bindings")
     action("commit", run_commit, "make what is staged real")
     action("discard", run_discard, "drop what is staged")
+    cert_test.register(actions)
 
 
 def run_add(arguments: argparse.Namespace) -> int:

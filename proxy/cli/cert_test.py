@@ -1,0 +1,112 @@
+"""`kssl cert test`: the verdict on a client's certificate, explained offline.
+
+It reads what the service would read, judges as the service would, and asks nobody. Exit codes:
+0 ok, 1 not ok, 2 usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.errors import ConfigError, printable
+from config.pemfile import read_source
+from fastpath.clientcert.judge import judge
+from fastpath.clientcert.policy import DEFAULT_DEPTH, Policy
+from fastpath.clientcert.rules import FORMS
+from fastpath.clientcert.trust import CERTIFICATE_LABELS, blocks, load_certificates, load_crls
+from proxy.cli.cert_test_text import as_json, verdict_text
+
+_WIDTH = 80
+
+
+def register(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "would a client with this certificate be let in, and why (not)"
+    parser = actions.add_parser("test", help=text, description=text)
+    parser.add_argument(
+        "file", type=Path, metavar="FILE",
+        help="what the client presents, its own certificate first: PEM, or DER of one",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ca", type=Path, metavar="FILE|DIR", help="whom the site trusts; without it, nobody"
+    )
+    parser.add_argument(
+        "--intermediates", type=Path, metavar="DIR",
+        help="CAs that may stand between, as if the client had presented them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--crl", type=Path, metavar="FILE", action="extend", nargs="+", default=[],
+        help="revocation lists; given one, all certificates but the anchor must be known good",
+    )  # fmt: skip
+    parser.add_argument(
+        "--at", metavar="TIME",
+        help="as 2026-01-31 or 2026-01-31T12:00Z, UTC unless it says otherwise; default now",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-usage-check", action="store_true", help="whatever the certificate is meant for"
+    )
+    parser.add_argument(
+        "--max-depth", type=int, metavar="N", default=DEFAULT_DEPTH,
+        help=f"CAs between the client's certificate and a trusted one, default {DEFAULT_DEPTH}",
+    )  # fmt: skip
+    for option, what in (("--allow", "one must match"), ("--deny", "none may match")):
+        parser.add_argument(
+            option, metavar="RULE", action="extend", nargs="+", default=[],
+            help=f"{what}: {FORMS}",
+        )  # fmt: skip
+    parser.add_argument("--json", action="store_true")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    now = _time(arguments.at) if arguments.at is not None else datetime.now(UTC)
+    policy = _policy(arguments)
+    presented = _presented(arguments.file)
+    verdict = judge(presented, policy, now)
+    if arguments.json:
+        print(json.dumps(as_json(verdict, now), indent=2))
+    else:
+        if arguments.ca is None:
+            print("note: no --ca is given, so nobody is trusted", file=sys.stderr)
+        for line in verdict_text(verdict, now, min(_WIDTH, shutil.get_terminal_size().columns)):
+            print(printable(line))
+    return 0 if verdict.ok else 1
+
+
+def _policy(arguments: argparse.Namespace) -> Policy:
+    """Raises ConfigError."""
+    return Policy.prepare(
+        load_certificates(arguments.ca, "CA") if arguments.ca is not None else (),
+        load_certificates(arguments.intermediates, "intermediate CA")
+        if arguments.intermediates is not None
+        else (),
+        usage_check=not arguments.no_usage_check,
+        max_depth=arguments.max_depth,
+        crls=load_crls(arguments.crl) if arguments.crl else None,
+        allow=arguments.allow,
+        deny=arguments.deny,
+    )
+
+
+def _presented(path: Path) -> list[bytes]:
+    """DER, as a client would send it. A private key beside it is not read. Raises ConfigError."""
+    source = read_source(path, "certificate")
+    return [
+        der for _, der in blocks(path, source.data, "certificate", CERTIFICATE_LABELS, keys=True)
+    ]
+
+
+def _time(text: str) -> datetime:
+    """Raises ConfigError."""
+    try:
+        time = datetime.fromisoformat(text)
+        # Years 1 and 9999 have no UTC in some time zones.
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ConfigError(
+            f"{text!r} is not a time; write 2026-01-31, or 2026-01-31T12:00Z"
+        ) from None

@@ -1,0 +1,42 @@
+"""A CA, a client, and how to ask for a verdict."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fastpath.clientcert.judge import judge
+from fastpath.clientcert.policy import Policy
+from fastpath.clientcert.verdict import Kind, Outcome, Verdict
+from tests.fastpath.clientcert.pki import (
+    CLIENT,
+    NOW,
+    Made,
+    self_signed,
+)
+
+ROOT = self_signed("CN=Root,O=Example")
+MIDDLE = ROOT.issue("CN=Middle,O=Example", ca=True)
+LEAF = MIDDLE.issue("CN=alice", (CLIENT, False))
+OTHER = self_signed("CN=Other,O=Elsewhere")
+POLICY = Policy.prepare([ROOT.certificate])
+
+
+def ask(*presented: Made | bytes, policy: Policy = POLICY, now: datetime = NOW) -> Verdict:
+    return judge([each if isinstance(each, bytes) else each.der for each in presented], policy, now)
+
+
+def refused(verdict: Verdict, outcome: Outcome, *words: str) -> Verdict:
+    assert verdict.outcome is outcome, verdict.reason
+    assert not verdict.ok
+    for each in words:
+        assert each in verdict.reason
+    assert verdict.reason.isprintable()
+    return verdict
+
+
+def untrusted(verdict: Verdict, *words: str) -> Verdict:
+    return refused(verdict, Outcome.UNTRUSTED, *words)
+
+
+def kinds(verdict: Verdict) -> list[list[Kind]]:
+    return [[fault.kind for fault in step.faults] for step in verdict.steps]
