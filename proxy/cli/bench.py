@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import shlex
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from config.errors import ConfigError
+from proxy.cli.ending import orderly_end
 
 _ROUNDS, _SECONDS = 5, 3
 _QUICK_ROUNDS, _QUICK_SECONDS = 3, 1
@@ -68,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.earlier is not None:
             report = _read(arguments.earlier)
         else:
-            with _orderly_end():
+            with orderly_end():
                 report = _measure(arguments)
     except (BenchError, ProxyStartError, DemoStartError) as error:
         print(f"kssl bench: {error}", file=sys.stderr)
@@ -150,16 +148,6 @@ def _show(arguments: argparse.Namespace, report: dict[str, Any]) -> None:
         from bench.html import picture
 
         arguments.svg.write_text(picture(report))
-
-
-@contextlib.contextmanager
-def _orderly_end() -> Iterator[None]:
-    """Ended by SIGTERM, Python would leave what it has started: let the blocks end instead."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _names(text: str) -> list[str]:

@@ -6,13 +6,11 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from config.errors import ConfigError, reason
+from proxy.cli.ending import orderly_end
 
 _WIDTH = 100  # columns, where the output is no terminal
 
@@ -24,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     from proxy.demo.truncation.render import as_json, diagram, svg, table
 
     modes = demonstration.MODES if arguments.mode is None else (arguments.mode,)
-    with _orderly_end():
+    with orderly_end():
         result = demonstration.run(modes)
     pictures = picture.pictures(result.rows)
     if arguments.json:
@@ -45,13 +43,3 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--svg: cannot write {path}: {reason(error)}") from None
-
-
-@contextmanager
-def _orderly_end() -> Iterator[None]:
-    """Ended by SIGTERM, Python would leave what it has started: let the blocks end instead."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from config.errors import ConfigError, reason
 from config.target import Target
+from proxy.cli.ending import orderly_end
 
 if TYPE_CHECKING:
     from proxy.trace.run import Plan
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     from proxy.trace.run import TraceError
 
     try:
-        with _orderly_end():
+        with orderly_end():
             return _run(arguments)
     except (TraceError, ClientError, ProxyStartError, DemoStartError) as error:
         print(f"kssl trace: {error}", file=sys.stderr)
@@ -137,13 +137,3 @@ def _plan(arguments: argparse.Namespace) -> Iterator[Plan]:
         return
     with start_demo_app() as app:
         yield plan(Target("http", "127.0.0.1", app.port), "demo app", app.process.pid)
-
-
-@contextlib.contextmanager
-def _orderly_end() -> Iterator[None]:
-    """Ended by SIGTERM, Python would leave what it has started: let the blocks end instead."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
