@@ -40,6 +40,8 @@ def sniff(body: bytes, kind: Kind) -> Form:
         label = pem[1]
         if label not in _LABELS[kind]:
             raise FetchFailure(f"no {kind.value} came but PEM of {shown(label.decode('ascii'))!r}")
+        if b"-----END " + label + b"-----" not in body:
+            raise FetchFailure("what came has a first line of PEM but no last; is the file whole?")
         return Form.PKCS7_PEM if label in (b"PKCS7", b"CMS") else Form.PEM
     if body[0] != _SEQUENCE:
         begin = shown(body[:24].decode("latin-1"))

@@ -19,7 +19,7 @@ from fastpath.fetch.content import Form, sniff
 from fastpath.fetch.dial import Connect, Sockets, connect, is_here
 from fastpath.fetch.errors import FetchError, FetchFailure, shown
 from fastpath.fetch.exchange import Exchange, Moved, Reply
-from fastpath.fetch.limits import Kind, Limits, TimeIsUpError
+from fastpath.fetch.limits import Kind, Limits
 from fastpath.fetch.lookup import Lookups, Resolve, resolve
 from fastpath.fetch.url import Address, Target, parse
 
@@ -44,14 +44,17 @@ class _Deadline:
         self._end = now() + seconds
 
     def left(self) -> float:
-        """Seconds, above 0. Raises TimeIsUpError."""
+        """Seconds, above 0. Raises FetchFailure."""
         left = self._end - self._now()
         if left <= 0:
             raise self.is_up()
         return left
 
-    def is_up(self) -> TimeIsUpError:
-        return TimeIsUpError(self._seconds)
+    def is_up(self) -> FetchFailure:
+        """To be raised when the system says so first."""
+        return FetchFailure(
+            f"not there within {self._seconds:g} s; is the server slow, or out of reach?"
+        )
 
 
 class Fetcher:

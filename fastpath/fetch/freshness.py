@@ -18,7 +18,7 @@ _MAX_AGE = re.compile(r"(?:^|[,\s])max-age=\"?([0-9]{1,20})(?![0-9])", re.IGNORE
 _NOT_KEPT = re.compile(r"(?:^|[,\s])no-(?:store|cache)(?:[\s,=]|$)", re.IGNORECASE)
 # IMF-fixdate, the one form that servers may send (RFC 9110 §5.6.7).
 _DATE = re.compile(r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.A)
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 def lifetime(cache_control: str, expires: str, date: str) -> float:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from fastpath.fetch.errors import FetchFailure
-
 
 class Kind(enum.Enum):
     """What a URL should lead to; the value is the word for it in messages."""
@@ -43,10 +41,3 @@ class Limits:
     def size(self, kind: Kind) -> int:
         """Bytes of a body."""
         return self.crl_bytes if kind is Kind.CRL else self.certificate_bytes
-
-
-class TimeIsUpError(FetchFailure):
-    """The total limit of a fetch is reached."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"not there within {seconds:g} s; is the server slow, or out of reach?")

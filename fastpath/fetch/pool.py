@@ -67,7 +67,6 @@ class FetchPool:
         self._jobs: dict[tuple[Kind, str], _Job] = {}  # that wait or run
         self._queue: deque[_Job] = deque()
         self._threads: list[threading.Thread] = []
-        self._idle = 0
         self._waiters = 0
         self._closed = False
 
@@ -147,12 +146,10 @@ class FetchPool:
             raise FetchFailure(f"too many fetches: {waiters} callers wait already; try again later")
         job = self._jobs.get((kind, url))
         if job is None:
-            # Those that a thread will take at once do not count as waiting.
-            free = self._idle + threads - len(self._threads)
-            if len(self._queue) >= queue + free:
+            if len(self._jobs) >= threads + queue:
                 raise FetchFailure(f"too many fetches: {queue} wait already; try again later")
             job = _Job(kind, url)
-            if len(self._queue) >= self._idle and len(self._threads) < threads:
+            if len(self._threads) < min(threads, len(self._jobs) + 1):
                 self._start()
             self._jobs[kind, url] = job
             self._queue.append(job)
@@ -184,9 +181,7 @@ class FetchPool:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._idle += 1
                 self._changed.wait_for(lambda: self._queue or self._closed)
-                self._idle -= 1
                 if self._closed:
                     return
                 job = self._queue.popleft()

@@ -75,7 +75,7 @@ def parse(url: str) -> Target:
         raise FetchFailure(f"is longer than {MAX_LENGTH} characters")
     strange = _STRANGE.search(url)
     if strange:
-        raise FetchFailure(f"has a character that must be escaped in a URL: {ascii(strange[0])}")
+        raise FetchFailure(f"has a character that must be escaped in a URL: {strange[0]!a}")
     if "#" in url:
         raise FetchFailure("has a fragment (#), which does not belong there")
     found = _HTTP.fullmatch(url)
