@@ -77,7 +77,7 @@ def test_one_form(url: str, plain: str) -> None:
         ("http://127.1/", "number"),
         ("http://127.0.1/", "number"),
         ("http://0177.0.0.1/", "number"),
-        ("http://0x7f.0.0.1/", "no name|number"),
+        ("http://0x7f.0.0.1/", "number"),
         ("http://0x7f000001/", "number"),
         ("http://0x7F000001/", "number"),
         ("http://0x/", "number"),
