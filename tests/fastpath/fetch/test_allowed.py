@@ -90,7 +90,7 @@ def test_names_without_a_dot(host: str) -> None:
      "127.1", "::ffff:10.0.0.0/104", "\x1b[2J", "a" * 300],
 )  # fmt: skip
 def test_entries_that_are_none(entry: str) -> None:
-    with pytest.raises(ConfigError, match="^fetch_allowed: ") as info:
+    with pytest.raises(ConfigError, match=r"^fetch_allowed: ") as info:
         Allowed.of([entry], setting="fetch_allowed")
     assert str(info.value).isprintable()
 

@@ -139,12 +139,12 @@ def consumed(begin: bytes, endless: bytes, limit: int = LIMIT) -> int:
     """Bytes that are taken of an answer that never ends, until it is refused."""
     peer = exchange(limit=limit)
     peer.feed(begin)
-    taken = 0
-    with pytest.raises(FetchFailure):
-        while taken < 1 << 20:
+    for taken in range(0, 1 << 20, len(endless)):
+        try:
             assert peer.feed(endless) is None
-            taken += len(endless)
-    return taken
+        except FetchFailure:
+            return taken
+    raise AssertionError("it is never refused")
 
 
 @pytest.mark.parametrize(
@@ -172,10 +172,12 @@ def test_chunks_of_one_byte() -> None:
 
 @given(st.binary(max_size=200), st.sampled_from([b"", HEAD, CHUNKED, HEAD + b"\r\n"]))
 def test_nonsense(data: bytes, begin: bytes) -> None:
+    said = ""
     try:
         outcome(begin + data)
     except FetchFailure as failure:
-        assert str(failure).isprintable()
+        said = str(failure)
+    assert said.isprintable()
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(1, 40), min_size=1), st.booleans())
