@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-from fastpath.fetch.errors import FetchFailure
+from fastpath.fetch.errors import stopping
 from fastpath.fetch.url import Address
 
 # Address, port, seconds → a connected socket. Raises OSError.
@@ -57,7 +57,7 @@ class Sockets:
     def check(self) -> None:
         """Raises FetchFailure after `close`."""
         if self._closed:
-            raise FetchFailure("kssl stops")
+            raise stopping()
 
     def close(self) -> None:
         """Whoever reads or writes meets the end of the connection at once."""

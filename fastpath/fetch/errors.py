@@ -12,18 +12,31 @@ _SHOWN = 120
 
 
 class FetchFailure(Exception):  # noqa: N818
-    """Why not, without the URL: raised inside this package, where the URL is not at hand."""
+    """Why not, without the URL: raised inside this package, where the URL is not at hand.
+
+    `ours`: it lies in this process and not in the URL, so that trying again soon is right.
+    """
+
+    def __init__(self, why: str, *, ours: bool = False) -> None:
+        super().__init__(why)
+        self.ours = ours
 
 
 class FetchError(Exception):
     """Nothing was fetched. ``str()`` is one printable line: the URL, what went wrong, what to do.
 
-    `why` is the part behind the URL, of any length a person reads.
+    `why` is the part behind the URL; `ours` as in `FetchFailure`.
     """
 
-    def __init__(self, url: str, why: str) -> None:
+    def __init__(self, url: str, why: str, *, ours: bool = False) -> None:
         super().__init__(f"{shown(url)}: {printable(why)}")
         self.why = printable(why)
+        self.ours = ours
+
+
+def stopping() -> FetchFailure:
+    """What everybody is told who asks or waits while the process ends."""
+    return FetchFailure("kssl stops", ours=True)
 
 
 def shown(text: str, most: int = _SHOWN) -> str:

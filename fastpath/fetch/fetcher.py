@@ -8,6 +8,7 @@ answer of the DNS (rebinding) changes nothing.
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ from fastpath.fetch.url import Address, Target, parse
 # Of one name; a server with more has two by their side that work.
 _MAX_TRIED = 4
 _CHUNK = 16 << 10
+# No fault of the server's.
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class Fetcher:
         try:
             return self._fetch(parse(url), kind)
         except FetchFailure as failure:
-            raise FetchError(url, str(failure)) from None
+            raise FetchError(url, str(failure), ours=failure.ours) from None
 
     def close(self) -> None:
         """Ends the fetches of other threads: at once, or when a connection attempt is over."""
@@ -144,6 +147,8 @@ class Fetcher:
                 why = f"{address} does not answer within {seconds:.1f} s"
                 continue
             except OSError as error:
+                if error.errno in _OURS:
+                    raise FetchFailure(f"no socket ({reason(error)})", ours=True) from None
                 why = f"{address}: {reason(error)}"
                 continue
             try:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
 
 from config.errors import reason
-from fastpath.fetch.errors import FetchFailure, shown
+from fastpath.fetch.errors import FetchFailure, shown, stopping
 from fastpath.fetch.url import Address, plain
 
 # Host name → its addresses as text. May block; raises OSError (as socket.gaierror).
@@ -55,7 +55,7 @@ class Lookups:
                 f"{shown(host)} was not found within {seconds:.1f} s; is the DNS server reachable?"
             ) from None
         except CancelledError:
-            raise FetchFailure("kssl stops") from None
+            raise stopping() from None
         except (OSError, UnicodeError) as error:
             why = reason(error) if isinstance(error, OSError) else "no name for DNS"
             raise FetchFailure(f"{shown(host)} was not found ({why}); check the name") from None
@@ -73,21 +73,25 @@ class Lookups:
 
     def _start(self, host: str) -> Future[Sequence[str]]:
         if not self._free.acquire(blocking=False):
-            raise FetchFailure("too many name lookups hang; is the DNS server reachable?")
+            raise FetchFailure(
+                "too many name lookups hang; is the DNS server reachable?", ours=True
+            )
         answer: Future[Sequence[str]] = Future()
         try:
             with self._lock:
                 if self._closed:
-                    raise FetchFailure("kssl stops")
+                    raise stopping()
                 self._waiting.add(answer)
             # A daemon: a lookup that hangs must not keep the process.
             threading.Thread(
                 target=self._run, args=(host, answer), name="kssl-lookup", daemon=True
             ).start()
-        except BaseException:
+        except BaseException as error:
             with self._lock:
                 self._waiting.discard(answer)
             self._free.release()
+            if isinstance(error, RuntimeError):  # Thread.start
+                raise FetchFailure("the system gives no more threads", ours=True) from None
             raise
         return answer
 

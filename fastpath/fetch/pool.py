@@ -2,7 +2,7 @@
 
 What a flood of strange certificates can cost is bounded: threads, queue, waiters, memory. Beyond
 that a request is refused at once. A failure is remembered for a minute, so that a bad URL is not
-asked again at each handshake; being refused here is not.
+asked again at each handshake; what lies in this process (no thread, no socket) is not.
 
 One lock guards everything. Futures are given their results outside of it, because that runs the
 code of others.
@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from fastpath.fetch.errors import FetchError, FetchFailure
+from fastpath.fetch.errors import FetchError, FetchFailure, stopping
 from fastpath.fetch.fetcher import Fetched
 from fastpath.fetch.limits import Kind
 from fastpath.fetch.memory import Memory, Room
@@ -28,8 +28,6 @@ from fastpath.fetch.url import parse
 THREADS = 4
 QUEUE = 64
 WAITERS = 1024
-
-_STOPS = "kssl stops"
 
 
 class Fetches(Protocol):
@@ -127,7 +125,7 @@ class FetchPool:
             self._memory.clear()
             self._changed.notify_all()
         for url, waiter in told:
-            _tell(waiter, url, _STOPS)
+            _tell(waiter, url, str(stopping()))
         self._fetcher.close()
         end = time.monotonic() + seconds
         for thread in self._threads:
@@ -137,7 +135,7 @@ class FetchPool:
     def _find_or_wait(self, url: str, kind: Kind, answer: Future[Fetched]) -> Fetched | str | None:
         """What is known, or why not; None: ``answer`` waits. Raises FetchFailure."""
         if self._closed:
-            raise FetchFailure(_STOPS)
+            raise stopping()
         known = self._memory.find(kind, url)
         if known is not None:
             return known
@@ -185,23 +183,25 @@ class FetchPool:
                 if self._closed:
                     return
                 job = self._queue.popleft()
-            found = self._fetched(job)
+            found, remember = self._fetched(job)
             with self._changed:
                 told, job.waiters = job.waiters, []
                 if not self._closed:
                     del self._jobs[job.kind, job.url]
                     self._waiters -= len(told)
-                    self._remember(job, found)
+                    if remember:
+                        self._remember(job, found)
             for waiter in told:
                 _tell(waiter, job.url, found)
 
-    def _fetched(self, job: _Job) -> Fetched | str:
+    def _fetched(self, job: _Job) -> tuple[Fetched | str, bool]:
+        """What came or why nothing did, and whether to remember it."""
         try:
-            return self._fetcher.fetch(job.url, job.kind)
+            return self._fetcher.fetch(job.url, job.kind), True
         except FetchError as error:
-            return error.why
+            return error.why, not error.ours
         except Exception as error:  # a bug, or MemoryError: the thread goes on, the chain fails
-            return f"an error in kssl ({type(error).__name__}); please report it"
+            return f"an error in kssl ({type(error).__name__}); please report it", True
 
     def _remember(self, job: _Job, found: Fetched | str) -> None:
         if isinstance(found, Fetched):

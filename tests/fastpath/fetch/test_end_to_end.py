@@ -65,17 +65,21 @@ def test_a_refused_connection() -> None:
             fetcher(port).fetch(f"http://127.0.0.1:{port}/", Kind.CRL)
 
 
-def drip(connection: socket.socket, head: bytes, stop: threading.Event) -> None:
-    """A byte now and then, for as long as somebody listens."""
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
-    while not stop.wait(0.02):
+def trickle(connection: socket.socket, begin: bytes, stop: threading.Event) -> None:
+    """A byte now and then, for some 10 s if nobody ends it."""
+    connection.sendall(begin)
+    for _ in range(500):
+        if stop.wait(0.02):
+            return
         connection.sendall(b"x")
+
+
+def drip(connection: socket.socket, head: bytes, stop: threading.Event) -> None:
+    trickle(connection, b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n", stop)
 
 
 def drip_head(connection: socket.socket, head: bytes, stop: threading.Event) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
-    while not stop.wait(0.02):
-        connection.sendall(b"x")
+    trickle(connection, b"HTTP/1.1 200 OK\r\nX: ", stop)
 
 
 def silent(connection: socket.socket, head: bytes, stop: threading.Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -154,6 +155,13 @@ def test_no_more_than_four(world: World) -> None:
     world.unreachable = dict.fromkeys(addresses, TimeoutError())
     assert "8.8.8.3 does not answer within 2.0 s" in world.error()
     assert [address for address, _ in world.dialled] == addresses[:4]
+
+
+def test_no_socket_left(world: World) -> None:
+    world.unreachable[GOOD] = OSError(errno.EMFILE, "Too many open files")
+    with pytest.raises(FetchError, match=r"no socket \(Too many open files\)") as info:
+        world.fetcher().fetch(URL, Kind.CERTIFICATE)
+    assert info.value.ours
 
 
 def test_an_address_of_this_machine(world: World) -> None:

@@ -93,6 +93,20 @@ def again(lookups: Lookups) -> object:
             assert time.monotonic() < end
 
 
+def test_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    lookups = Lookups(lambda _: ["10.0.0.1"], most=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none)
+        for _ in range(2):  # the room for it is given back
+            with pytest.raises(FetchFailure, match="no more threads") as info:
+                lookups.addresses("a.example", 5)
+            assert info.value.ours
+    assert lookups.addresses("a.example", 20)
+
+
 def test_close_wakes_who_waits() -> None:
     hanging = Hanging()
     lookups = Lookups(hanging)

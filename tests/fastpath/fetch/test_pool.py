@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -49,6 +50,8 @@ class Held:
             raise FetchError(url, "kssl stops")
         if "bad" in url:
             raise FetchError(url, "is bad")
+        if "ours" in url:
+            raise FetchError(url, "no socket", ours=True)
         if "bug" in url:
             raise ZeroDivisionError
         return Fetched(f"{kind.value} {url}".encode(), Form.DER, self.seconds)
@@ -106,6 +109,24 @@ def test_a_failure_is_remembered_for_a_minute(held: Held, pool: FetchPool) -> No
     held.time += 60
     assert why(pool.submit(bad, Kind.CRL)) == "is bad"
     assert len(held.began) == 2
+
+
+def test_a_failure_of_ours_is_not_remembered(held: Held, pool: FetchPool) -> None:
+    held.go.set()
+    for _ in range(3):
+        assert why(pool.submit("http://ca.example/ours", Kind.CRL)) == "no socket"
+    assert len(held.began) == 3
+
+
+def test_from_an_event_loop(held: Held, pool: FetchPool) -> None:
+    async def ask() -> bytes:
+        gone = asyncio.wrap_future(pool.submit(A, Kind.CRL))
+        stays = asyncio.wrap_future(pool.submit(A, Kind.CRL))
+        gone.cancel()
+        held.go.set()
+        return (await stays).body
+
+    assert asyncio.run(asyncio.wait_for(ask(), 20)) == f"CRL {A}".encode()
 
 
 def test_each_waiter_gets_an_error_of_its_own(held: Held, pool: FetchPool) -> None:
