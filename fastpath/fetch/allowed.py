@@ -81,6 +81,8 @@ class Allowed:
 
 
 def _entry(text: str, where: str) -> str | Network:
+    if "%" in text:
+        raise ConfigError(f"{where}: {shown(text)!r} has a zone (%); name the host instead")
     try:
         network = ipaddress.ip_network(text)
     except ValueError:

@@ -87,7 +87,7 @@ def test_names_without_a_dot(host: str) -> None:
 @pytest.mark.parametrize(
     "entry",
     ["", "10.0.0.1/8", "10.0.0.0/33", "a b", "http://a/", "a:80", "[::1]", "*.example", "a/b",
-     "127.1", "::ffff:10.0.0.0/104", "\x1b[2J", "a" * 300],
+     "127.1", "::ffff:10.0.0.0/104", "fe80::1%eth0", "\x1b[2J", "a" * 300],
 )  # fmt: skip
 def test_entries_that_are_none(entry: str) -> None:
     with pytest.raises(ConfigError, match=r"^fetch_allowed: ") as info:

@@ -1,64 +1,18 @@
-"""The pool over a fetcher that the tests hold back: shared, remembered, refused, stopped."""
+"""The pool over a fetcher that the tests hold back: shared, remembered, refused."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
 
 import pytest
 
-from fastpath.fetch import Fetched, Fetcher, FetchError, FetchPool, Form, Kind, Limits, Room
-from fastpath.fetch.allowed import Allowed
-from tests.fastpath.fetch.samples import certificate
-from tests.fastpath.fetch.server import ok, serving
-from tests.fastpath.fetch.test_end_to_end import silent
+from fastpath.fetch import FetchError, FetchPool, Kind, Room
+from tests.fastpath.fetch.held import Held, until, why
 
 A, B = "http://ca.example/a", "http://ca.example/b"
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        threading.Event().wait(0.001)
-
-
-class Held:
-    """Fetches wait until `go`; a URL with "bad" in it fails."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-        self.began: list[str] = []
-        self.go = threading.Event()
-        self.closed = False
-        self.seconds = 600.0
-        self.lock = threading.Lock()
-        self.running = self.most = 0
-
-    def fetch(self, url: str, kind: Kind) -> Fetched:
-        with self.lock:
-            self.began.append(url)
-            self.running += 1
-            self.most = max(self.most, self.running)
-        assert self.go.wait(20)
-        with self.lock:
-            self.running -= 1
-        if self.closed:
-            raise FetchError(url, "kssl stops")
-        if "bad" in url:
-            raise FetchError(url, "is bad")
-        if "ours" in url:
-            raise FetchError(url, "no socket", ours=True)
-        if "bug" in url:
-            raise ZeroDivisionError
-        return Fetched(f"{kind.value} {url}".encode(), Form.DER, self.seconds)
-
-    def close(self) -> None:
-        self.closed = True
-        self.go.set()
 
 
 @pytest.fixture
@@ -72,12 +26,6 @@ def pool(held: Held) -> Iterator[FetchPool]:
     yield pool
     held.go.set()
     assert pool.close()
-
-
-def why(answer: Future[Fetched]) -> str:
-    with pytest.raises(FetchError) as info:
-        answer.result(20)
-    return info.value.why
 
 
 def test_one_fetch_for_all_who_wait(held: Held, pool: FetchPool) -> None:
@@ -217,28 +165,6 @@ def test_get_waits_no_longer_than_told(held: Held, pool: FetchPool) -> None:
     assert held.began == [A]
 
 
-def test_close(held: Held) -> None:
-    pool = FetchPool(held, threads=2, queue=3)
-    answers = [pool.submit(f"http://ca.example/{index}", Kind.CRL) for index in range(5)]
-    until(lambda: held.running == 2)
-    assert pool.close()
-    assert {why(answer) for answer in answers} == {"kssl stops"}
-    assert len(held.began) == 2
-    assert why(pool.submit(A, Kind.CRL)) == "kssl stops"
-    assert pool.close()
-
-
-def test_close_does_not_wait_for_ever(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held, "close", lambda: None)
-    pool = FetchPool(held)
-    answer = pool.submit(A, Kind.CRL)
-    until(lambda: held.running == 1)
-    assert not pool.close(0.05)
-    assert why(answer) == "kssl stops"
-    held.go.set()
-    assert pool.close()
-
-
 def test_no_threads(monkeypatch: pytest.MonkeyPatch, held: Held, pool: FetchPool) -> None:
     def none(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -266,26 +192,9 @@ def test_strangers_push_out_nothing_else(held: Held) -> None:
     assert pool.close()
 
 
-def real(port: int) -> FetchPool:
-    allowed = Allowed.of(["127.0.0.1"], ports=[port])
-    return FetchPool(Fetcher(Limits(total=60), allowed))
-
-
-def test_over_a_real_fetcher() -> None:
-    with serving(ok(certificate())) as server:
-        pool = real(server.port)
-        answers = [pool.submit(f"{server.url}/{index % 4}", Kind.CERTIFICATE) for index in range(8)]
-        assert {answer.result(20).body for answer in answers} == {certificate()}
-        assert len(server.requests) == 4
-        assert pool.close()
-
-
-def test_closing_while_real_ones_wait() -> None:
-    with serving(silent) as server:
-        pool = real(server.port)
-        answers = [pool.submit(f"{server.url}/{index}", Kind.CRL) for index in range(6)]
-        until(lambda: len(server.requests) == 4)
-        begin = time.monotonic()
-        assert pool.close(20)
-        assert time.monotonic() - begin < 10
-        assert {why(answer) for answer in answers} == {"kssl stops"}
+def test_no_more_threads_than_needed(held: Held, pool: FetchPool) -> None:
+    held.go.set()
+    before = set(threading.enumerate())
+    for index in range(5):
+        pool.get(f"http://ca.example/{index}", Kind.CRL, 20)
+    assert len(set(threading.enumerate()) - before) == 1
