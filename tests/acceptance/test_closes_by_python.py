@@ -1,4 +1,7 @@
-"""Python's clients close and are closed: its ssl told to be strict, requests, httpx."""
+"""Python's clients close and are closed: its ssl told to be strict, requests, httpx.
+
+Not every Python's ssl is strict when it is told so; `StrictSocket` is, so that no FIN passes for
+close_notify here."""
 
 from __future__ import annotations
 
@@ -14,12 +17,27 @@ from tests.acceptance.conftest import Figure
 from tests.acceptance.replies import BODY, UNREAD, Replies, replies
 from tests.acceptance.support import MODES
 from tests.acceptance.visitors import VERSIONS
+from tests.strict_tls import StrictSocket
 
 pytestmark = pytest.mark.acceptance
 
 every_version = pytest.mark.parametrize("version", VERSIONS)
 
 _SECONDS = 30.0
+
+Tls = ssl.SSLSocket | StrictSocket
+Secure = Callable[[socket.socket, ssl.SSLContext], Tls]
+
+
+def by_socket(plain: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+    return context.wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=False)
+
+
+def by_bio(plain: socket.socket, context: ssl.SSLContext) -> StrictSocket:
+    return StrictSocket(plain, context, server_hostname="localhost")
+
+
+every_socket = pytest.mark.parametrize("secure", [by_socket, by_bio])
 
 
 @pytest.fixture(scope="module", params=MODES)
@@ -43,37 +61,41 @@ CASES: dict[str, tuple[bytes, int, bytes]] = {
 
 
 @every_version
+@every_socket
 @pytest.mark.parametrize("case", CASES)
-def test_strict_ssl(served: Replies, version: str, case: str) -> None:
+def test_strict_ssl(served: Replies, version: str, secure: Secure, case: str) -> None:
     """The reply, close_notify from the proxy, and ours; nothing is raised."""
     request, status, body = CASES[case]
-    with connect(served, version) as client:
+    with connect(served, version, secure) as client:
         client.sendall(request)
         received = read_to_end(client)
-        client.unwrap().close()
+        client.unwrap()
     head, _, rest = received.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert rest == body
 
 
 @every_version
-def test_strict_ssl_refused_before_its_body_is_read(served: Replies, version: str) -> None:
+@every_socket
+def test_strict_ssl_refused_before_its_body_is_read(
+    served: Replies, version: str, secure: Secure
+) -> None:
     head = b"POST /upload HTTP/1.1\r\n" + _HOST + b"Content-Length: %d\r\n\r\n" % len(UNREAD)
-    with connect(served, version) as client:
+    with connect(served, version, secure) as client:
         client.sendall(head + UNREAD)
         assert read_to_end(client).startswith(b"HTTP/1.1 413 ")
-        client.unwrap().close()
+        client.unwrap()
 
 
-def connect(server: Replies, version: str) -> ssl.SSLSocket:
+def connect(server: Replies, version: str, secure: Secure) -> Tls:
     context = ssl.create_default_context(cafile=server.server.ca)
     context.minimum_version = context.maximum_version = VERSIONS[version]
     plain = socket.create_connection(("127.0.0.1", server.server.port), _SECONDS)
-    return context.wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=False)
+    return secure(plain, context)
 
 
-def read_to_end(client: ssl.SSLSocket) -> bytes:
-    """Up to close_notify; a FIN alone would be raised."""
+def read_to_end(client: Tls) -> bytes:
+    """Up to close_notify; a FIN alone would be raised, by Python's own ssl if it notices."""
     received = b""
     while piece := client.recv(1 << 16):
         received += piece

@@ -34,6 +34,7 @@ from tests.proxy.frontend.cuts.replies import (
     by_records,
     honest,
     name_of,
+    tells,
 )
 from tests.proxy.frontend.cuts.stage import (
     HOWS,
@@ -49,6 +50,7 @@ from tests.proxy.frontend.cuts.stage import (
 )
 from tests.proxy.frontend.rig import wait_for
 from tests.proxy.frontend.upstreams import Upstream, UpstreamSide
+from tests.strict_tls import python_notices
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.parametrize("mode", MODES)]
 
@@ -103,14 +105,15 @@ def test_every_offset(
     with Attacker(stage.port) as attacker:
         expected = honest(attacker, context, framing, BODY)
         assert len(expected.sizes) >= 4
-        for read in (by_records, by_python):
-            for how in HOWS:
-                failures += attack(
-                    attacker, context, framing, expected, BODY,
-                    read=read, how=how, offsets=range(expected.total + 2),
-                )  # fmt: skip
+        ways = [(read, how) for read in (by_records, by_python) for how in HOWS if tells(read, how)]
+        for read, how in ways:
+            failures += attack(
+                attacker, context, framing, expected, BODY,
+                read=read, how=how, offsets=range(expected.total + 2),
+            )  # fmt: skip
     no_failures(failures)
-    figure(f"{expected.total} offsets in records of {expected.sizes} bytes, 2 clients, FIN and RST")
+    asked = ", ".join(f"{read.__name__} {how}" for read, how in ways)
+    figure(f"{expected.total} offsets in records of {expected.sizes} bytes, {asked}")
 
 
 # -- clients that are programs -------------------------------------------------------------
@@ -138,6 +141,8 @@ def test_programs(
     (victim,) = (client for client in CLIENTS if client.name == name)
     if victim.program:
         need(victim.program)
+    if name == "python strict" and how == "FIN" and not python_notices():
+        pytest.skip("this Python's ssl takes FIN for close_notify, told to be strict too")
     stage = stages(mode)
     order.framing = framing.name.encode()
     with Client(stage.port, stage.context("TLSv1_3")) as client:
@@ -213,6 +218,8 @@ def test_three_full_records(
         offsets = sorted({*edges(expected.sizes), *spread(expected.total, 60)})
         failures = []
         for read, how in ((by_records, "FIN"), (by_python, "FIN"), (by_records, "RST")):
+            if not tells(read, how):
+                continue
             failures += attack(
                 attacker, context, framing, expected, script.body,
                 read=read, how=how, offsets=offsets,

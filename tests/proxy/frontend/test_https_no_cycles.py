@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 from collections.abc import Callable
 
 import pytest
@@ -22,6 +21,7 @@ from tests.proxy.frontend.test_https_upstreams import (
 )
 from tests.proxy.frontend.test_no_cycles import _gone, unreachable
 from tests.proxy.frontend.upstreams import Script, Upstream, UpstreamSide, echo, response
+from tests.strict_tls import StrictSocket
 
 __all__ = ["World", "https", "unreachable", "world"]
 
@@ -49,7 +49,7 @@ def _echoes(side: UpstreamSide) -> None:
 
 def _alerts(side: UpstreamSide) -> None:
     side.read_request()
-    assert isinstance(side.sock, ssl.SSLSocket)
+    assert isinstance(side.sock, StrictSocket)
     with socket.socket(fileno=side.sock.detach()) as bare:
         bare.settimeout(10)
         bare.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))

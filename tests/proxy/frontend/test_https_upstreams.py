@@ -28,6 +28,7 @@ from tests.proxy.frontend.upstreams import (
     echo,
     response,
 )
+from tests.strict_tls import StrictSocket
 
 pytestmark = pytest.mark.parametrize(
     "proxy", [("kernel", "httptools"), ("user", "httptools")], ids=["kernel", "user"], indirect=True
@@ -173,7 +174,7 @@ def ends(body: bytes, head: bytes = UNTIL_END, *, clean: bool) -> Script:
         side.read_request()
         side.send(head + body)
         if clean:
-            assert isinstance(side.sock, ssl.SSLSocket)
+            assert isinstance(side.sock, StrictSocket)
             side.sock.unwrap()
 
     return script
@@ -288,7 +289,7 @@ def test_a_client_certificate(proxy: Rig, https: Https, tmp_path: Path) -> None:
 
     def script(side: UpstreamSide) -> None:
         side.read_request()
-        assert isinstance(side.sock, ssl.SSLSocket)
+        assert isinstance(side.sock, StrictSocket)
         shown = side.sock.getpeercert()
         side.send(response(str(shown).encode()))
 
@@ -370,7 +371,7 @@ def test_a_tunnel(proxy: Rig, https: Https) -> None:
         side.send(SWITCH + b"hello")
         side.read_to_end()  # a clean end: `UpstreamSide` fails with another
         side.send(b"got " + side.unread)
-        assert isinstance(side.sock, ssl.SSLSocket)
+        assert isinstance(side.sock, StrictSocket)
         side.sock.unwrap()
 
     https.start(script)
@@ -450,7 +451,7 @@ def test_the_worker_dies(proxy: Rig, https: Https) -> None:
         side.send(UNTIL_END + b"pay Bob 100")
         assert go_on.wait(10)
         side.send(b"000")
-        assert isinstance(side.sock, ssl.SSLSocket)
+        assert isinstance(side.sock, StrictSocket)
         side.sock.unwrap()
 
     https.start(script)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
+from tests.strict_tls import StrictSocket
+
 SECONDS = 15.0  # no read or write of a test takes longer
 _RESET = struct.pack("ii", 1, 0)
 
@@ -103,7 +105,7 @@ Script = Callable[[UpstreamSide], None]
 class Upstream:
     """A listening app. Its script runs for each connection; `EndedError` ends it quietly.
 
-    With ``tls`` its sockets are `ssl.SSLSocket`s, whose close is FIN without close_notify.
+    With ``tls`` its sockets are `StrictSocket`s, whose close is FIN without close_notify.
     """
 
     def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
@@ -158,7 +160,7 @@ class Upstream:
 
     def _handshake(self, side: UpstreamSide, tls: ssl.SSLContext) -> bool:
         try:
-            side.sock = tls.wrap_socket(side.sock, server_side=True, suppress_ragged_eofs=False)
+            side.sock = StrictSocket(side.sock, tls, server_side=True)
         except OSError as error:
             self.refused.append(error)
             return False

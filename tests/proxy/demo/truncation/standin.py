@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 
 from tests.proxy.demo.truncation.wires import SECONDS
+from tests.strict_tls import StrictSocket
 
 _HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 
@@ -51,7 +52,7 @@ def _serve(peer: socket.socket, upstream: int, context: ssl.SSLContext, guard: b
         unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
         with (
             socket.create_connection(("127.0.0.1", upstream), SECONDS) as plain,
-            unverified.wrap_socket(plain, suppress_ragged_eofs=False) as app,
+            StrictSocket(plain, unverified) as app,
         ):
             app.sendall(request)
             try:
@@ -67,7 +68,7 @@ def _serve(peer: socket.socket, upstream: int, context: ssl.SSLContext, guard: b
             client.unwrap()
 
 
-def _relay(app: ssl.SSLSocket, client: ssl.SSLSocket, chunked: bool) -> None:
+def _relay(app: StrictSocket, client: ssl.SSLSocket, chunked: bool) -> None:
     head = b""
     while b"\r\n\r\n" not in head:
         head += app.recv(4096)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -12,6 +13,7 @@ import pytest
 from proxy.demo.truncation.app import FIRST, FORM, FORM_FIRST, WHOLE, App
 from tests.proxy.demo.truncation.conftest import TlsApp
 from tests.proxy.demo.truncation.wires import SECONDS, to_end
+from tests.strict_tls import StrictSocket
 
 
 @pytest.fixture
@@ -68,12 +70,31 @@ def test_with_tls_it_says_close_notify(tls_app: TlsApp) -> None:
     context = ssl.create_default_context(cafile=tls_app.ca)
     with (
         socket.create_connection(("127.0.0.1", tls_app.app.port), SECONDS) as plain,
-        context.wrap_socket(
-            plain, server_hostname="localhost", suppress_ragged_eofs=False
-        ) as client,
+        StrictSocket(plain, context, server_hostname="localhost") as client,
     ):
         client.sendall(b"GET /hello HTTP/1.0\r\n\r\n")
         assert to_end(client).endswith(b"Hello.")
+
+
+@pytest.mark.parametrize("how", ["close_notify", "FIN"])
+def test_with_tls_a_cut_form_is_never_executed(tls_app: TlsApp, how: str) -> None:
+    """By its length alone: it need not know a forged end from a real one."""
+    context = ssl.create_default_context(cafile=tls_app.ca)
+    executed, refused = len(tls_app.app.executed), len(tls_app.app.refused)
+    with (
+        socket.create_connection(("127.0.0.1", tls_app.app.port), SECONDS) as plain,
+        StrictSocket(plain, context, server_hostname="localhost") as client,
+    ):
+        client.sendall(pay(len(FORM), FORM_FIRST))
+        if how == "close_notify":
+            client.unwrap()
+        else:
+            client.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ssl.SSLError):
+                assert to_end(client) == b""  # what it ends with is of no consequence
+    tls_app.app.settle()
+    assert tls_app.app.executed[executed:] == []
+    assert tls_app.app.refused[refused:] == [FORM_FIRST]
 
 
 def test_stop_leaves_no_thread() -> None:

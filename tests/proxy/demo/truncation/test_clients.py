@@ -17,6 +17,7 @@ from proxy.demo.truncation.records import Direction
 from proxy.demo.truncation.wire import wire_of
 from tests.needs import need
 from tests.proxy.demo.truncation.conftest import TlsApp
+from tests.strict_tls import python_notices
 
 BY_NAME = {client.name: client for client in CLIENTS}
 STRICT, NAIVE = BY_NAME["python strict"], BY_NAME["naive"]
@@ -69,7 +70,10 @@ def test_who_checks_is_never_fooled(tls_app: TlsApp, attacker: Attacker, how: Ho
         number = len(attacker.links)
         outcome = STRICT.ask(attacker.port, tls_app.ca)
         assert attacker.wait(number).cut_at is not None
-        assert outcome.error, f"fooled by {how} after {after} bytes"
+        if how == "RST" or python_notices():
+            assert outcome.error, f"fooled by {how} after {after} bytes"
+        else:  # strict in name only: what it has of a reply is a reply
+            assert outcome.error in ("", "no reply")
         assert WHOLE.startswith(outcome.body)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 
 from tests.proxy.frontend.upstreams import UpstreamSide
+from tests.strict_tls import StrictSocket
 
 # What an app without TLS can see: FIN, RESET. With TLS, FIN and RESET are what an attacker can
 # forge, ALERT is the proxy's way to say that this was not all, and CLOSE_NOTIFY that it was.
@@ -25,4 +26,4 @@ def receive(side: UpstreamSide) -> tuple[bytes, str]:
         return b"", ALERT if "ALERT" in (error.reason or "") else str(error)
     if data:
         return data, ""
-    return b"", CLOSE_NOTIFY if isinstance(side.sock, ssl.SSLSocket) else FIN
+    return b"", CLOSE_NOTIFY if isinstance(side.sock, StrictSocket) else FIN

@@ -15,6 +15,7 @@ from proxy.demo.truncation.records import Direction
 from tests.proxy.frontend.clients import SECONDS, Client, request
 from tests.proxy.frontend.cuts.stage import cut_at, however_it_ends, sizes_of
 from tests.proxy.frontend.upstreams import Script, UpstreamSide, chunked
+from tests.strict_tls import python_notices
 
 BODY = b"Order 4711: pay Bob EUR 100000.00 until Friday, or else."
 WHOLE, CUT = "close_notify", "cut"
@@ -85,7 +86,7 @@ def by_records(port: int, context: ssl.SSLContext, ask: bytes) -> tuple[bytes, s
 
 
 def by_python(port: int, context: ssl.SSLContext, ask: bytes) -> tuple[bytes, str]:
-    """The same by `ssl` as it is used with sockets, told to check."""
+    """The same by `ssl` as it is used with sockets, told to check. See `tells`."""
     got = b""
     try:
         with (
@@ -102,6 +103,12 @@ def by_python(port: int, context: ssl.SSLContext, ask: bytes) -> tuple[bytes, st
     except OSError:
         return got, CUT
     return got, WHOLE
+
+
+def tells(read: Read, how: str) -> bool:
+    """Whether that client can tell such a cut from an end. `by_python` cannot tell FIN from
+    close_notify where Python itself does not: it is asked for a reset alone there."""
+    return read is not by_python or how != "FIN" or python_notices()
 
 
 def by_framing(received: bytes) -> bytes | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +11,7 @@ from tests.proxy.frontend.clients import Client, CutError, request
 from tests.proxy.frontend.cuts.stage import Stage, cut_at, sizes_of, whole_records
 from tests.proxy.frontend.cuts.upstreams import ABORTED, BAD_GATEWAY, BODY, COMPLETE
 from tests.proxy.frontend.upstreams import EndedError, UpstreamSide, response
+from tests.strict_tls import StrictSocket
 
 END = b"/end"
 
@@ -36,7 +36,7 @@ class Keeper:
             self.acted.append(target)
             if target == END:
                 side.send(response(b"", b"Connection: close"))
-                assert isinstance(side.sock, ssl.SSLSocket)
+                assert isinstance(side.sock, StrictSocket)
                 side.sock.unwrap()
                 raise EndedError
             side.send(*self.pieces)

@@ -11,7 +11,6 @@ Both ends say their pieces in turn, so that all records are the same each time:
 from __future__ import annotations
 
 import contextlib
-import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +22,7 @@ from tests.proxy.frontend.cuts.replies import CUT, WHOLE
 from tests.proxy.frontend.cuts.stage import Stage, cut_at, however_it_ends, sizes_of
 from tests.proxy.frontend.rig import wait_for
 from tests.proxy.frontend.upstreams import EndedError, UpstreamSide
+from tests.strict_tls import StrictSocket
 
 ASK = request(b"GET", b"/", b"Upgrade: raw", b"Connection: Upgrade")
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: raw\r\nConnection: Upgrade\r\n\r\n"
@@ -66,7 +66,7 @@ class Bank:
         if talk.app_ended in (CLOSE_NOTIFY, FIN):
             with contextlib.suppress(OSError):
                 side.send(BYE)
-                if isinstance(side.sock, ssl.SSLSocket):
+                if isinstance(side.sock, StrictSocket):
                     side.sock.unwrap()
 
     def _until(self, side: UpstreamSide, talk: Talk, size: int | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +13,7 @@ from tests.proxy.frontend.clients import request
 from tests.proxy.frontend.cuts.replies import WHOLE, answer, by_framing, by_records
 from tests.proxy.frontend.cuts.stage import Stage, cut_at, settled, sizes_of, whole_records
 from tests.proxy.frontend.upstreams import UpstreamSide
+from tests.strict_tls import StrictSocket
 
 BODY = b"Order 4711: pay Bob EUR 100000.00 until Friday, or else."
 
@@ -75,7 +75,7 @@ class Shop:
     def __call__(self, side: UpstreamSide) -> None:
         side.read_request()
         side.send(*self.reply.pieces)
-        assert isinstance(side.sock, ssl.SSLSocket)
+        assert isinstance(side.sock, StrictSocket)
         with contextlib.suppress(OSError):  # the proxy may have gone, for all that it knows
             side.sock.unwrap()
 
