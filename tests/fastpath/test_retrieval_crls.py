@@ -182,4 +182,5 @@ def test_the_policy_is_not_changed() -> None:
     assert asking.crls is not None
     assert asking.crls.lists == {}
     assert asking.extended([MIDDLE.certificate]).intermediates == (MIDDLE.certificate,)
-    assert Policy.prepare([ROOT.certificate]).extended(crls=CrlSet.parse([]).lists).crls is None
+    (crl,) = CrlSet.parse([ROOT.crl()]).lists[ROOT.certificate.subject]
+    assert Policy.prepare([ROOT.certificate]).extended(crls=[crl]).crls is None

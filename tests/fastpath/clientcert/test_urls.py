@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from cryptography import x509
-from cryptography.x509.oid import AuthorityInformationAccessOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
 from fastpath.clientcert.urls import MAX_LENGTH, Urls, crl_urls, issuer_urls
 from tests.fastpath.clientcert.pki import Extension, name, self_signed
@@ -51,7 +53,9 @@ def test_ocsp_and_other_names_are_not_asked() -> None:
 
 
 @pytest.mark.parametrize(("read", "written"), [(issuer_urls, aia), (crl_urls, points)])
-def test_bounds(read: type[Urls], written: type[Extension]) -> None:
+def test_bounds(
+    read: Callable[[x509.Certificate], Urls], written: Callable[..., Extension]
+) -> None:
     longest = "http://a/" + "x" * (MAX_LENGTH - 9)
     found = read(
         of(written("ldap:///CN=x", "https://a/", "file:///a", longest + "x", longest,
@@ -88,7 +92,7 @@ def test_points_that_are_refused(odd: x509.DistributionPoint, why: str) -> None:
 
 
 def test_extensions_that_cannot_be_read() -> None:
-    broken = x509.UnrecognizedExtension(x509.ExtensionOID.AUTHORITY_INFORMATION_ACCESS, b"\x05\0")
+    broken = x509.UnrecognizedExtension(ExtensionOID.AUTHORITY_INFORMATION_ACCESS, b"\x05\0")
     refused = Urls(refused=("has extensions that cannot be read",))
     assert issuer_urls(of((broken, False))) == refused
     assert crl_urls(of((broken, False))) == refused

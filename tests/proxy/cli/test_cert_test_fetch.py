@@ -1,4 +1,4 @@
-"""`kssl cert test --fetch`: with a web server on loopback, on a port that is allowed for the test."""
+"""`kssl cert test --fetch`: a web server on loopback, on a port that is allowed for it."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_json(place: Place) -> None:
     ]  # fmt: skip
     assert found["fetched"][2] == {
         "url": f"{url}/lower.crl",
-        "kind": "CRL",
+        "kind": "crl",
         "bytes": len(place.bodies["/lower.crl"]),
         "what": "the CRL of 'CN=Lower'",
     }
