@@ -172,6 +172,15 @@ def test_the_depth_of_the_policy() -> None:
     result = web.judge(leaf, policy=shallow)
     assert result.verdict.outcome is Outcome.UNTRUSTED
     assert web.asked == ["http://x/2", "http://x/1"]
+    # What is presented counts as well.
+    upper, lower = (x509.load_der_x509_certificate(web.bodies[f"http://x/{n}"]) for n in (1, 2))
+    some = web.without()
+    der = [each.public_bytes(Encoding.DER) for each in (lower, upper)]
+    result = some.judge(leaf, *der, policy=shallow)
+    assert some.asked == []
+    assert result.notes == (
+        "the issuer of 'CN=1' was not asked for: the path would have more than 2 CAs",
+    )
     none = web.without()
     none.judge(leaf, policy=Policy.prepare([ROOT.certificate], max_depth=0))
     assert none.asked == []

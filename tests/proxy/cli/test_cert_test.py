@@ -123,6 +123,7 @@ def test_options(kssl: Kssl, folder: Path) -> None:
         ((alice, *ca, *middle), None),
         ((alice, *ca, *middle, "--max-depth", "0"), 16),
         ((alice, *ca, *middle, "--crl", str(folder / "root.crl")), 13),
+        ((alice, *ca, *middle, "--revocation"), 13),
         ((alice, *ca, *middle, "--allow", "email:*@example.org"), None),
         ((alice, *ca, *middle, "--allow", "dns:x", "--allow", "email:*@example.org"), None),
         ((alice, *ca, *middle, "--allow", "dns:x", "dns:y"), 12),
