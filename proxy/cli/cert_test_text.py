@@ -24,7 +24,7 @@ MEANING = {
 _FROM = {
     Source.PRESENTED: "presented by the client",
     Source.INTERMEDIATES: "from the intermediate store",
-    Source.FETCHED: "fetched by a URL of the certificate below",
+    Source.FETCHED: "fetched, from where is told below",
     Source.TRUST: "from the trust store",
 }
 

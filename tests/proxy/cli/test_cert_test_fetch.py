@@ -73,7 +73,7 @@ def test_a_missing_issuer(place: Place) -> None:
     words = " ".join(text.split())
     size, url = len(place.bodies["/lower"]), place.server.url
     assert f"fetched the issuer 'CN=Lower' of 'CN=alice': {size} bytes from {url}/lower" in words
-    assert words.count("found fetched by a URL of the certificate below") == 2
+    assert words.count("found fetched, from where is told below") == 2
     assert len(place.server.requests) == 2
 
 
