@@ -202,8 +202,8 @@ class _Issuers:
 
 def _certificates(fetched: Fetched) -> list[x509.Certificate]:
     pem = fetched.form in (Form.PEM, Form.PKCS7_PEM)
-    pkcs7 = fetched.form in (Form.PKCS7_DER, Form.PKCS7_PEM)
-    return certificates_in(fetched.body, pem=pem, pkcs7_=pkcs7)
+    signed_data = fetched.form in (Form.PKCS7_DER, Form.PKCS7_PEM)
+    return certificates_in(fetched.body, pem=pem, signed_data=signed_data)
 
 
 def _useless(came: Sequence[x509.Certificate]) -> str:

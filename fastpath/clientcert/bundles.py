@@ -18,21 +18,24 @@ MAX_BUNDLE = 32
 MAX_CHECKS = 8
 
 
-def certificates_in(body: bytes, *, pem: bool, pkcs7_: bool) -> list[x509.Certificate]:
-    """At most `MAX_BUNDLE`, those with names that can be read; []: nothing of use is there."""
+def certificates_in(body: bytes, *, pem: bool, signed_data: bool) -> list[x509.Certificate]:
+    """`signed_data`: as PKCS#7 (RFC 5652 §5), a bag of certificates.
+
+    At most `MAX_BUNDLE`, those with names that can be read; []: nothing of use is there.
+    """
     with warnings.catch_warnings():
         # cryptography warns of odd serial numbers, and of PKCS#7 in BER, which RFC 5280 §4.2.2.1
         # allows; servers must not write to our log.
         warnings.simplefilter("ignore")
         try:
-            found = _parsed(body, pem=pem, pkcs7_=pkcs7_)[:MAX_BUNDLE]
+            found = _parsed(body, pem=pem, signed_data=signed_data)[:MAX_BUNDLE]
         except Exception:  # whatever the parsers say of a stranger's bytes
             return []
         return [each for each in found if _readable(each)]
 
 
-def _parsed(body: bytes, *, pem: bool, pkcs7_: bool) -> list[x509.Certificate]:
-    if pkcs7_:
+def _parsed(body: bytes, *, pem: bool, signed_data: bool) -> list[x509.Certificate]:
+    if signed_data:
         load = pkcs7.load_pem_pkcs7_certificates if pem else pkcs7.load_der_pkcs7_certificates
         return load(body)
     return x509.load_pem_x509_certificates(body) if pem else [x509.load_der_x509_certificate(body)]
