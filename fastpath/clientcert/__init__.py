@@ -19,6 +19,8 @@ looked at once more by `path` and `explain`, to find words. They never turn a no
     crl.py         revocation lists
     revocation.py  whether a certificate of the chain is revoked
     fingerprints.py  one certificate has two, if a client likes
+    urls.py        where a certificate says that its issuer and revocation lists are
+    bundles.py     what came from there
     rules.py       allow and deny rules of a site
     judge.py       all of it in order
     verdict.py     the result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -16,7 +16,7 @@ from cryptography.x509.verification import (
 )
 
 from config.errors import ConfigError
-from fastpath.clientcert.crl import CrlSet
+from fastpath.clientcert.crl import Crl, CrlSet
 from fastpath.clientcert.names import directory_constraint
 from fastpath.clientcert.profile import extension_policies
 from fastpath.clientcert.reach import MAX_CHECKS, BySubject, reach
@@ -102,6 +102,29 @@ class Policy:
             _unreached=tuple(each for each in usable if each not in reached),
             _store=Store(trusted) if trusted else None,
             _extensions=extension_policies(usage_check),
+        )
+
+    def extended(
+        self, intermediates: Iterable[x509.Certificate] = (), crls: Iterable[Crl] = ()
+    ) -> Policy:
+        """The same with more of both, for one verdict.
+
+        They may be strangers': nothing is checked before there is a verdict, which has its limits.
+        Without a check of revocation, `crls` change nothing. Raises ConfigError: too many CRLs.
+        """
+        known = self.anchors.union(self.intermediates)
+        more = [each for each in dict.fromkeys(intermediates) if each not in known]
+        usable = [each for each in more if directory_constraint(each) is None]
+        between = (*self.intermediates, *more)
+        lists = self.crls
+        if lists is not None:
+            lists = CrlSet.of([*(each for them in lists.lists.values() for each in them), *crls])
+        return replace(
+            self,
+            intermediates=between,
+            intermediates_by_subject=by_subject(between),
+            crls=lists,
+            _unreached=(*self._unreached, *usable),
         )
 
     def issuers(

@@ -25,6 +25,7 @@ class Source(enum.Enum):
 
     PRESENTED = "presented"
     INTERMEDIATES = "intermediate store"
+    FETCHED = "fetched"  # by `fastpath.retrieval`
     TRUST = "trust store"
 
 

@@ -1,7 +1,7 @@
-"""`kssl cert test`: the verdict on a client's certificate, explained offline.
+"""`kssl cert test`: the verdict on a client's certificate, explained.
 
-It reads what the service would read, judges as the service would, and asks nobody. Exit codes:
-0 ok, 1 not ok, 2 usage.
+It reads what the service would read and judges as the service would. With --fetch it asks the URLs
+in certificates for what is missing, else it asks nobody. Exit codes: 0 ok, 1 not ok, 2 usage.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from fastpath.clientcert.judge import judge
 from fastpath.clientcert.policy import DEFAULT_DEPTH, Policy
 from fastpath.clientcert.rules import FORMS
 from fastpath.clientcert.trust import CERTIFICATE_LABELS, blocks, load_certificates, load_crls
+from fastpath.retrieval import Retrieval
+from proxy.cli import cert_test_fetch
 from proxy.cli.cert_test_text import as_json, verdict_text
 
 _WIDTH = 80
@@ -43,6 +45,11 @@ def register(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="revocation lists; given one, all certificates but the anchor must be known good",
     )  # fmt: skip
     parser.add_argument(
+        "--revocation", action="store_true",
+        help="as with --crl, also without one: with --fetch, lists come from the CAs",
+    )  # fmt: skip
+    cert_test_fetch.register(parser)
+    parser.add_argument(
         "--at", metavar="TIME",
         help="as 2026-01-31 or 2026-01-31T12:00Z, UTC unless it says otherwise; default now",
     )  # fmt: skip
@@ -66,13 +73,19 @@ def run(arguments: argparse.Namespace) -> int:
     now = _time(arguments.at) if arguments.at is not None else datetime.now(UTC)
     policy = _policy(arguments)
     presented = _presented(arguments.file)
-    verdict = judge(presented, policy, now)
+    if arguments.fetch:
+        result = cert_test_fetch.retrieved(presented, policy, now, arguments.fetch_allow)
+    else:
+        if arguments.fetch_allow:
+            raise ConfigError("--fetch-allow goes with --fetch; without it nobody is asked")
+        result = Retrieval(judge(presented, policy, now))
+    verdict = result.verdict
     if arguments.json:
-        print(json.dumps(as_json(verdict, now), indent=2))
+        print(json.dumps(as_json(result, now), indent=2))
     else:
         if arguments.ca is None:
             print("note: no --ca is given, so nobody is trusted", file=sys.stderr)
-        for line in verdict_text(verdict, now, min(_WIDTH, shutil.get_terminal_size().columns)):
+        for line in verdict_text(result, now, min(_WIDTH, shutil.get_terminal_size().columns)):
             print(printable(line))
     return 0 if verdict.ok else 1
 
@@ -86,7 +99,7 @@ def _policy(arguments: argparse.Namespace) -> Policy:
         else (),
         usage_check=not arguments.no_usage_check,
         max_depth=arguments.max_depth,
-        crls=load_crls(arguments.crl) if arguments.crl else None,
+        crls=load_crls(arguments.crl) if arguments.crl or arguments.revocation else None,
         allow=arguments.allow,
         deny=arguments.deny,
     )

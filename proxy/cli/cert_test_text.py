@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from fastpath.clientcert.verdict import Outcome, Source, Step, Verdict
+from fastpath.clientcert.verdict import Outcome, Source, Step
+from fastpath.retrieval import Retrieval
 
 _INDENT = 14
 
@@ -23,11 +24,13 @@ MEANING = {
 _FROM = {
     Source.PRESENTED: "presented by the client",
     Source.INTERMEDIATES: "from the intermediate store",
+    Source.FETCHED: "fetched, from where is told below",
     Source.TRUST: "from the trust store",
 }
 
 
-def verdict_text(verdict: Verdict, now: datetime, width: int) -> Iterator[str]:
+def verdict_text(result: Retrieval, now: datetime, width: int) -> Iterator[str]:
+    verdict = result.verdict
     yield from _row("verdict", MEANING[verdict.outcome], width)
     yield from _row("reason", verdict.reason, width)
     yield from _row("at", f"{now:%Y-%m-%d %H:%M:%S} UTC", width)
@@ -39,7 +42,9 @@ def verdict_text(verdict: Verdict, now: datetime, width: int) -> Iterator[str]:
         yield ""
         yield from _row("names", ", ".join(identity.sans) or "no subjectAltName", width)
         yield from _row("SHA-256", identity.sha256, width)
-    for note in verdict.notes:
+    for each in result.fetched:
+        yield from _row("fetched", f"{each.what}: {each.size} bytes from {each.url}", width)
+    for note in (*verdict.notes, *result.notes):
         yield from _row("note", note, width)
 
 
@@ -71,9 +76,9 @@ def _row(label: str, text: str, width: int) -> Iterator[str]:
         yield " " * _INDENT + line
 
 
-def as_json(verdict: Verdict, now: datetime) -> dict[str, Any]:
+def as_json(result: Retrieval, now: datetime) -> dict[str, Any]:
     """Keys and the words of `kind`, `from` and `outcome` stay as they are; sentences may change."""
-    identity = verdict.identity
+    verdict, identity = result.verdict, result.verdict.identity
     return {
         "ok": verdict.ok,
         "outcome": verdict.outcome.name.lower(),
@@ -90,7 +95,16 @@ def as_json(verdict: Verdict, now: datetime) -> dict[str, Any]:
             "sha256": identity.sha256,
             "sans": list(identity.sans),
         },
-        "notes": list(verdict.notes),
+        "fetched": [
+            {
+                "url": each.url,
+                "kind": each.kind.value.lower(),
+                "bytes": each.size,
+                "what": each.what,
+            }
+            for each in result.fetched
+        ],
+        "notes": [*verdict.notes, *result.notes],
     }
 
 

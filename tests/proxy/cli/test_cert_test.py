@@ -93,7 +93,8 @@ def test_json(kssl: Kssl, folder: Path) -> None:
     assert (result.returncode, result.stderr) == (1, "")
     found = json.loads(result.stdout)
     assert list(found) == [
-        "ok", "outcome", "substatus", "reason", "at", "steps", "identity", "notes",
+        "ok", "outcome", "substatus", "reason", "at", "steps", "identity", "fetched",
+        "notes",
     ]  # fmt: skip
     assert (found["ok"], found["outcome"], found["substatus"]) == (False, "revoked", 13)
     assert found["at"] == "2026-06-01T12:00:00+00:00"
@@ -122,6 +123,7 @@ def test_options(kssl: Kssl, folder: Path) -> None:
         ((alice, *ca, *middle), None),
         ((alice, *ca, *middle, "--max-depth", "0"), 16),
         ((alice, *ca, *middle, "--crl", str(folder / "root.crl")), 13),
+        ((alice, *ca, *middle, "--revocation"), 13),
         ((alice, *ca, *middle, "--allow", "email:*@example.org"), None),
         ((alice, *ca, *middle, "--allow", "dns:x", "--allow", "email:*@example.org"), None),
         ((alice, *ca, *middle, "--allow", "dns:x", "dns:y"), 12),
