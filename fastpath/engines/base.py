@@ -123,7 +123,8 @@ class ChannelEngine:
     def _peer_finished(self, clean: bool) -> None:
         """Close_notify or FIN: nothing more is read."""
         self._peer_ended = True
-        self._received = End.FIN
+        if self._received is End.NONE:
+            self._received = End.FIN
         self._channel.stop_reading()
         self._sink.peer_closed(clean)
 

@@ -86,10 +86,9 @@ class TlsEngine(ChannelEngine, ABC):
     def _fin_received(self) -> None: ...
 
     def _peer_finished(self, clean: bool) -> None:
-        self._peer_ended = True
-        self._received = End.CLOSE_NOTIFY if clean else End.FIN
-        self._channel.stop_reading()
-        self._sink.peer_closed(clean)
+        if clean:
+            self._received = End.CLOSE_NOTIFY
+        super()._peer_finished(clean)
 
     @property
     def _clean(self) -> bool:

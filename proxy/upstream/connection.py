@@ -56,7 +56,6 @@ class UpstreamConnection:
     __slots__ = (
         "_forget",
         "_plain",
-        "_recv_into",
         "channel",
         "idle_since",
         "memo",
@@ -71,7 +70,6 @@ class UpstreamConnection:
         """Without TLS."""
         self._begin(channel, forget)
         self._plain = channel
-        self._recv_into = channel.recv_into
         channel.rebind(self._readable, self._drained, self._broken)
         channel.start_reading()
 
@@ -135,7 +133,7 @@ class UpstreamConnection:
 
     def _readable(self) -> None:
         try:
-            received = self._recv_into(_RECEIVE)
+            received = self._plain.recv_into(_RECEIVE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
