@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from config.client_certificates import ClientCertificates
 from config.parameter import Profile
 from config.parameters import Parameters
 from config.target import Listen, Target
@@ -101,6 +102,7 @@ class Site:
     begin with `WILDCARD`. `default`: it also answers for names that no site has.
     `redirect`: plain HTTP is redirected instead of answered 403.4 (with the flag Ssl).
     `pass_truncated`: an https:// upstream that ends without close_notify is believed all the same.
+    `client_certificates` is there with one of `CERTIFICATE_FLAGS`, and only then.
     """
 
     name: str
@@ -115,12 +117,13 @@ class Site:
     hsts: Hsts | None = None
     limits: SiteLimits = SiteLimits()
     pass_truncated: bool = False
+    client_certificates: ClientCertificates | None = None
 
     @property
     def policy(self) -> str:
-        """What a client must have fulfilled in the handshake. A connection or session that began
-        with one site may not be used for another whose policy differs."""
-        return ",".join(sorted(self.ssl_flags & CERTIFICATE_FLAGS))
+        """What a client is asked for in the handshake, "" for nothing. A connection or session that
+        began with one site may not be used for another whose policy differs."""
+        return self.client_certificates.policy if self.client_certificates is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

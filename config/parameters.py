@@ -47,6 +47,8 @@ class Parameters:
     user_mode_hops: int = 1
     enable_ssl_close_notify: int = 1
     disable_ssl_cert_chain_cache_only_url_retrieval: int = 0
+    url_retrieval_allowed: str = ""
+    reject_client_certificates: int = 0
     max_field_length: int = 16384
     max_request_bytes: int = 16384
     url_segment_max_length: int = 260

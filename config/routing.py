@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from config.client_certificates import REJECT
 from config.model import UNASSIGNED, WILDCARD, Binding, CertificateFiles, Configuration, Site
 from config.target import Listen
 
@@ -73,8 +75,8 @@ def tls_settings(configuration: Configuration, default_names: Sequence[str]) -> 
 
     One endpoint for each TLS binding, in the order of `endpoints`. A certificate without a file is
     issued by the development CA for its names (`default_names` where a site has none). A session
-    that began under one `policy` is not resumed under another. The upstreams are those with TLS
-    (`config.target.UpstreamTls`).
+    that began under one `policy` is not resumed under another; one that is not "" asks for a
+    certificate. The upstreams are those with TLS (`config.target.UpstreamTls`).
     """
     chosen: dict[str, int] = {}  # a certificate as JSON → index
     told = []
@@ -118,6 +120,7 @@ class _Chooser:
                 by_host[bound.ipport.host] = bound.files
         self._address = by_host.get(listen.host) or by_host.get(UNASSIGNED)
         self._default_names = default_names
+        self._reject = bool(configuration.parameters.reject_client_certificates)
 
     def of_name(self, site: Site, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """(name, certificate): of `name`, and of names below a wildcard with their own binding."""
@@ -141,5 +144,27 @@ class _Chooser:
             "certificate": str(files.certificate) if files else None,
             "key": str(files.key) if files and files.key else None,
             "names": [] if files else list(names),
-            "policy": site.policy,
+            "policy": REJECT if self._reject else site.policy,
         }
+
+
+def verifier_settings(configuration: Configuration, state_dir: Path) -> dict[str, Any] | None:
+    """What the verifier is told, ready for JSON; None: no site asks for certificates::
+
+    {"state_dir": path, "retrieve_issuers": bool, "allowed": [host or network],
+     "policies": {policy: `ClientCertificates.to_json`}}
+    """
+    parameters = configuration.parameters
+    policies = {
+        site.policy: site.client_certificates.to_json()
+        for site in configuration.sites
+        if site.client_certificates is not None
+    }
+    if not policies:
+        return None
+    return {
+        "state_dir": str(state_dir),
+        "retrieve_issuers": bool(parameters.disable_ssl_cert_chain_cache_only_url_retrieval),
+        "allowed": parameters.url_retrieval_allowed.replace(",", " ").split(),
+        "policies": policies,
+    }

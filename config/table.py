@@ -54,6 +54,20 @@ PARAMETERS: tuple[Parameter, ...] = (
         risk="1: a client's certificate chooses addresses that the proxy connects to",
     ),
     Parameter(
+        name="UrlRetrievalAllowed", default="", maximum=2048,
+        meaning="hosts and networks with private or loopback addresses that may be asked for "
+        "intermediates and revocation lists, with spaces between: pki.corp.example 10.1.0.0/16; "
+        "empty: public addresses only",
+        risk="a client's certificate may choose among them",
+    ),
+    Parameter(
+        name="RejectClientCertificates", default=0, maximum=1,
+        meaning="1: whoever presents a client certificate is refused, and so is a site that asks "
+        "for one (SslNegotiateCert, SslRequireCert); 0: sites decide",
+        risk="1: every https site asks for a certificate, to see who has one: browsers may show a "
+        "dialogue",
+    ),
+    Parameter(
         name="MaxFieldLength", default=16384, windows=16384, minimum=64, maximum=65534,
         unit="bytes", live=True,
         meaning="longest single header field; lowered to MaxRequestBytes if larger; "

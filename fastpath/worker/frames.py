@@ -52,6 +52,11 @@ class FrameType(enum.IntEnum):
 
     END = 30  # F: u8, forget the connection; and its session: DROP or KEEP
 
+    # Between front end and verifier (`fastpath.verifier.messages`); with CONFIGURE to REFUSED and
+    # END they are all that is said there.
+    JUDGE = 40  # F: see `pack_judge`
+    VERDICT = 41  # verifier: see `pack_verdict`; exactly one for each JUDGE that no END has ended
+
 
 NO_ALERT = 255
 
