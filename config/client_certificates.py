@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 REJECT = "reject"
 """The policy of all sites with RejectClientCertificates=1: who presents a certificate is refused."""
@@ -71,21 +72,18 @@ class ClientCertificates:
     @classmethod
     def from_json(cls, text: str) -> ClientCertificates:
         """What `to_json` has made."""
-        told = json.loads(text)
+        told: dict[str, Any] = json.loads(text)
         between = told["intermediates"]
-        return cls(
-            **{
-                key: tuple(value) if isinstance(value, list) else value
-                for key, value in told.items()
-            }
-            | {
-                "ca": Path(told["ca"]),
-                "failure": Failure(told["failure"]),
-                "headers": Headers(told["headers"]),
-                "intermediates": Path(between) if between is not None else None,
-                "crls": tuple(map(Path, told["crls"])),
-            }
-        )
+        told |= {
+            "ca": Path(told["ca"]),
+            "failure": Failure(told["failure"]),
+            "headers": Headers(told["headers"]),
+            "intermediates": None if between is None else Path(between),
+            "crls": tuple(map(Path, told["crls"])),
+            "allow": tuple(told["allow"]),
+            "deny": tuple(told["deny"]),
+        }
+        return cls(**told)
 
     @property
     def policy(self) -> str:
