@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 REJECT = "reject"
-"""The policy of all sites with RejectClientCertificates=1: who presents a certificate is refused."""
+"""The policy of all sites with RejectClientCertificates=1: who presents one is refused."""
 
 DEFAULT_DEPTH = 10
 """CAs between a client's certificate and one that is trusted."""

@@ -14,13 +14,19 @@ from __future__ import annotations
 
 import json
 from asyncio import AbstractEventLoop
+from dataclasses import replace
 from functools import lru_cache
 from typing import Protocol
 
 from fastpath.channel import Channel, describe
 from fastpath.closing import GracefulClose
 from fastpath.engines.contract import Session
-from fastpath.worker.frames import MAX_PAYLOAD, FrameType, unpack_established
+from fastpath.worker.frames import (
+    MAX_PAYLOAD,
+    FrameType,
+    unpack_certificates,
+    unpack_established,
+)
 from fastpath.worker.link import WorkerLink
 from fastpath.worker.sessions import SessionOwners
 from fastpath.worker.supervisor import Supervisor
@@ -154,16 +160,19 @@ class Handshake:
             self._begin()
 
     def _established(self, payload: memoryview) -> None:
-        flight, keys, info, leftover, session_id = unpack_established(payload)
+        flight, keys, info, leftover, session_id, presented = unpack_established(payload)
         if self._sessions is not None:
             self._sessions.learn(session_id, self._supervisor)
         self._over = True
         self._channel.stop_reading()
         if flight:
             self._channel.send(flight)
+        session = _session(info)
+        if presented:
+            session = replace(session, certificates=unpack_certificates(presented))
         assert self._link is not None
         self._owner.handshake_done(
-            _session(info),
+            session,
             self._link,
             self._identifier,
             keys,

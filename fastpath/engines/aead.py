@@ -92,15 +92,23 @@ class AeadEngine(TlsEngine):
             self.close_write()
         self._close_gracefully()
 
+    def refuse(self, alert: Alert) -> None:
+        if not self._closing:
+            self._send_alert(alert)
+            self._close_gracefully()
+
     def abort(self, alert: Alert | None = None) -> None:
         if self._closing:
             return
         if alert is not None:
-            self._failed = True
-            self._alert_sent()
-            self._layer.send_alert(alert)
-            self._send_outgoing()
+            self._send_alert(alert)
         self._abort_channel()
+
+    def _send_alert(self, alert: Alert) -> None:
+        self._failed = True
+        self._alert_sent()
+        self._layer.send_alert(alert)
+        self._send_outgoing()
 
     # -- the channel -----------------------------------------------------------------------
 

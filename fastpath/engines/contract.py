@@ -72,6 +72,9 @@ class Session:
     server_name: str  # SNI, or ""
     alpn: str
     group: str  # key exchange, or ""
+    policy: str = ""  # see `config.model.Site.policy`; "": no certificate was asked for
+    # DER of what the client has presented, now or when the session began; its own comes first.
+    certificates: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,10 @@ class Engine(Protocol):
     def close(self) -> None:
         """Sends what is left, close_notify and FIN; then waits for the peer's FIN, but not for
         ever (`closing`). The sink hears nothing more but `Sink.ended`."""
+
+    def refuse(self, alert: Alert) -> None:
+        """As `close`, with a fatal alert in place of close_notify: for a peer that should read why.
+        Its session cannot be resumed."""
 
     def abort(self, alert: Alert | None = None) -> None:
         """Ends the connection so that the peer cannot take it for complete: the fatal alert, if

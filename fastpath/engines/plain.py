@@ -57,6 +57,10 @@ class PlainEngine(ChannelEngine):
         if not self._closing:
             self._close_gracefully()
 
+    def refuse(self, alert: Alert) -> None:
+        """There are no alerts without TLS."""
+        self.close()
+
     def abort(self, alert: Alert | None = None) -> None:
         """RST, and nothing in front of it: there are no alerts without TLS."""
         if not self._closing:

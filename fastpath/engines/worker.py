@@ -105,14 +105,20 @@ class WorkerEngine(TlsEngine):
             self._sent = End.CLOSE_NOTIFY
         self._end(self._close_gracefully, Alert.CLOSE_NOTIFY if self._close_notify else NO_ALERT)
 
+    def refuse(self, alert: Alert) -> None:
+        self._end_with_alert(self._close_gracefully, alert)
+
     def abort(self, alert: Alert | None = None) -> None:
         if alert is not None:
-            if not self._closing:
-                self._failed = True
-                self._alert_sent()
-            self._end(self._abort_channel, alert)
+            self._end_with_alert(self._abort_channel, alert)
         elif not self._closing:
             self._abort_channel()
+
+    def _end_with_alert(self, then: Callable[[], None], alert: Alert) -> None:
+        if not self._closing:
+            self._failed = True
+            self._alert_sent()
+        self._end(then, alert)
 
     def _end(self, then: Callable[[], None], alert: int) -> None:
         """Asks for the last records; the worker answers behind all that is still being sealed."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from fastpath.clientcert.verdict import Outcome
+from fastpath.worker.frames import pack_certificates, unpack_certificates
 
-_LENGTH = struct.Struct("<I")
 POLICY_SIZE = 32  # characters of `ClientCertificates.policy`
 
 
@@ -67,27 +66,13 @@ NONE_PRESENTED = ClientVerdict(Outcome.NONE_PRESENTED, "The client presented no 
 
 
 def pack_judge(policy: str, presented: Sequence[bytes]) -> bytes:
-    """`policy`, then each certificate's DER behind its length in u32."""
+    """`policy`, then the certificates' DER, the client's own first."""
     return policy.encode().ljust(POLICY_SIZE) + pack_certificates(presented)
 
 
 def unpack_judge(payload: bytes | memoryview) -> tuple[str, tuple[bytes, ...]]:
     policy = str(payload[:POLICY_SIZE], "ascii").rstrip()
     return policy, unpack_certificates(payload[POLICY_SIZE:])
-
-
-def pack_certificates(certificates: Sequence[bytes]) -> bytes:
-    return b"".join(_LENGTH.pack(len(each)) + each for each in certificates)
-
-
-def unpack_certificates(payload: bytes | memoryview) -> tuple[bytes, ...]:
-    found, at = [], 0
-    while at < len(payload):
-        (size,) = _LENGTH.unpack_from(payload, at)
-        at += _LENGTH.size
-        found.append(bytes(payload[at : at + size]))
-        at += size
-    return tuple(found)
 
 
 def pack_verdict(verdict: ClientVerdict) -> bytes:

@@ -20,6 +20,7 @@ from fastpath.worker.frames import (
     NO_ALERT,
     FrameType,
     pack_broken,
+    pack_certificates,
     pack_established,
     pack_failed,
 )
@@ -28,14 +29,15 @@ from fastpath.worker.output import Output
 
 
 @lru_cache(maxsize=256)  # nearly all connections have one of a few
-def _info(version: str, cipher: str, server_name: str, alpn: str, group: str) -> bytes:
-    """`Session` as JSON."""
+def _info(version: str, cipher: str, server_name: str, alpn: str, group: str, policy: str) -> bytes:
+    """`Session` as JSON, without certificates."""
     fields = {
         "version": version,
         "cipher": cipher,
         "server_name": server_name,
         "alpn": alpn,
         "group": group,
+        "policy": policy,
     }
     return json.dumps(fields).encode()
 
@@ -75,7 +77,8 @@ class WorkerConnection:
             self._output.frame(FrameType.FAILED, self._id, pack_failed(step.data, step.reason))
 
     def _established(self, step: Established) -> None:
-        info = _info(step.version, step.keys.suite.name, step.server_name, step.alpn, step.group)
+        suite = step.keys.suite.name
+        info = _info(step.version, suite, step.server_name, step.alpn, step.group, step.policy)
         if self._kernel_mode:
             keys = step.keys.pack()
         else:
@@ -83,7 +86,10 @@ class WorkerConnection:
             self._layer = RecordLayer(step.keys)
         if step.keys.client:
             self._ssl = None  # it has no session to keep, so it has done all it can
-        payload = pack_established(step.flight, keys, info, step.leftover, step.session_id)
+        certificates = pack_certificates(step.certificates)
+        payload = pack_established(
+            step.flight, keys, info, step.leftover, step.session_id, certificates
+        )
         self._output.frame(FrameType.ESTABLISHED, self._id, payload)
 
     # -- user mode -------------------------------------------------------------------------

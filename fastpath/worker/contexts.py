@@ -82,6 +82,20 @@ def certificate_context(credentials: Credentials, policy: str) -> SSL.Context:
     return context
 
 
+def ask_for_certificate(connection: SSL.Connection) -> None:
+    """In this handshake, the first: never by renegotiation. Whatever the client presents is taken,
+    if it proves that it has the key; the verdict is the verifier's. No CA is named, so a client
+    presents what it has, and is told what is wrong with it.
+
+    On the connection, because the context that it is given later does not bring this with it.
+    """
+    connection.set_verify(SSL.VERIFY_PEER, _accepted)
+
+
+def _accepted(*_: object) -> bool:
+    return True
+
+
 def client_context(credentials: Credentials | None) -> SSL.Context:
     """For connections to upstreams; ``credentials`` are ours, if one asks for them. It trusts
     nobody yet, and verifies nothing: see `upstreams`.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 HEADER = struct.Struct("<IIB")
 HEADER_SIZE = HEADER.size
@@ -142,24 +142,48 @@ def unpack_broken(payload: memoryview) -> tuple[bool, str]:
     return bool(payload[0]), bytes(payload[1:]).decode()
 
 
-_ESTABLISHED = struct.Struct("<IIIB")
+_SIZE = struct.Struct("<I")
+
+
+def pack_certificates(certificates: Sequence[bytes]) -> bytes:
+    """Each behind its length in u32."""
+    return b"".join(_SIZE.pack(len(each)) + each for each in certificates)
+
+
+def unpack_certificates(payload: bytes | memoryview) -> tuple[bytes, ...]:
+    found, at = [], 0
+    while at < len(payload):
+        (size,) = _SIZE.unpack_from(payload, at)
+        at += _SIZE.size
+        found.append(bytes(payload[at : at + size]))
+        at += size
+    return tuple(found)
+
+
+_ESTABLISHED = struct.Struct("<IIIBI")
 
 
 def pack_established(
-    flight: bytes, keys: bytes, info: bytes, leftover: bytes, session_id: bytes = b""
+    flight: bytes,
+    keys: bytes,
+    info: bytes,
+    leftover: bytes,
+    session_id: bytes = b"",
+    certificates: bytes = b"",
 ) -> bytes:
     """``flight`` to send first; ``keys`` as packed `ConnectionKeys` (kernel mode) or empty;
     ``info`` as JSON; ``leftover``: client bytes behind its Finished, still to be opened;
-    ``session_id``: what the client may resume by, 32 bytes at most, b"" for nothing."""
-    head = _ESTABLISHED.pack(len(flight), len(keys), len(info), len(session_id))
-    return b"".join((head, flight, keys, info, session_id, leftover))
+    ``session_id``: what the client may resume by, 32 bytes at most, b"" for nothing;
+    ``certificates``: by `pack_certificates`, what it has presented, its own first."""
+    head = _ESTABLISHED.pack(len(flight), len(keys), len(info), len(session_id), len(certificates))
+    return b"".join((head, flight, keys, info, session_id, certificates, leftover))
 
 
-def unpack_established(payload: memoryview) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+def unpack_established(payload: memoryview) -> tuple[bytes, bytes, bytes, bytes, bytes, bytes]:
     """What `pack_established` was given, in the same order."""
     parts, start = [], _ESTABLISHED.size
     for size in _ESTABLISHED.unpack_from(payload):
         parts.append(bytes(payload[start : start + size]))
         start += size
-    flight, keys, info, session_id = parts
-    return flight, keys, info, bytes(payload[start:]), session_id
+    flight, keys, info, session_id, certificates = parts
+    return flight, keys, info, bytes(payload[start:]), session_id, certificates

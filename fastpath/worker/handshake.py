@@ -53,6 +53,8 @@ class Established:
     # By which the client may resume; b"" if not at all. Whoever sees it can do nothing with it but
     # recognise the client, so no log has it.
     session_id: bytes = field(default=b"", repr=False)
+    policy: str = ""  # of the site that the handshake was for
+    certificates: tuple[bytes, ...] = field(default=(), repr=False)  # DER, the client's own first
 
 
 @dataclass(slots=True)

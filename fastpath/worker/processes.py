@@ -5,6 +5,8 @@ the socketpair and the paths of its files.
 
     one hop    front end ── worker
     two hops   front end ── filter ── worker: each ends when its neighbour does
+
+A verifier is started in the same way, with one hop.
 """
 
 from __future__ import annotations
@@ -42,46 +44,59 @@ _ENVIRONMENT = (
 
 
 @dataclass(frozen=True, slots=True)
+class Helper:
+    """A kind of process that can be supervised: what runs, and what people call it."""
+
+    module: str
+    name: str
+
+
+WORKER = Helper("fastpath.worker", "crypto worker")
+VERIFIER = Helper("fastpath.verifier", "certificate verifier")
+
+
+@dataclass(frozen=True, slots=True)
 class Processes:
     """What is behind one link: a worker, and the filter in front of it if there are two hops."""
 
     worker: asyncio.subprocess.Process
     filter: asyncio.subprocess.Process | None
+    helper: Helper
 
     def __str__(self) -> str:
         filtered = f" or its filter {self.filter.pid}" if self.filter is not None else ""
-        return f"crypto worker {self.worker.pid}{filtered}"
+        return f"{self.helper.name} {self.worker.pid}{filtered}"
 
     async def end(self) -> None:
         """Waits until they are gone, after their link was closed."""
         if self.filter is not None:  # first: the worker hears of the end by it
             await _end(self.filter, "filter")
-        await _end(self.worker, "crypto worker")
+        await _end(self.worker, self.helper.name)
 
 
-async def spawn(hops: int) -> tuple[socket.socket, Processes]:
+async def spawn(helper: Helper, hops: int) -> tuple[socket.socket, Processes]:
     """The processes behind a link, and our end of it."""
     ours, theirs = socket.socketpair()
     try:
         with theirs:
             if hops == 1:
-                return ours, Processes(await _python("fastpath.worker", theirs), None)
-            return ours, await _spawn_filtered(theirs)
+                return ours, Processes(await _python(helper.module, theirs), None, helper)
+            return ours, await _spawn_filtered(helper, theirs)
     except BaseException:
         ours.close()
         raise
 
 
-async def _spawn_filtered(link: socket.socket) -> Processes:
+async def _spawn_filtered(helper: Helper, link: socket.socket) -> Processes:
     filters, workers = socket.socketpair()
     with filters:
         with workers:
-            worker = await _python("fastpath.worker", workers)
+            worker = await _python(helper.module, workers)
         try:
-            return Processes(worker, await _python("fastpath.filter", link, filters))
+            return Processes(worker, await _python("fastpath.filter", link, filters), helper)
         except BaseException:
             filters.close()
-            await _end(worker, "crypto worker")
+            await _end(worker, helper.name)
             raise
 
 

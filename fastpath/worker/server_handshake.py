@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from fastpath import legacy
 from fastpath.clienthello import ClientHello, ClientHelloReader
@@ -38,12 +38,13 @@ _NO_SHARED_CIPHER = "no shared cipher"  # OpenSSL's words for SSL_R_NO_SHARED_CI
 
 
 class ServerHandshake(TlsHandshake):
-    """``choose`` is called once, with the client's host name or "", and gives ``connection`` the
-    context to go on with."""
+    """``choose`` is called once, with the client's host name or "", gives ``connection`` the
+    context to go on with, and returns the policy of the site."""
 
-    def __init__(self, connection: SSL.Connection, choose: Callable[[str], None]) -> None:
+    def __init__(self, connection: SSL.Connection, choose: Callable[[str], str]) -> None:
         super().__init__(connection)
         self._choose = choose
+        self._policy = ""
         self._reader = ClientHelloReader()
         self._hello: ClientHello | None = None
 
@@ -53,7 +54,7 @@ class ServerHandshake(TlsHandshake):
         hello = self._reader.add(record)
         if hello is not None:
             self._hello = hello
-            self._choose(hello.host_name)
+            self._policy = self._choose(hello.host_name)
 
     def _finish(self, flight: bytes) -> Established:
         connection = self.connection
@@ -74,7 +75,17 @@ class ServerHandshake(TlsHandshake):
             alpn=connection.get_alpn_proto_negotiated().decode("ascii", "replace"),
             group=connection.get_group_name() or "",
             session_id=session_id,
+            policy=self._policy,
+            certificates=self._presented() if self._policy else (),
         )
+
+    def _presented(self) -> tuple[bytes, ...]:
+        """Of a resumed session: when it began. A server's chain has not the peer's own in it."""
+        own = self.connection.get_peer_certificate()
+        if own is None:
+            return ()
+        others = self.connection.get_peer_cert_chain() or []
+        return tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, each) for each in (own, *others))
 
     def _server_name(self, suite: CipherSuite) -> str:
         """The name that the certificate was chosen by. A second ClientHello (TLS 1.3) may not have

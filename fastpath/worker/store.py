@@ -17,7 +17,7 @@ from OpenSSL import SSL
 from config.errors import ConfigError
 from config.routing import NameTable
 from fastpath.worker.certificates import Certificates, Loaded
-from fastpath.worker.contexts import Secrets, base_context
+from fastpath.worker.contexts import Secrets, ask_for_certificate, base_context
 from fastpath.worker.development import DevelopmentLeaves
 from fastpath.worker.upstreams import Upstreams
 
@@ -117,9 +117,9 @@ class ContextStore:
         loaded = self._certificates.load(Path(told["certificate"]), key, policy, now)
         return _Entry(loaded, policy, None)
 
-    def accept(self, endpoint: int) -> tuple[SSL.Connection, Callable[[str], None]]:
+    def accept(self, endpoint: int) -> tuple[SSL.Connection, Callable[[str], str]]:
         """A new OpenSSL connection in accept state, on memory BIOs; and what gives it its
-        certificate once the client's name is known ("": it has sent none).
+        certificate once the client's name is known ("": it has sent none), and tells the policy.
 
         Raises UnknownEndpointError.
         """
@@ -131,8 +131,13 @@ class ContextStore:
         connection.set_app_data(Secrets())
         connection.set_accept_state()
 
-        def choose(name: str) -> None:
-            connection.set_context(self._chosen(names, name).context)
+        def choose(name: str) -> str:
+            entry = names.find(name)
+            assert entry is not None  # every endpoint has a default
+            connection.set_context(self._loaded(entry, name).context)
+            if entry.policy:
+                ask_for_certificate(connection)
+            return entry.policy
 
         return connection, choose
 
@@ -140,9 +145,7 @@ class ContextStore:
         """See `Upstreams.connect`. Raises UnknownUpstreamError."""
         return self._upstreams.connect(upstream)
 
-    def _chosen(self, names: NameTable[_Entry], name: str) -> Loaded:
-        entry = names.find(name)
-        assert entry is not None  # every endpoint has a default
+    def _loaded(self, entry: _Entry, name: str) -> Loaded:
         if entry.names is not None and name and name not in entry.names:
             # A name below a wildcard, or one that nobody has where the default is a development
             # certificate.

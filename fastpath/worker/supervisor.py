@@ -1,6 +1,7 @@
 """Starts the worker's process, and starts it again when it dies; with two hops the filter too.
 
-It also gives a running worker other certificates. The processes themselves: `processes`.
+It also gives a running worker other certificates. The processes themselves: `processes`. A verifier
+(`fastpath.verifier`) is supervised in the same way: where this speaks of a worker, it is either.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from fastpath.worker.control import Counts
 from fastpath.worker.frames import FrameType, Joined
 from fastpath.worker.link import WorkerLink
-from fastpath.worker.processes import Processes, spawn
+from fastpath.worker.processes import WORKER, Helper, Processes, spawn
 
 log = logging.getLogger("kssl")
 
@@ -35,8 +36,6 @@ _NEXT_LIMIT = 10.0
 # How long a worker may take to count what it has, in seconds. One that loads certificates needs
 # longer, but whoever asks wants to hear of the others.
 _COUNT_LIMIT = 2.0
-
-_STOPPING = "the crypto worker is being stopped"
 
 
 class WorkerRefusedError(Exception):
@@ -62,6 +61,10 @@ class WorkerSettings:
     kernel_mode: bool
     tls: Mapping[str, Any]
 
+    @property
+    def fixed(self) -> tuple[object, ...]:
+        return self.kernel_mode, self.state_dir
+
     def to_json(self) -> bytes:
         settings = {
             "state_dir": self.state_dir,
@@ -69,6 +72,16 @@ class WorkerSettings:
             "tls": self.tls,
         }
         return json.dumps(settings).encode()
+
+
+class Settings(Protocol):
+    """What a process is told; `WorkerSettings` or `fastpath.verifier.messages.VerifierSettings`."""
+
+    @property
+    def fixed(self) -> tuple[object, ...]:
+        """What cannot change while the process runs."""
+
+    def to_json(self) -> bytes: ...
 
 
 class _Configuration:
@@ -112,8 +125,10 @@ class Supervisor:
     ``hops``: 1, or 2 for a filter between the front end and the worker (UserModeHops).
     """
 
-    def __init__(self, settings: WorkerSettings, *, hops: int = 1) -> None:
+    def __init__(self, settings: Settings, *, hops: int = 1, helper: Helper = WORKER) -> None:
         self._settings = settings
+        self._helper = helper
+        self._stopping_words = f"the {helper.name} is being stopped"
         self._hops = hops
         self._processes: Processes | None = None
         self._ready_at = 0.0  # on the loop's clock
@@ -145,25 +160,25 @@ class Supervisor:
 
         Raises WorkerRefusedError when that fails, most often for its configuration.
         """
-        loop = asyncio.get_running_loop()
+        loop, name = asyncio.get_running_loop(), self._helper.name
         try:
-            ours, processes = await spawn(self._hops)
+            ours, processes = await spawn(self._helper, self._hops)
         except OSError as error:
-            raise WorkerRefusedError(f"the crypto worker cannot be started: {error}") from None
+            raise WorkerRefusedError(f"the {name} cannot be started: {error}") from None
         self._processes = processes
         link = WorkerLink(loop, ours, self._lost)
-        configuration = _Configuration(loop, lost="the crypto worker died while starting")
+        configuration = _Configuration(loop, lost=f"the {name} died while starting")
         link.configure(FrameType.CONFIGURE, self._settings.to_json(), configuration)
         try:
             async with asyncio.timeout(_START_LIMIT):
                 answer = await configuration.answer
             if link.lost:
-                raise WorkerRefusedError("the crypto worker died as soon as it was ready")
+                raise WorkerRefusedError(f"the {name} died as soon as it was ready")
         except TimeoutError:
             link.close()
             await processes.end()
             raise WorkerRefusedError(
-                f"the crypto worker was not ready after {_START_LIMIT:.0f} s"
+                f"the {name} was not ready after {_START_LIMIT:.0f} s"
             ) from None
         except BaseException:
             link.close()
@@ -176,7 +191,7 @@ class Supervisor:
             ready()
         return answer
 
-    async def reconfigure(self, settings: WorkerSettings) -> dict[str, Any]:
+    async def reconfigure(self, settings: Settings) -> dict[str, Any]:
         """Gives the worker other certificates; returns the same as `start`.
 
         Connections go on, and sessions can still be resumed. While there is no worker this waits
@@ -190,23 +205,22 @@ class Supervisor:
             RuntimeError: another mode or state folder, which needs another worker.
         """
         if self._stopping:
-            raise WorkerRefusedError(_STOPPING)
-        now = self._settings
-        if (settings.kernel_mode, settings.state_dir) != (now.kernel_mode, now.state_dir):
+            raise WorkerRefusedError(self._stopping_words)
+        if settings.fixed != self._settings.fixed:
             raise RuntimeError("the mode and the state folder of a running worker cannot change")
         task = asyncio.get_running_loop().create_task(self._reconfigure(settings))
         self._reconfigurations.add(task)
         task.add_done_callback(self._reconfigured)
         return await asyncio.shield(task)
 
-    async def _reconfigure(self, settings: WorkerSettings) -> dict[str, Any]:
+    async def _reconfigure(self, settings: Settings) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         try:
             async with self._one_at_a_time:
                 link = await self._next_link()
                 configuration = _Configuration(
                     loop,
-                    lost="the crypto worker died while it loaded; nothing has changed",
+                    lost=f"the {self._helper.name} died while it loaded; nothing has changed",
                     accepted=lambda: self._accepted(settings),
                 )
                 link.configure(FrameType.RECONFIGURE, settings.to_json(), configuration)
@@ -216,15 +230,15 @@ class Supervisor:
                 except TimeoutError:
                     link.give_up()  # or it might accept later, when nobody counts on it
                     raise WorkerRefusedError(
-                        f"the crypto worker did not answer within {_START_LIMIT:.0f} s; it is "
-                        "replaced, and nothing has changed"
+                        f"the {self._helper.name} did not answer within {_START_LIMIT:.0f} s; it "
+                        "is replaced, and nothing has changed"
                     ) from None
         except asyncio.CancelledError:
             if self._stopping:
-                raise WorkerRefusedError(_STOPPING) from None
+                raise WorkerRefusedError(self._stopping_words) from None
             raise
 
-    def _accepted(self, settings: WorkerSettings) -> None:
+    def _accepted(self, settings: Settings) -> None:
         self._settings = settings
 
     def _reconfigured(self, task: asyncio.Task[dict[str, Any]]) -> None:
@@ -246,7 +260,7 @@ class Supervisor:
         except TimeoutError:
             return None
 
-    def start_over(self, settings: WorkerSettings) -> None:
+    def start_over(self, settings: Settings) -> None:
         """Another worker, with ``settings``: this one has accepted others, which do not count."""
         self._settings = settings
         if self.link is not None:
@@ -266,8 +280,8 @@ class Supervisor:
                 return self.link
         except TimeoutError:
             raise WorkerRefusedError(
-                "the crypto worker died and does not start with what was served until now, so it "
-                "cannot be given anything else; run: kssl restart"
+                f"the {self._helper.name} died and does not start with what was served until now, "
+                "so it cannot be given anything else; run: kssl restart"
             ) from None
 
     def when_ready(self, ready: Callable[[], None]) -> None:
@@ -320,10 +334,13 @@ class Supervisor:
             try:
                 await self.start()
             except WorkerRefusedError as error:
-                log.error("crypto worker did not start: %s", error)
+                log.error("%s did not start: %s", self._helper.name, error)
                 continue
             self.restarts += 1
             log.warning(
-                "crypto worker %s is up after %.0f ms", self.pid, (loop.time() - died) * 1000
+                "%s %s is up after %.0f ms",
+                self._helper.name,
+                self.pid,
+                (loop.time() - died) * 1000,
             )
             return

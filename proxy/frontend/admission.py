@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from config.client_certificates import REJECT
 from fastpath.engines.contract import Session
+from fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
+from proxy.frontend.certificate import Refused, refusal, refused
 from proxy.frontend.endpoint import Endpoint, host_name
 from proxy.frontend.site import SiteFront
+from proxy.http.client_cert import certificate_fields
 from proxy.http.messages import HttpError, RequestHead
 from proxy.http.policy import ResponsePolicy
 from proxy.http.site_rules import key_bits
@@ -18,6 +22,8 @@ class Admission:
     host: the Host that it was chosen by, None when it has to be chosen anew.
     checked: whether `admit` has something to look at.
     policy: what the site changes in responses.
+    alert: how the connection ends at once, for its certificate's sake; None: it goes on.
+    certificate_fields: what the app is told of that certificate.
     """
 
     __slots__ = (
@@ -25,20 +31,31 @@ class Admission:
         "_handshake_policy",
         "_key_bits",
         "_server_name",
+        "_verdict",
+        "alert",
+        "certificate_fields",
         "checked",
         "host",
         "policy",
         "site",
     )
 
-    def __init__(self, endpoint: Endpoint, session: Session, *, settled: bool) -> None:
-        """``settled``: no reload came during the handshake."""
+    def __init__(self, endpoint: Endpoint, session: Session, verdict: ClientVerdict | None) -> None:
+        """``verdict`` None: no certificate was asked for."""
         self._endpoint = endpoint
         self._server_name = session.server_name.lower().removesuffix(".")
         self._key_bits = key_bits(session.cipher) if endpoint.tls else 0
-        # What the client had to fulfil. Where that is not known, take it for nothing.
-        policy = endpoint.routes.of_handshake(self._server_name).site.policy
-        self._handshake_policy = policy if settled else ""
+        self._handshake_policy = "" if session.policy == REJECT else session.policy
+        self._verdict = verdict if verdict is not None else NONE_PRESENTED
+        self.alert: Refused | None = None
+        self.certificate_fields: tuple[tuple[str, str], ...] = ()
+        site = endpoint.routes.of_handshake(self._server_name).site
+        # A reload during the handshake may have come between the two.
+        if site.client_certificates is not None and site.policy == self._handshake_policy:
+            leaf = next(iter(session.certificates), None)
+            wanted = site.client_certificates
+            self.alert = refused(wanted, self._verdict, session.version)
+            self.certificate_fields = certificate_fields(wanted.headers, self._verdict, leaf)
         self.forget()
         self.site: SiteFront | None = None
         self.policy: ResponsePolicy | None = None
@@ -66,11 +83,12 @@ class Admission:
             self.policy = None
             raise HttpError(404, "Hostname", "No site of this proxy has that host name.")
         self.policy = site.tls_policy if endpoint.tls else site.plain_policy
-        if endpoint.tls and site.site.policy and site.site.policy != self._handshake_policy:
+        if endpoint.tls and site.certificate_policy != self._handshake_policy:
             raise HttpError(
                 421, "Misdirected", "This site asks for another handshake than there was."
             )
-        self.checked = site.rules.active or site.limited or not endpoint.tls
+        asks = site.site.client_certificates is not None
+        self.checked = site.rules.active or site.limited or asks or not endpoint.tls
         self.host = host
 
     def admit(self, head: RequestHead) -> bytes | None:
@@ -84,6 +102,9 @@ class Admission:
             location = site.rules.check(head, self._key_bits)
             if location is not None:
                 return location
+        wanted = site.site.client_certificates
+        if wanted is not None and (error := refusal(wanted, self._verdict)) is not None:
+            raise error
         if site.limited and not site.enter():
             most = site.site.limits.max_connections
             raise HttpError(

@@ -6,6 +6,7 @@ import logging
 
 from fastpath.closing import End, Ending
 from fastpath.engines.contract import Engine, Session
+from fastpath.verifier.messages import ClientVerdict
 from proxy.accesslog import describe_session
 from proxy.frontend.admission import Admission
 from proxy.frontend.endpoint import Endpoint, client_info
@@ -44,17 +45,24 @@ class Answering:
         local: tuple[str, int],
         session: Session,
         engine_name: str,
-        settled: bool,
+        verdict: ClientVerdict | None,
     ) -> None:
-        """``session`` is empty without TLS. ``settled``: no reload came during the handshake."""
+        """``session`` is empty without TLS. ``verdict`` None: no certificate was asked for."""
         self.front = front
         self.endpoint = endpoint
         self.peer = peer[0].encode()
         self._local = local
         mode = front.mode if endpoint.tls else _PLAIN
-        self.client = client_info(endpoint, peer, session, mode=mode, engine=engine_name)
-        self.session_text = describe_session(session, mode)
-        self.admission = Admission(endpoint, session, settled=settled)
+        self.admission = Admission(endpoint, session, verdict)
+        self.client = client_info(
+            endpoint,
+            peer,
+            session,
+            mode=mode,
+            engine=engine_name,
+            certificate_fields=self.admission.certificate_fields,
+        )
+        self.session_text = describe_session(session, mode, verdict.word if verdict else "")
         # Of the client, at its end (EnableSslCloseNotify).
         self._needs_close_notify = endpoint.tls and bool(front.parameters.enable_ssl_close_notify)
         self.engine: Engine

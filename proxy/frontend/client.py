@@ -6,15 +6,19 @@ import logging
 import re
 import socket
 
+from config.client_certificates import REJECT
 from fastpath.channel import Channel, describe
 from fastpath.closing import GracefulClose
 from fastpath.engines.contract import Engine, Handover, Session
 from fastpath.engines.plain import PlainEngine
+from fastpath.errors import Alert
 from fastpath.handshake import Handshake
 from fastpath.legacy import NEED_MORE, recognise
+from fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
 from fastpath.worker.frames import FrameType, pack_begin
 from fastpath.worker.link import WorkerLink
 from proxy.accesslog import escape
+from proxy.frontend.certificate import CertificateWait, Refused, Shaken
 from proxy.frontend.deadlines import NEVER
 from proxy.frontend.endpoint import Endpoint
 from proxy.frontend.errorline import handshake_reason, write_line
@@ -49,11 +53,11 @@ class ClientConnection:
     __slots__ = (
         "_channel",
         "_endpoint",
-        "_epoch",
         "_first",
         "_front",
         "_handshake",
         "_http",
+        "_judging",
         "_peer",
         "_session_ids",
         "deadline",
@@ -64,11 +68,11 @@ class ClientConnection:
     ) -> None:
         self._front = front
         self._endpoint = endpoint
-        self._epoch = front.epoch
         self._peer = peer
         self._first = b""
         self._session_ids: tuple[bytes, ...] = ()  # read with several workers only
         self._handshake: Handshake | None = None
+        self._judging: CertificateWait | None = None
         self._http: HttpConnection | None = None
         self._channel = Channel(front.loop, sock, self._first_bytes, lambda: None, self._broken)
         front.connections.add(self)
@@ -78,7 +82,8 @@ class ClientConnection:
             self.deadline = front.header_deadline
             self._channel.start_reading()
         else:
-            self._start_http(_NO_TLS, PlainEngine, None, 0, b"", b"")
+            http = self._connect_http(_NO_TLS, PlainEngine, None)
+            http.start(PlainEngine(self._handover(), http), b"")
 
     @property
     def idle(self) -> bool:
@@ -213,7 +218,6 @@ class ClientConnection:
             self._drop()
             return
         first, self._first = self._first, b""
-        self._epoch = self._front.epoch
         self._handshake = Handshake(
             self._front.loop,
             self._channel,
@@ -228,20 +232,60 @@ class ClientConnection:
         self, session: Session, link: WorkerLink, identifier: int, keys: bytes, leftover: bytes
     ) -> None:
         self._handshake = None
-        self.deadline = NEVER
-        self._front.deadlines.discard(self)
-        self._start_http(session, self._front.engine, link, identifier, keys, leftover)
+        shaken = Shaken(session, link, identifier, keys, leftover)
+        verifier = self._front.verifier
+        if not session.policy:
+            self._start(shaken, None)
+        elif not session.certificates:
+            self._start(shaken, NONE_PRESENTED)
+        elif session.policy == REJECT:
+            self._reject(shaken)
+        elif verifier is not None:
+            self._judging = CertificateWait(verifier, shaken, self._judged)
+        else:  # a reload came between, and no site asks any more
+            self._unjudged(shaken)
 
-    def _start_http(
-        self,
-        session: Session,
-        engine: type[Engine],
-        link: WorkerLink | None,
-        identifier: int,
-        keys: bytes,
-        leftover: bytes,
-    ) -> None:
+    def _judged(self, shaken: Shaken, verdict: ClientVerdict | None) -> None:
+        self._judging = None
+        if verdict is None:
+            self._unjudged(shaken)
+        elif shaken.link.lost and not shaken.keys:
+            self._log_early("closed: the crypto worker died, and with it the keys")
+            self._log_error("Internal")
+            self._drop()
+        else:
+            self._start(shaken, verdict)
+
+    def _start(self, shaken: Shaken, verdict: ClientVerdict | None) -> None:
+        """``verdict`` None: no certificate was asked for."""
+        http = self._connect_http(shaken.session, self._front.engine, verdict)
+        engine = self._front.engine(self._handover(shaken), http)
+        last = http.admission.alert
+        if last is None:
+            http.start(engine, shaken.leftover)
+        else:
+            http.refuse_client(engine, last)
+
+    def _reject(self, shaken: Shaken) -> None:
+        """RejectClientCertificates=1."""
+        self._log_early("a client certificate was presented: RejectClientCertificates=1")
+        http = self._connect_http(shaken.session, self._front.engine, None)
+        engine = self._front.engine(self._handover(shaken), http)
+        http.refuse_client(engine, Refused(Alert.ACCESS_DENIED, "Cert_Rejected"))
+
+    def _unjudged(self, shaken: Shaken) -> None:
+        """Fails closed."""
+        self._log_early("closed: the client's certificate could not be checked")
+        http = self._connect_http(shaken.session, self._front.engine, None)
+        engine = self._front.engine(self._handover(shaken), http)
+        http.refuse_client(engine, Refused(Alert.INTERNAL_ERROR, "Cert_Unchecked"))
+
+    def _connect_http(
+        self, session: Session, engine: type[Engine], verdict: ClientVerdict | None
+    ) -> HttpConnection:
         front, endpoint = self._front, self._endpoint
+        self.deadline = NEVER
+        front.deadlines.discard(self)
         self._http = HttpConnection(
             front,
             endpoint,
@@ -249,20 +293,24 @@ class ClientConnection:
             local=endpoint.address_of(self._channel.sock),
             session=session,
             engine_name=engine.name,
-            settled=self._epoch == front.epoch,
+            verdict=verdict,
             done=self._forget,
         )
-        handover = Handover(
-            loop=front.loop,
+        return self._http
+
+    def _handover(self, shaken: Shaken | None = None) -> Handover:
+        """None: there is no TLS."""
+        parameters = self._front.parameters
+        return Handover(
+            loop=self._front.loop,
             channel=self._channel,
-            link=link,
-            identifier=identifier,
-            keys=keys,
-            close_notify=bool(front.parameters.enable_ssl_close_notify),
-            max_send=front.parameters.max_bytes_per_send,
-            bulk=front.bulk,
+            link=shaken.link if shaken is not None else None,
+            identifier=shaken.identifier if shaken is not None else 0,
+            keys=shaken.keys if shaken is not None else b"",
+            close_notify=bool(parameters.enable_ssl_close_notify),
+            max_send=parameters.max_bytes_per_send,
+            bulk=self._front.bulk,
         )
-        self._http.start(engine(handover, self._http), leftover)
 
     def handshake_failed(self, reason: str) -> None:
         self._handshake = None
@@ -273,7 +321,7 @@ class ClientConnection:
     # -- the end ---------------------------------------------------------------------------
 
     def expired(self) -> None:
-        what = "the handshake" if self._handshake is not None else "a ClientHello"
+        what = "the handshake" if self._handshake or self._judging else "a ClientHello"
         self._log_early(f"closed: {what} took longer than HeaderWaitTimeout")
         self._log_error("Timer_HeaderWait")
         self._drop()
@@ -282,6 +330,9 @@ class ClientConnection:
         if self._handshake is not None:
             self._handshake.cancel()
             self._handshake = None
+        if self._judging is not None:
+            self._judging.cancel()
+            self._judging = None
         self._channel.close()
         self._forget()
 

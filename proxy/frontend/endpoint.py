@@ -96,7 +96,13 @@ class Endpoint:
 
 
 def client_info(
-    endpoint: Endpoint, peer: tuple[str, int], session: Session, *, mode: str, engine: str
+    endpoint: Endpoint,
+    peer: tuple[str, int],
+    session: Session,
+    *,
+    mode: str,
+    engine: str,
+    certificate_fields: tuple[tuple[str, str], ...] = (),
 ) -> ClientInfo:
     """What the upstream is told about a client of this endpoint."""
     encrypted = (("X-Kssl-Tls-Version", session.version), ("X-Kssl-Cipher", session.cipher))
@@ -110,6 +116,7 @@ def client_info(
             ("X-Kssl-Mode", mode),
             ("X-Kssl-Engine", engine),
         ),
+        certificate_fields=certificate_fields,
     )
 
 

@@ -58,6 +58,7 @@ class Front:
     access_log: AccessLog
     error_log: ErrorLog
     deadlines: Deadlines
+    verifier: Supervisor | None = None  # there is one if a site asks for client certificates
     limits: Limits = field(init=False)
     sessions: SessionOwners | None = field(init=False)  # None with one worker: it has them all
     endpoints: list[Endpoint] = field(default_factory=list)
@@ -66,9 +67,6 @@ class Front:
     closing: set[Channel] = field(default_factory=set)  # what is left of forgotten connections
     closes: Closes = field(default_factory=Closes)
     stopping: bool = False  # no further request is waited for
-    # Counts reloads. A handshake that begins under one number and ends under another may have
-    # had either policy.
-    epoch: int = 0
     # Deadlines for what begins to wait now, as of the last sweep: to read one costs nothing.
     header_deadline: float = field(init=False)
     body_deadline: float = field(init=False)
@@ -196,7 +194,6 @@ class Front:
     def begin_reload(self) -> None:
         """Before the workers are told of another configuration: handshakes that would begin now
         wait, for the workers' endpoints are about to be others than the front end's."""
-        self.epoch += 1
         self._held = []
 
     def end_reload(self) -> None:

@@ -17,7 +17,9 @@ from collections.abc import Callable
 
 from fastpath.engines.contract import Engine, Session
 from fastpath.errors import Alert
+from fastpath.verifier.messages import ClientVerdict
 from proxy.frontend.answering import Answering
+from proxy.frontend.certificate import Refused
 from proxy.frontend.deadlines import NEVER
 from proxy.frontend.endpoint import Endpoint
 from proxy.frontend.exchange import Exchange
@@ -64,10 +66,10 @@ class HttpConnection(Answering):
         local: tuple[str, int],
         session: Session,
         engine_name: str,
-        settled: bool,
+        verdict: ClientVerdict | None,
         done: Callable[[], None],
     ) -> None:
-        """``session`` is empty without TLS. ``settled``: no reload came during the handshake."""
+        """``session`` is empty without TLS. ``verdict`` None: no certificate was asked for."""
         super().__init__(
             front,
             endpoint,
@@ -75,7 +77,7 @@ class HttpConnection(Answering):
             local=local,
             session=session,
             engine_name=engine_name,
-            settled=settled,
+            verdict=verdict,
         )
         # In TLS 1.2 a close_notify ends both directions (RFC 5246 §7.2.1), since TLS 1.3 the
         # sender's alone (RFC 9846 §6.1).
@@ -110,6 +112,13 @@ class HttpConnection(Answering):
         self.deadline = self.front.header_deadline
         self.front.deadlines.add(self)
         engine.start(leftover)
+
+    def refuse_client(self, engine: Engine, refused: Refused) -> None:
+        """Instead of `start`: it is over before the first request, with an alert that says why."""
+        self.engine = engine
+        self.log_error(refused.reason)
+        self._end()
+        engine.refuse(refused.alert)
 
     @property
     def idle(self) -> bool:

@@ -26,10 +26,10 @@ from config.profiles import NEEDS_RESTART, RULES
 from config.statedir import ensure_state_dir, write_public
 from fastpath.engines.registry import choose_engine
 from fastpath.hardening import protect_memory
-from fastpath.worker.supervisor import Supervisor, WorkerRefusedError, WorkerSettings
 from proxy.accesslog import AccessLog, close_own, open_access_log
 from proxy.frontend.deadlines import Deadlines
 from proxy.frontend.front import Front
+from proxy.frontend.helpers import Helpers
 from proxy.frontend.listener import Listener
 from proxy.frontend.opening import Opened, close_all, open_endpoints, resolve_all
 from proxy.http.codec import get_codec
@@ -56,10 +56,6 @@ SEND_GRACE = 1.0
 
 # How long clients may take to answer our end, in seconds: whether with close_notify is logged.
 ANSWER_GRACE = 0.25
-
-_UNUSED_HOPS = (
-    "UserModeHops=2 has no effect in kernel mode; add --mode user (EnableKernelSSL=0) or drop it"
-)
 
 
 def _nothing(binding: str) -> None:
@@ -94,7 +90,7 @@ class Service:
         self.warnings: list[str] = []
         self._front: Front | None = None
         self._listeners: list[Listener] = []
-        self._supervisors: list[Supervisor] = []
+        self._helpers = Helpers(options.state_dir, options.configuration, options.names)
         self._reloading = asyncio.Lock()
         self._admin: AdminSocket | None = None
         self._started = datetime.now(UTC)
@@ -137,7 +133,9 @@ class Service:
             addresses = await resolve_all(configuration)
             codec = get_codec(options.codec)
             error_log = self._open_error_log()
-            await self._start_workers()
+            warnings = await self._helpers.start(options.workers)
+            self.ca = self._helpers.ca
+            self.warnings = [*configuration.warnings, *warnings]
             access_log = AccessLog(loop, self._open_access_log(configuration))
             self._front = Front(
                 loop=loop,
@@ -145,7 +143,8 @@ class Service:
                 profile=configuration.profile,
                 engine=engine,
                 codec=codec,
-                supervisors=self._supervisors,
+                supervisors=self._helpers.workers,
+                verifier=self._helpers.verifier,
                 access_log=access_log,
                 error_log=error_log,
                 deadlines=Deadlines(loop, lambda now: self.front.sweep(now)),
@@ -194,13 +193,14 @@ class Service:
                 listener.drain()
             stream = self._open_access_log(configuration)
             front.begin_reload()
-            await self._reconfigure(configuration, before)
+            warnings = await self._helpers.reconfigure(configuration, before)
         except BaseException:
             front.end_reload()
             close_all(opened)
             close_own(stream)
             raise
         kept = [each.endpoint for each in self._listeners if each not in given_up]
+        front.verifier = self._helpers.verifier
         front.apply(configuration, [*kept, *(endpoint for endpoint, _ in opened)], addresses)
         front.access_log.reopen(stream)
         self._listen(opened)
@@ -209,6 +209,10 @@ class Service:
             listener.close()
             self._listeners.remove(listener)
         self.configuration = configuration
+        self.ca = self._helpers.ca
+        self.warnings = [*configuration.warnings, *warnings]
+        await self._helpers.settle(configuration)
+        front.verifier = self._helpers.verifier
 
     def _listen(self, opened: Sequence[Opened]) -> None:
         front = self.front
@@ -224,10 +228,11 @@ class Service:
             "urls": self.urls,
             "ca": self.ca,
             "pid": os.getpid(),
-            "worker_pids": [supervisor.pid for supervisor in self._supervisors],
+            "worker_pids": [supervisor.pid for supervisor in self._helpers.workers],
+            "verifier_pid": self._helpers.verifier.pid if self._helpers.verifier else None,
             "filter_pids": [
                 supervisor.filter_pid
-                for supervisor in self._supervisors
+                for supervisor in self._helpers.workers
                 if supervisor.filter_pid is not None
             ],
             "admin": str(self._admin.path) if self._admin is not None else None,
@@ -283,7 +288,7 @@ class Service:
         if self._admin is not None:  # until now it can be asked what is left
             await self._admin.close()
             self._admin = None
-        await self._stop_workers()
+        await self._helpers.stop()
         if self._front is not None:
             # The last ones that know how a connection has ended are the workers.
             self._front.error_log.close()
@@ -300,58 +305,6 @@ class Service:
         folder = parameters.error_logging_dir or self.options.state_dir / "LogFiles"
         call_soon = asyncio.get_running_loop().call_soon
         return ErrorLog(Path(folder), parameters.error_log_file_truncate_size, time.time, call_soon)
-
-    def _settings(self, configuration: Configuration) -> WorkerSettings:
-        return WorkerSettings(
-            state_dir=str(self.options.state_dir),
-            # What was set when the service started: it is not live.
-            kernel_mode=bool(self.options.configuration.parameters.enable_kernel_ssl),
-            tls=routing.tls_settings(configuration, self.options.names),
-        )
-
-    async def _start_workers(self) -> None:
-        configuration = self.configuration
-        parameters = configuration.parameters
-        # In kernel mode nothing crosses after the handshake: no filter.
-        hops = 1 if parameters.enable_kernel_ssl else parameters.user_mode_hops
-        unused = [_UNUSED_HOPS] if hops != parameters.user_mode_hops else []
-        settings = self._settings(configuration)
-        for _ in range(self.options.workers):
-            supervisor = Supervisor(settings, hops=hops)
-            try:
-                answer = await supervisor.start()
-            except WorkerRefusedError as error:
-                raise ConfigError(str(error)) from None
-            self._supervisors.append(supervisor)
-            self.ca = answer["ca"]
-            self.warnings = [*configuration.warnings, *unused, *answer["warnings"]]
-
-    async def _reconfigure(self, configuration: Configuration, before: Configuration) -> None:
-        """All workers, or none. Raises ConfigError."""
-        settings = self._settings(configuration)
-        accepted: list[Supervisor] = []
-        try:
-            for supervisor in self._supervisors:
-                answer = await supervisor.reconfigure(settings)
-                accepted.append(supervisor)
-        except WorkerRefusedError as error:
-            for supervisor in accepted:
-                await self._take_back(supervisor, self._settings(before))
-            raise ConfigError(str(error)) from None
-        self.ca = answer["ca"]
-        self.warnings = [*configuration.warnings, *answer["warnings"]]
-
-    async def _take_back(self, supervisor: Supervisor, settings: WorkerSettings) -> None:
-        """A worker must not stay with endpoints and policies that are not the front end's."""
-        try:
-            await supervisor.reconfigure(settings)
-        except WorkerRefusedError as error:
-            log.error("crypto worker %s cannot go back: %s", supervisor.pid, error)
-            supervisor.start_over(settings)
-
-    async def _stop_workers(self) -> None:
-        await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))
-        self._supervisors.clear()
 
 
 def _raise_file_limit() -> None:

@@ -23,6 +23,7 @@ class SiteFront:
     """One site as of one configuration; a reload makes new ones, and a request keeps its own."""
 
     __slots__ = (
+        "certificate_policy",
         "default_host",
         "group",
         "limited",
@@ -46,6 +47,7 @@ class SiteFront:
         """``rules`` are the profile's. ``https_port``: where the site is redirected to.
         ``before``: the same site before a reload."""
         self.site = site
+        self.certificate_policy = site.policy
         self.group = group
         self.rules = SiteRules(site, rules, https_port)
         server = parameters.disable_server_header

@@ -119,7 +119,7 @@ async def test_beside_other_settings(
 
 async def test_beside_settings_of_many_pieces(place: Place, certificates: Certificates) -> None:
     names = {f"{'x' * 60}.site{number}.example": 0 for number in range(8000)}
-    settings = worker_settings(Path(place.supervisor._settings.state_dir))
+    settings = worker_settings(Path(str(place.supervisor._settings.fixed[1])))
     tls = {
         "certificates": [told_certificate(certificates.rsa)],
         "endpoints": [{"names": names, "default": 0}],

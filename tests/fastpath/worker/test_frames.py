@@ -15,10 +15,12 @@ from fastpath.worker.frames import (
     Joined,
     append,
     pack_begin,
+    pack_certificates,
     pack_established,
     pack_failed,
     parse,
     pieces,
+    unpack_certificates,
     unpack_established,
 )
 
@@ -80,12 +82,26 @@ def test_nonsense_never_does_more_than_raise_value_error(data: bytes) -> None:
     assert sum(HEADER_SIZE + len(payload) for *_, payload in frames) + len(rest) == len(data)
 
 
-@given(st.binary(), st.binary(), st.binary(), st.binary(), st.binary(max_size=32))
+@given(
+    st.binary(),
+    st.binary(),
+    st.binary(),
+    st.binary(),
+    st.binary(max_size=32),
+    st.lists(st.binary()),
+)
 def test_established(
-    flight: bytes, keys: bytes, info: bytes, leftover: bytes, session_id: bytes
+    flight: bytes,
+    keys: bytes,
+    info: bytes,
+    leftover: bytes,
+    session_id: bytes,
+    certificates: list[bytes],
 ) -> None:
-    payload = memoryview(pack_established(flight, keys, info, leftover, session_id))
-    assert unpack_established(payload) == (flight, keys, info, leftover, session_id)
+    packed = pack_certificates(certificates)
+    told = (flight, keys, info, leftover, session_id, packed)
+    assert unpack_established(memoryview(pack_established(*told))) == told
+    assert list(unpack_certificates(packed)) == certificates
 
 
 @pytest.mark.parametrize("size", [0, 1, MAX_PAYLOAD - 1, MAX_PAYLOAD, 3 * MAX_PAYLOAD + 7])

@@ -13,6 +13,7 @@ from OpenSSL import SSL
 
 from config import devca
 from fastpath.worker import development
+from fastpath.worker.certificates import Loaded
 from fastpath.worker.contexts import certificate_context
 from fastpath.worker.handshake import Failure, Flight
 from fastpath.worker.server_handshake import ServerHandshake
@@ -146,7 +147,7 @@ def test_nobody_is_served_before_a_name_was_chosen(store: ContextStore, files: l
     """The context that connections begin on has no certificate to show by mistake."""
     store.load(tls([told_file(files[0])], {"default": 0}))
     connection, _ = store.accept(0)
-    step = ServerHandshake(connection, lambda name: None).receive(real_hello(b"one.example"))
+    step = ServerHandshake(connection, lambda name: "").receive(real_hello(b"one.example"))
     assert isinstance(step, Failure)
 
 
@@ -370,18 +371,23 @@ def test_their_number_is_limited_over_all_reloads(
     assert visit(store, b"a.localhost").names == ["a.localhost"]
 
 
+def loaded(store: ContextStore, name: str) -> Loaded:
+    entry = store._endpoints[0].names.find(name)
+    assert entry is not None
+    return store._loaded(entry, name)
+
+
 def test_they_are_renewed_in_time_and_sessions_go_on(store: ContextStore, clock: Clock) -> None:
     store.load(tls([told_names("localhost")], {"default": 0}))
     session = visit(store).session
     visit(store, b"a.localhost")
-    served = [store._chosen(store._endpoints[0].names, name) for name in ("", "a.localhost")]
+    served = [loaded(store, name) for name in ("", "a.localhost")]
     clock.now += RECHECK
     visit(store)
-    names = store._endpoints[0].names
-    assert [store._chosen(names, name) for name in ("", "a.localhost")] == served
+    assert [loaded(store, name) for name in ("", "a.localhost")] == served
     clock.now += devca.LEAF_LIFETIME - devca.LEAF_RENEWAL
     assert visit(store, session=session).resumed
-    renewed = [store._chosen(names, name) for name in ("", "a.localhost")]
+    renewed = [loaded(store, name) for name in ("", "a.localhost")]
     for before, after in zip(served, renewed, strict=True):
         assert after.chain[0].not_valid_after_utc > before.chain[0].not_valid_after_utc
 

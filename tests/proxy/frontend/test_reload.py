@@ -272,7 +272,7 @@ def test_a_worker_that_cannot_go_back_is_replaced(
     with Upstream(answer_all(response(b"a"))) as a:
         site = one_site(target(a))
         reload(own, site)
-        first = own.service._supervisors[0]
+        first = own.service._helpers.workers[0]
         before = first._settings
         accepts, asked = first.reconfigure, []
 
@@ -284,12 +284,12 @@ def test_a_worker_that_cannot_go_back_is_replaced(
 
         monkeypatch.setattr(Supervisor, "reconfigure", reconfigure)
         second = Supervisor(before)
-        own.service._supervisors.append(second)
+        own.service._helpers.workers.append(second)
         try:
             with pytest.raises(ConfigError, match="a file is gone"):
                 reload(own, replace(site, hostnames=("other.localhost",)))
         finally:
-            own.service._supervisors.remove(second)
+            own.service._helpers.workers.remove(second)
         assert asked == [first, second, first]
         assert first._settings == before
         wait_for(lambda: first.restarts == 1, "another worker")

@@ -260,7 +260,7 @@ def test_a_start_that_fails_leaves_nothing(fault: str, tmp_path: Path) -> None:
             service = Service(options)
             with pytest.raises((ConfigError, ValueError)):
                 await start(service)
-            assert service._supervisors == []
+            assert service._helpers.workers == []
             assert all(listener._sock.fileno() < 0 for listener in service._listeners)
 
         asyncio.run(attempt())
