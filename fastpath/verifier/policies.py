@@ -1,0 +1,134 @@
+"""What the sites ask of client certificates: settings and files → `Policy`, ready to judge by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from cryptography import x509
+
+from config.client_certificates import ClientCertificates
+from config.errors import ConfigError
+from fastpath.clientcert.crl import Crl, CrlSet
+from fastpath.clientcert.policy import Policy
+from fastpath.clientcert.rules import parse_rule
+from fastpath.clientcert.trust import load_certificates, load_crls
+from fastpath.fetch import Allowed
+
+T = TypeVar("T")
+
+ALLOWED_SETTING = "UrlRetrievalAllowed"
+
+
+class UnusableError(ConfigError):
+    """`problems`: everything that is wrong, a line each. ``str()`` is one line."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        super().__init__(problems[0] + more)
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What is behind the name of one policy. Several sites of the configuration may share it."""
+
+    wanted: ClientCertificates
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """All that the verifier is told, usable. ``sites``: by `ClientCertificates.policy`."""
+
+    retrieve_issuers: bool
+    allowed: Allowed
+    sites: Mapping[str, Site]
+
+
+def load(told: Mapping[str, Any], kept: Sequence[x509.Certificate] = ()) -> Loaded:
+    """``told``: see `config.routing.verifier_settings`. Raises UnusableError: all that is wrong."""
+    problems = _Problems()
+    allowed = problems.none_in(lambda: Allowed.of(told["allowed"], setting=ALLOWED_SETTING))
+    sites: dict[str, Site] = {}
+    for name, text in told["policies"].items():
+        wanted = ClientCertificates.from_json(text)
+        try:
+            sites[name] = Site(wanted, prepare(wanted, kept))
+        except UnusableError as error:
+            problems.extend(error.problems)
+    problems.check()
+    assert allowed is not None
+    return Loaded(bool(told["retrieve_issuers"]), allowed, sites)
+
+
+def prepare(wanted: ClientCertificates, kept: Sequence[x509.Certificate] = ()) -> Policy:
+    """Reads the files of ``wanted``; ``kept``: intermediates beside those of its own.
+
+    Raises:
+        UnusableError: files that cannot be used, rules that are none; all of them are named, by
+            the keys of kssl.toml.
+    """
+    problems = _Problems()
+    anchors = problems.none_in(lambda: load_certificates(wanted.ca, "client_ca"))
+    own: Sequence[x509.Certificate] | None = ()
+    if (between := wanted.intermediates) is not None:
+        own = problems.none_in(lambda: load_certificates(between, "client_intermediates"))
+    for key, rules in (("client_cert_allow", wanted.allow), ("client_cert_deny", wanted.deny)):
+        for text in rules:
+            problems.none_in(partial(parse_rule, text), f"{key}: ")
+    crls = _crls(wanted, problems) if wanted.revocation else None
+    problems.check()
+    assert anchors is not None
+    assert own is not None
+    policy = problems.none_in(
+        lambda: Policy.prepare(
+            anchors,
+            [*own, *kept],
+            usage_check=wanted.usage_check,
+            max_depth=wanted.max_depth,
+            crls=crls,
+            freshness=wanted.freshness,
+            allow=wanted.allow,
+            deny=wanted.deny,
+        ),
+        f"client_ca {wanted.ca}: ",
+    )
+    problems.check()
+    assert policy is not None
+    return policy
+
+
+def _crls(wanted: ClientCertificates, problems: _Problems) -> CrlSet | None:
+    """One file at a time, so that each bad one is told."""
+    lists: list[Crl] = []
+    for path in wanted.crls:
+        found = problems.none_in(partial(load_crls, [path], "client_crls"))
+        if found is not None:
+            lists += [crl for them in found.lists.values() for crl in them]
+    return problems.none_in(lambda: CrlSet.of(lists), "client_crls: ")
+
+
+class _Problems:
+    """Collects them, each once: sites share files."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, None] = {}
+
+    def none_in(self, make: Callable[[], T], before: str = "") -> T | None:
+        """What ``make`` returns; None: it raised ConfigError, which is collected."""
+        try:
+            return make()
+        except ConfigError as error:
+            self._found[f"{before}{error}"] = None
+            return None
+
+    def extend(self, problems: Sequence[str]) -> None:
+        self._found.update(dict.fromkeys(problems))
+
+    def check(self) -> None:
+        """Raises UnusableError if there are any."""
+        if self._found:
+            raise UnusableError(list(self._found))
