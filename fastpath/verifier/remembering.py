@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from fastpath.clientcert.policy import Policy
 from fastpath.clientcert.verdict import Verdict
 from fastpath.fetch.cache import Cache
-from fastpath.verifier.messages import pack_certificates
+from fastpath.worker.frames import pack_certificates
 
 ENTRIES = 10_000
 SIZE = 64 << 20  # bytes

@@ -86,7 +86,7 @@ def refusal(wanted: ClientCertificates, verdict: ClientVerdict) -> HttpError | N
     """The answer to each request, if it may not pass."""
     if wanted.failure is Failure.PASS or not fails(wanted, verdict):
         return None
-    return HttpError(403, REASONS[verdict.outcome], _detail(verdict), int(verdict.outcome))
+    return HttpError(403, REASONS[verdict.outcome], verdict.reason, int(verdict.outcome))
 
 
 def refused(wanted: ClientCertificates, verdict: ClientVerdict, version: str) -> Refused | None:
@@ -99,9 +99,3 @@ def refused(wanted: ClientCertificates, verdict: ClientVerdict, version: str) ->
     else:
         named = _ALERTS[verdict.outcome]
     return Refused(named, REASONS[verdict.outcome])
-
-
-def _detail(verdict: ClientVerdict) -> str:
-    """The verdict's sentence, as one of a page."""
-    reason = verdict.reason
-    return reason[:1].upper() + reason[1:] + ("" if reason.endswith(".") else ".")
