@@ -5,7 +5,7 @@ from __future__ import annotations
 from config.client_certificates import REJECT
 from fastpath.engines.contract import Session
 from fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
-from proxy.frontend.certificate import Refused, refusal, refused
+from proxy.frontend.certificate import Refused, fails, refusal, refused
 from proxy.frontend.endpoint import Endpoint, host_name
 from proxy.frontend.site import SiteFront
 from proxy.http.client_cert import certificate_fields
@@ -24,6 +24,7 @@ class Admission:
     policy: what the site changes in responses.
     alert: how the connection ends at once, for its certificate's sake; None: it goes on.
     certificate_fields: what the app is told of that certificate.
+    certificate_word: what the access log says of it; "": none was asked for.
     """
 
     __slots__ = (
@@ -34,6 +35,7 @@ class Admission:
         "_verdict",
         "alert",
         "certificate_fields",
+        "certificate_word",
         "checked",
         "host",
         "policy",
@@ -49,11 +51,14 @@ class Admission:
         self._verdict = verdict if verdict is not None else NONE_PRESENTED
         self.alert: Refused | None = None
         self.certificate_fields: tuple[tuple[str, str], ...] = ()
+        self.certificate_word = verdict.word if verdict is not None else ""
         site = endpoint.routes.of_handshake(self._server_name).site
         # A reload during the handshake may have come between the two.
         if site.client_certificates is not None and site.policy == self._handshake_policy:
             leaf = next(iter(session.certificates), None)
             wanted = site.client_certificates
+            if fails(wanted, self._verdict):
+                self.certificate_word = f"403.{self._verdict.outcome}"
             self.alert = refused(wanted, self._verdict, session.version)
             self.certificate_fields = certificate_fields(wanted.headers, self._verdict, leaf)
         self.forget()

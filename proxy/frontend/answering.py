@@ -62,7 +62,7 @@ class Answering:
             engine=engine_name,
             certificate_fields=self.admission.certificate_fields,
         )
-        self.session_text = describe_session(session, mode, verdict.word if verdict else "")
+        self.session_text = describe_session(session, mode, self.admission.certificate_word)
         # Of the client, at its end (EnableSslCloseNotify).
         self._needs_close_notify = endpoint.tls and bool(front.parameters.enable_ssl_close_notify)
         self.engine: Engine

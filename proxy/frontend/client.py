@@ -254,7 +254,13 @@ class ClientConnection:
             self._log_error("Internal")
             self._drop()
         else:
+            if not verdict.ok:
+                self._log_verdict(verdict)
             self._start(shaken, verdict)
+
+    def _log_verdict(self, verdict: ClientVerdict) -> None:
+        text = " ".join((verdict.reason, *verdict.notes))
+        log.warning("%s: client certificate %s: %s", self._peer[0], verdict.word, text)
 
     def _start(self, shaken: Shaken, verdict: ClientVerdict | None) -> None:
         """``verdict`` None: no certificate was asked for."""
