@@ -1,9 +1,11 @@
 """The access log: combined format, then TLS version, cipher and mode.
 
     127.0.0.1 - - [21/Nov/2026:07:26:05 +0000] "GET / HTTP/1.1" 200 512 "-" "curl/7.88.1"
-        TLSv1.3 TLS_AES_256_GCM_SHA384 kernel
+        TLSv1.3 TLS_AES_256_GCM_SHA384 kernel cert=ok
 
-(on one line). Lines are collected during a turn of the event loop and written at its end.
+(on one line). The last word is there if the client was asked for a certificate: "ok", "none" or
+what is wrong with it, as "403.16" (docs/errors.md). Lines are collected during a turn of the event
+loop and written at its end.
 """
 
 from __future__ import annotations
@@ -143,6 +145,8 @@ def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY, 0o640)
 
 
-def describe_session(session: Session, mode: str) -> bytes:
-    """Without TLS there is neither version nor cipher."""
-    return f"{session.version or '-'} {session.cipher or '-'} {mode}".encode()
+def describe_session(session: Session, mode: str, certificate: str = "") -> bytes:
+    """Without TLS there is neither version nor cipher. ``certificate``: `ClientVerdict.word`; ""
+    if the client was not asked for one."""
+    cert = f" cert={certificate}" if certificate else ""
+    return f"{session.version or '-'} {session.cipher or '-'} {mode}{cert}".encode()

@@ -44,7 +44,8 @@ _WINDOWS = (
 # Ours, for what http.sys does not log there.
 _OWN = (
     "Ssl2_Hello Pct1_Hello Ssl2_Format_Hello Rc2_Suite Handshake Misdirected Upstream "
-    "Upstream_Truncated Unclean_Close"
+    "Upstream_Truncated Unclean_Close Cert_Required Cert_Denied Cert_Revoked Cert_Untrusted "
+    "Cert_Expired Cert_Rejected Cert_Unchecked"
 )
 
 REASONS = frozenset(f"{_WINDOWS} {_OWN}".split())

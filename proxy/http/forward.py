@@ -21,8 +21,8 @@ _LENGTH = Framing.LENGTH
 _CHUNKED = Framing.CHUNKED
 _CLOSE = Framing.CLOSE
 
-# What stays as it is in own_fields. The rest is percent-encoded: a value may come from a client's
-# certificate, and a line break in it would start a field of the client's choice.
+# What stays as it is in the fields of our own. The rest is percent-encoded: a value may come from a
+# client's certificate, and a line break in it would start a field of the client's choice.
 _PRINTABLE = "".join(map(chr, range(32, 127)))
 
 # What ends a response that passes as it came, by whether it is chunked and the connection stays.
@@ -52,6 +52,8 @@ class ClientInfo:
     """The port that the client connected to, for X-Forwarded-Port."""
     own_fields: tuple[tuple[str, str], ...] = ()
     """Fields of the proxy's own, below X-Kssl-, such as the cipher; a client's are dropped."""
+    certificate_fields: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """What `client_cert.certificate_fields` says of this client's certificate."""
     before_host: bytes = field(init=False, repr=False, compare=False)
     before_forwarded_host: bytes = field(init=False, repr=False, compare=False)
 
@@ -62,7 +64,7 @@ class ClientInfo:
         if address.lower().startswith("::ffff:") and "." in address:
             address = address[7:]
         node = f'"[{address}]"' if ":" in address else address  # RFC 7239 section 6
-        own = _render(self.own_fields)
+        own = _shared_lines(self.own_fields) + _lines(self.certificate_fields)
         object.__setattr__(
             self,
             "before_host",
@@ -77,9 +79,12 @@ class ClientInfo:
         )
 
 
-@lru_cache(maxsize=256)  # a few combinations of version, cipher and engine
-def _render(own_fields: tuple[tuple[str, str], ...]) -> str:
-    return "".join(f"{name}: {quote(value, safe=_PRINTABLE)}\r\n" for name, value in own_fields)
+def _lines(fields: tuple[tuple[str, str], ...]) -> str:
+    return "".join(f"{name}: {quote(value, safe=_PRINTABLE)}\r\n" for name, value in fields)
+
+
+# A few combinations of version, cipher and engine. The fields of a certificate are one client's.
+_shared_lines = lru_cache(maxsize=256)(_lines)
 
 
 def build_upstream_request(

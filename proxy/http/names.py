@@ -45,9 +45,19 @@ _SPEAKS_FOR_PROXY = (
     b"x-original-forwarded-for",
     b"client-cert",  # RFC 9440
     b"client-cert-chain",
+    b"x-client-dn",
+    b"x-client-verify",
 )
 
-_FORGED_PREFIXES = (b"x-forwarded-", b"x-kssl-")
+# The last four: of client certificates, ours and those of other proxies.
+_FORGED_PREFIXES = (
+    b"x-forwarded-",
+    b"x-kssl-",
+    b"x-client-cert",
+    b"x-ssl-client",
+    b"x-ssl-cert",
+    b"ssl-client",
+)
 
 
 def spellings(name: bytes) -> set[bytes]:
@@ -167,7 +177,7 @@ def _special_pattern() -> bytes:
         groups.setdefault(name[:1], []).append(spelling + rest)
     for prefix in _FORGED_PREFIXES:
         spelling = re.escape(prefix[1:]).replace(rb"\-", rb"[-_]")
-        groups[prefix[:1]].append(spelling + rb"[^:]*+:")
+        groups.setdefault(prefix[:1], []).append(spelling + rb"[^:]*+:")
     parts = (first + b"(?:" + b"|".join(rest) + b")" for first, rest in groups.items())
     return b"|".join(parts)
 

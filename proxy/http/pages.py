@@ -37,6 +37,33 @@ SUBSTATUS: dict[tuple[int, int], tuple[str, str]] = {
         "128-bit SSL required",
         "Use a client that offers AES or ChaCha20; this site takes no shorter key.",
     ),
+    (403, 7): (
+        "client certificate required",
+        "Choose a certificate when the browser asks for one. If it does not ask, install your "
+        "certificate, then close all windows of the browser and start it again, because it "
+        "remembers an earlier choice.",
+    ),
+    (403, 12): (
+        "access denied to this client certificate",
+        "Close all windows of the browser, start it again and choose another certificate, or ask "
+        "the administrator to admit this one.",
+    ),
+    (403, 13): (
+        "client certificate revoked, or its revocation cannot be checked",
+        "If the certificate is revoked, get a new one from its issuer, then start the browser "
+        "again and choose it. If that cannot be checked, try again later, or tell the "
+        "administrator.",
+    ),
+    (403, 16): (
+        "client certificate untrusted or invalid",
+        "Close all windows of the browser, start it again and choose a certificate that was issued "
+        "for this site. If this is the one, show this page to the administrator.",
+    ),
+    (403, 17): (
+        "client certificate expired or not yet valid",
+        "Check the date of your computer. If it is right, renew the certificate, then start the "
+        "browser again and choose the new one.",
+    ),
     (404, 13): (
         "request body too large",
         "Send less, or ask the administrator to raise maxAllowedContentLength of this site.",

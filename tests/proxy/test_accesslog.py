@@ -107,6 +107,20 @@ def test_turned_off(loop: asyncio.AbstractEventLoop) -> None:
     log.flush()
 
 
+@pytest.mark.parametrize("word", ["ok", "none", "403.16"])
+def test_the_verdict_on_a_certificate(word: str, loop: asyncio.AbstractEventLoop) -> None:
+    session = Session("TLSv1.3", "TLS_AES_128_GCM_SHA256", server_name="", alpn="", group="")
+    assert describe_session(session, "user", "") == SESSION
+    out = io.BytesIO()
+    log = AccessLog(loop, out)
+    text = describe_session(session, "user", word)
+    log.write(b"127.0.0.1", b"GET / HTTP/1.1", 200, 12, b"", b"", text)
+    turn(loop)
+    assert out.getvalue().endswith(
+        b'"-" "-" TLSv1.3 TLS_AES_128_GCM_SHA256 user cert=%b\n' % word.encode()
+    )
+
+
 # -- the file ----------------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import h11
 import pytest
 
@@ -150,6 +152,30 @@ def test_own_fields_cannot_break_the_head() -> None:
     client = ClientInfo("192.0.2.1", 1, own_fields=(("X-Kssl-Name", "CN=a\r\nX: \0b, O=\xe4 c%"),))
     sent = build_upstream_request(request(), client)
     assert b"X-Kssl-Name: CN=a%0D%0AX: %00b, O=%C3%A4 c%\r\n" in sent
+
+
+def test_fields_of_a_certificate_replace_the_clients() -> None:
+    head = request(b"Client-Cert: :forged:", b"x_client_cert_verdict: forged")
+    fields = (("X-Client-Cert-Verdict", "ok"), ("Client-Cert", ":eA==:"))
+    client = ClientInfo("192.0.2.1", 1, own_fields=(("X-Kssl-Mode", "user"),))
+    plain = build_upstream_request(request(), client)
+    sent = build_upstream_request(head, replace(client, certificate_fields=fields))
+    before, mode, after = plain.partition(b"X-Kssl-Mode: user\r\n")
+    lines = b"X-Client-Cert-Verdict: ok\r\nClient-Cert: :eA==:\r\n"
+    assert sent == before + mode + lines + after
+
+
+def test_fields_of_a_certificate_cannot_break_the_head() -> None:
+    """They come ready-made, but a line break would be another field, so it is looked at here."""
+    fields = (("X-Client-Cert-Subject", "CN=a%2C\r\nX-Client-Cert-Verdict: ok\n\0"),)
+    sent = build_upstream_request(request(), ClientInfo("192.0.2.1", 1, certificate_fields=fields))
+    assert b"\r\nX-Client-Cert-Subject: CN=a%2C%0D%0AX-Client-Cert-Verdict: ok%0A%00\r\n" in sent
+
+
+def test_a_client_in_a_log_has_no_certificate() -> None:
+    client = ClientInfo("192.0.2.1", 1, certificate_fields=(("X-Client-Cert-Subject", "CN=Ann"),))
+    assert "Ann" not in repr(client)
+    assert client != replace(client, certificate_fields=())
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ def test_the_classes_do_not_overlap() -> None:
 
 
 ACTED_ON = sorted(names.HOP_BY_HOP | names.NOT_NOMINABLE | names.FORGED)
-MORE = [b"x-forwarded-anything", b"x_forwarded-anything", b"X-KSSL-Mode", b"x_kssl_mode"]
+MORE = [b"x-forwarded-anything", b"x_forwarded-anything", b"X-KSSL-Mode", b"x_kssl_mode",
+        b"x-client_cert-verdict", b"X_SSL_Client_Verify", b"x_ssl_cert",
+        b"SSL_CLIENT_S_DN"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ACTED_ON + MORE)

@@ -92,6 +92,20 @@ def test_forbidden_in_words() -> None:
     assert b"<h1>403.4 Forbidden: SSL required</h1>" in body
 
 
+@pytest.mark.parametrize("substatus", [7, 12, 13, 16, 17])
+def test_a_page_about_a_certificate(substatus: int) -> None:
+    """Who has made the certificate has chosen what stands in the page."""
+    reason = "the client's certificate 'CN=<script>\"&' is not trusted"
+    data = error_response(403, substatus, detail=reason)
+    _, body = read(data)
+    assert b"&#x27;CN=&lt;script&gt;&quot;&amp;&#x27; is not trusted" in body
+    assert b"<script>" not in body
+    assert b"403.%d Forbidden: " % substatus in body
+    # The browser chooses once; a person has to make it ask again.
+    assert b"again" in SUBSTATUS[403, substatus][1].encode()
+    assert data.startswith(b"HTTP/1.1 403 Forbidden\r\n")
+
+
 def test_a_substatus_without_words() -> None:
     response, body = read(error_response(403, 99, detail="x"))
     assert response.reason == b"Forbidden"

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import proxy
+from proxy.http.client_cert import REASONS as CERTIFICATE_REASONS
 from proxy.http.pages import SUBSTATUS
 from proxy.httperr import REASONS
 
@@ -75,3 +76,13 @@ def test_the_documentation_has_every_substatus() -> None:
     listed = rows("Pages")
     for status, substatus in SUBSTATUS:
         assert f"{status}.{substatus}" in listed
+
+
+def test_client_certificates_have_a_page_and_a_word_each() -> None:
+    page = PAGE.read_text()
+    for outcome, word in CERTIFICATE_REASONS.items():
+        assert (403, outcome) in SUBSTATUS
+        assert re.search(rf"^\| 403\.{int(outcome)} \| .+ \| {word} \|$", page, re.MULTILINE)
+        assert re.search(rf"^\| `{word}` \| .+ \(403\.{int(outcome)}\) \|$", page, re.MULTILINE)
+    ours = {word for word in REASONS if word.startswith("Cert_")}
+    assert ours - set(CERTIFICATE_REASONS.values()) == {"Cert_Rejected", "Cert_Unchecked"}

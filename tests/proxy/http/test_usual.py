@@ -122,6 +122,7 @@ _COMMON = [
     b"Upgrade: websocket", b"Via: 1.0 x", b"Trailer: x", b"TE: trailers", b"X-A: 1", b"x-a:2",
     b"Proxy-Authorization: Basic c2VjcmV0", b"Proxy-Connection: close", b"Content_Length: 3",
     b"X-Forwarded-For: 9.9.9.9", b"x_forwarded-whatever: 1", b"X-Kssl-Mode: user", b"Cookie: a=1",
+    b"Client_Cert: :eA==:", b"x-client-cert-verdict: ok", b"Ssl-Client-Verify: SUCCESS",
     b"Cookie: a=2", b"Date: now", b"X-Long:  a \tb", b"X-Colon: connection: close", b"X-Empty:",
     b"X-Space: a ", b"X : a", b"X-Control: \x01", b"Connections: close", b"X-Connection: close",
 ]  # fmt: skip
