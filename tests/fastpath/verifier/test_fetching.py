@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,47 +12,9 @@ import pytest
 from fastpath.verifier import searching
 from fastpath.worker.frames import FrameType
 from tests.fastpath.clientcert.pki import CLIENT, DAY, Made, self_signed
-from tests.fastpath.fetch.server import Server, ok
 from tests.fastpath.retrieving import aia, points
-from tests.fastpath.verifier.support import ROOT, Clock, site, told, verifier, wait_for
-
-NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-
-
-class Shop(Server):
-    """A CA's web server: answers by path. "/held" and whatever is in `held` wait for `go`."""
-
-    def __init__(self) -> None:
-        self.bodies: dict[str, bytes] = {}
-        self.held: set[str] = set()
-        self.go = threading.Event()
-        super().__init__(self._serve_path)
-
-    def _serve_path(self, connection: socket.socket, head: bytes, stop: threading.Event) -> None:
-        path = head.split(b" ")[1].decode()
-        if path in self.held:
-            assert self.go.wait(20)
-        body = self.bodies.get(path)
-        connection.sendall(ok(body) if body is not None else NOT_FOUND)
-
-    @property
-    def place(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    @property
-    def paths(self) -> list[str]:
-        """What was asked for."""
-        return [head.split(b" ")[1].decode() for head in self.requests]
-
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    server = Shop()
-    try:
-        yield server
-    finally:
-        server.go.set()
-        server.stop()
+from tests.fastpath.verifier.shop import Shop
+from tests.fastpath.verifier.support import ROOT, Clock, Front, site, told, verifier, wait_for
 
 
 def below(shop: Shop, name: str = "middle") -> tuple[Made, Made]:
@@ -309,3 +270,31 @@ def test_nothing_of_the_network_in_the_reason(tmp_path: Path, shop: Shop) -> Non
         verdict = front.judge(wanted, alice)
     assert "127.0.0.1" not in verdict.reason
     assert "127.0.0.1" in verdict.notes[0]
+
+
+def test_a_front_end_that_reads_late(tmp_path: Path, shop: Shop) -> None:
+    """More answers than the socketpair holds, and a search that ends meanwhile: nothing is lost."""
+    middle, alice = below(shop)
+    shop.held = {"/middle"}
+    wanted = site(tmp_path)
+    with verifier() as front:
+        front.ready(told(tmp_path, wanted, retrieve_issuers=True, allowed=[shop.place]))
+        searched = front.ask(wanted, alice)
+        wait_for(lambda: shop.requests)
+        asked: list[int] = []
+        asking = threading.Thread(
+            target=lambda: asked.extend(front.ask(wanted, alice, middle) for _ in range(2000))
+        )
+        asking.start()
+        wait_for(lambda: len(pending(front)) > 100_000)
+        shop.go.set()
+        wait_for(lambda: list((tmp_path / "state" / "intermediates").iterdir()))
+        answers = dict(front.verdict() for _ in range(2001))
+        asking.join()
+    assert sorted(answers) == sorted([searched, *asked])
+    assert all(verdict.ok for verdict in answers.values())
+
+
+def pending(front: Front) -> bytes:
+    """What is there to be read."""
+    return front.sock.recv(1 << 20, socket.MSG_PEEK)
