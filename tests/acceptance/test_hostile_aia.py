@@ -40,7 +40,7 @@ AT_ONCE = 1.0  # where nobody is asked
 MOST = 4  # URLs of certificates for one verdict (`fastpath.retrieval.Budget`)
 REDIRECTS = 2  # that a fetch follows (`fastpath.fetch.limits.Limits`)
 # Of the verifier: it holds a body of 64 KiB for each of four fetches, of 10 MiB if it is a CRL.
-MEMORY = 150 * MIB
+MEMORY = 120 * MIB
 # What the kernels on both sides may hold of a body that nobody reads.
 BUFFERS = 16 * MIB
 
