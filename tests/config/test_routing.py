@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from config.client_certificates import ClientCertificates
 from config.model import (
     Binding,
     CertificateBinding,
@@ -22,6 +23,7 @@ HTTPS = Binding(Listen("0.0.0.0", 443))  # noqa: S104
 OTHER = Binding(Listen("127.0.0.1", 8443))
 HTTP = Binding(Listen("0.0.0.0", 80), tls=False)  # noqa: S104
 LOCAL = ("localhost", "127.0.0.1")
+ASKS = ClientCertificates(required=True, ca=Path("/ca.pem"))
 
 
 def files(name: str) -> CertificateFiles:
@@ -176,6 +178,6 @@ def test_sites_of_different_policy_have_certificates_of_their_own() -> None:
     own = files("own")
     settings = told(
         site("one", "one", certificate=own),
-        site("two", "two", certificate=own, ssl_flags=frozenset(("Ssl", "SslRequireCert"))),
+        site("two", "two", certificate=own, client_certificates=ASKS),
     )
-    assert [each["policy"] for each in settings["certificates"]] == ["", "SslRequireCert"]
+    assert [each["policy"] for each in settings["certificates"]] == ["", ASKS.policy]
