@@ -57,7 +57,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         name="UrlRetrievalAllowed", default="", maximum=2048,
         meaning="hosts and networks with private or loopback addresses that may be asked for "
         "intermediates and revocation lists, with spaces between: pki.corp.example 10.1.0.0/16; "
-        "empty: public addresses only",
+        "a host with a port is allowed there: pki.corp.example:8081, all others are asked at 80 "
+        "and 8080; empty: public addresses only",
         risk="a client's certificate may choose among them",
     ),
     Parameter(
