@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 _BYTE_SEQUENCE = re.compile(r":([A-Za-z0-9+/]*={0,2}):")
-NAMES = ("X-Client-Cert-Verdict", "Client-Cert", "Client-Cert-Chain")
 
 
 def byte_sequences(value: str) -> list[bytes]:
@@ -32,7 +32,7 @@ def certificates(fields: Mapping[str, str], leaf: bytes | None) -> tuple[bool, i
     assert own or not chain, "a chain of nothing"
     if chain:
         issued = [x509.load_der_x509_certificate(each) for each in (*own, *chain)]
-        for below, above in zip(issued, issued[1:], strict=False):
+        for below, above in pairwise(issued):
             below.verify_directly_issued_by(above)
         assert [each.public_bytes(Encoding.DER) for each in issued] == [*own, *chain]
     return bool(own), len(chain)
