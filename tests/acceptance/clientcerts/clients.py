@@ -76,7 +76,7 @@ def _reply(out: bytes, notes: bytes) -> Reply:
     alert = _ALERT.search(notes)
     if alert is not None and not out:
         return Reply(f"alert {alert[1].decode()}")
-    if b"HTTP/1.1 100 Continue\r\n\r\n" in out[:200]:
+    if out.startswith(b"HTTP/1.1 100 "):
         out = out.partition(b"\r\n\r\n")[2]
     head, _, body = out.partition(b"\r\n\r\n")
     line = head.partition(b"\r\n")[0].decode()

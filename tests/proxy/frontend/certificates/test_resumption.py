@@ -1,4 +1,4 @@
-"""A client that comes back with its session: it presents nothing, and is told apart all the same."""
+"""A client that comes back with its session presents nothing, and is told apart all the same."""
 
 from __future__ import annotations
 
