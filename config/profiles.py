@@ -46,6 +46,7 @@ NO_CLIENT_CERTIFICATES = (
     "client certificates are not supported when SSL is run in kernel mode "
     "in Windows Server 2003 with SP1 (profile ws2003sp1)"
 )
+REJECTED = "RejectClientCertificates=1 refuses client certificates"
 NEEDS_RESTART = (
     "nothing is read anew: server certificate configuration changes require a restart of the HTTP "
     "service in Windows Server 2003 with SP1 (profile ws2003sp1); kssl restart"

@@ -56,8 +56,6 @@ def _table(known: tuple[Key, ...]) -> dict[str, Any]:
 
 def _key(key: Key) -> dict[str, Any]:
     default = f". Default: {key.default}" if key.default else ""
-    if key.unsupported:  # nothing is right, so an editor marks the key
-        return {"not": {}, "description": key.meaning}
     return {**key.schema, "description": f"{key.meaning}{default}"}
 
 

@@ -34,6 +34,8 @@ def _value(name: str) -> Callable[[Configuration], str]:
 
 
 def _client_certificates(configuration: Configuration) -> str:
+    if configuration.parameters.reject_client_certificates:
+        return "refused (RejectClientCertificates=1)"
     asking = [site.name for site in configuration.sites if site.ssl_flags & CERTIFICATE_FLAGS]
     return f"asked for by {', '.join(asking)}" if asking else "no site asks for them"
 
@@ -63,7 +65,8 @@ _SUPPORT: tuple[_Support, ...] = (
     _Support(
         "client certificates in kernel mode", "001, 002",
         {_2003: "not supported", _2008: "supported"},
-        {_2003: "a site that asks for them is refused", _2008: "not yet", _NATIVE: "not yet"},
+        {_2003: "a site that asks for them is refused; in user mode it is served",
+         _2008: "supported, in the first handshake", _NATIVE: "supported, in the first handshake"},
         _client_certificates,
     ),
     _Support(

@@ -50,14 +50,15 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         name="DisableSslCertChainCacheOnlyUrlRetrieval", default=0, windows=0, maximum=1,
         meaning="1: intermediates of a client certificate may be fetched from the Internet; "
-        "0: they come from the local store only. No effect where no site asks for one",
+        "0: they come from the client, from client_intermediates and from what kssl has kept. "
+        "No effect where no site asks for a client certificate",
         risk="1: a client's certificate chooses addresses that the proxy connects to",
     ),
     Parameter(
         name="UrlRetrievalAllowed", default="", maximum=2048,
         meaning="hosts and networks with private or loopback addresses that may be asked for "
-        "intermediates and revocation lists, with spaces between: pki.corp.example 10.1.0.0/16; "
-        "empty: public addresses only",
+        "intermediates and revocation lists, with spaces or commas between: pki.corp.example "
+        "10.1.0.0/16; empty: public addresses only. No effect where nothing is fetched",
         risk="a client's certificate may choose among them",
     ),
     Parameter(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from config import trusted
 from config.parameter import Profile
-from config.profiles import RULES, Rules
+from config.parameters import Parameters
+from config.profiles import NO_CLIENT_CERTIFICATES, REJECTED, RULES, Rules
 from config.target import Listen
 
 
@@ -19,7 +21,10 @@ class Files(Protocol):
         """It is there, and nobody but its owner and root may change it."""
 
     def folder(self, path: Path, what: str) -> None:
-        """As `file`, for a folder that a file is to be made in."""
+        """As `file`, for a folder that a file is to be made in, or whose files are to be read."""
+
+    def file_or_folder(self, path: Path, file: str, folder: str) -> None:
+        """As `file`; as `folder`, if it is one. Messages name it `file` or `folder`."""
 
 
 class TrustedFiles:
@@ -30,6 +35,12 @@ class TrustedFiles:
 
     def folder(self, path: Path, what: str) -> None:
         trusted.check_trusted_folder(path, what)
+
+    def file_or_folder(self, path: Path, file: str, folder: str) -> None:
+        if os.path.isdir(path):  # Path.is_dir raises where it may not look
+            self.folder(path, folder)
+        else:
+            self.file(path, file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +53,16 @@ class Context:
     files: Files
     listen: Listen
     profile: Profile
-    kernel_mode: bool
+    parameters: Parameters
 
     @property
     def rules(self) -> Rules:
         return RULES[self.profile]
+
+    @property
+    def no_client_certificates(self) -> str:
+        """Why no site may ask for a client certificate; "" if sites may."""
+        kernel_mode = bool(self.parameters.enable_kernel_ssl)
+        if kernel_mode and not self.rules.client_certificates_in_kernel_mode:
+            return NO_CLIENT_CERTIFICATES
+        return REJECTED if self.parameters.reject_client_certificates else ""

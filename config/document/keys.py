@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from config.client_certificates import DEFAULT_DEPTH, DEFAULT_TIMEOUT, Failure, Headers
 from config.model import SSL_FLAGS
 from config.parameter import Profile
 from config.target import MAX_PORT
@@ -19,6 +20,13 @@ LONGEST_NAME = 64
 TRUNCATION = ("abort", "pass")
 """What becomes of an answer that may have been cut off; the first is the default."""
 
+DEEPEST = 32
+"""CAs between a client's certificate and a trusted one: the verifier goes no deeper."""
+MOST_RULES, LONGEST_RULE = 1000, 2048
+"""Rules about client certificates of a site, allow and deny together; characters of one."""
+LONGEST_RETRIEVAL = 60_000
+"""ms of urlretrievaltimeout."""
+
 # TOML 1.0 has integers of 64 bits with a sign.
 LARGEST = (1 << 63) - 1
 DWORD = 0xFFFFFFFF
@@ -30,20 +38,23 @@ Schema = Mapping[str, Any]
 class Key:
     """One key of a table. `schema`: its value as JSON schema (draft 2020-12).
 
-    `default` is in words. `unsupported`: the design has the key, this version has not; it is
-    refused, because a site that relies on it would be open without it.
+    `default` is in words.
     """
 
     name: str
     schema: Schema
     meaning: str
     default: str = ""
-    unsupported: bool = False
 
 
 _TEXT: Schema = {"type": "string", "minLength": 1}
 _FLAG: Schema = {"type": "boolean"}
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
+_RULES: Schema = {
+    "type": "array",
+    "items": {**_TEXT, "maxLength": LONGEST_RULE},
+    "maxItems": MOST_RULES,
+}
 
 
 def _number(minimum: int, maximum: int) -> Schema:
@@ -71,6 +82,71 @@ ROOT = (
     ),
     Key(name="logs", schema={"$ref": "#/$defs/logs"}, meaning="where the logs go"),
 )  # fmt: skip
+
+CLIENT_CERTIFICATES = (
+    Key(
+        name="client_ca", schema=_TEXT, default="required with SslNegotiateCert or SslRequireCert",
+        meaning="whom to trust with client certificates: PEM file, or folder of such files; "
+        "relative to the folder of kssl.toml",
+    ),
+    Key(
+        name="client_cert_failure", schema={"enum": list(Failure)}, default=Failure.PAGE,
+        meaning="what a client gets whose certificate is not good, or missing with SslRequireCert: "
+        "page: 403 with a substatus; alert: the connection ends with a TLS alert; pass: the app "
+        "decides, by the fields of its request",
+    ),
+    Key(
+        name="client_cert_headers", schema={"enum": list(Headers)}, default=Headers.RFC9440,
+        meaning="what the app is told: rfc9440: Client-Cert, Client-Cert-Chain and "
+        "X-Client-Cert-Verdict; all: also X-Client-Cert-Subject, -Issuer, -San, -Serial, "
+        "-Fingerprint and -Reason; off: nothing",
+    ),
+    Key(
+        name="client_intermediates", schema=_TEXT, default="those that clients present",
+        meaning="CAs that may stand between a client's certificate and client_ca: PEM file or "
+        "folder",
+    ),
+    Key(
+        name="client_cert_depth", schema=_number(0, DEEPEST), default=str(DEFAULT_DEPTH),
+        meaning="most CAs between a client's certificate and client_ca",
+    ),
+    Key(
+        name="client_cert_allow", schema={**_RULES, "minItems": 1},
+        default="all that client_ca vouches for",
+        meaning="rules, of which one must match: issuer:DN, dns:NAME, email:ADDRESS, uri:URI, "
+        "ip:ADDRESS, fingerprint:SHA-256",
+    ),
+    Key(
+        name="client_cert_deny", schema=_RULES, default="[]",
+        meaning="rules, of which none may match; they win over client_cert_allow",
+    ),
+    Key(
+        name="client_crls", schema={**_TEXTS, "minItems": 1}, default="none",
+        meaning="files with revocation lists, PEM or DER",
+    ),
+    Key(
+        name="verifyclientcertrevocation", schema=_FLAG, default="true with client_crls",
+        meaning="true: whoever cannot be shown not to be revoked is refused",
+    ),
+    Key(
+        name="revocationfreshnesstime", schema=_number(0, DWORD), default="0: until the list ends",
+        meaning="seconds after its issue for which a revocation list is good",
+    ),
+    Key(
+        name="verifyrevocationwithcachedclientcertonly", schema=_FLAG, default="false",
+        meaning="true: no revocation list is fetched; those of client_crls alone count",
+    ),
+    Key(
+        name="usagecheck", schema=_FLAG, default="true",
+        meaning="false: certificates that are not made for clients are taken too",
+    ),
+    Key(
+        name="urlretrievaltimeout", schema=_number(1, LONGEST_RETRIEVAL),
+        default=str(DEFAULT_TIMEOUT),
+        meaning="milliseconds for everything that is fetched because of one client's certificate",
+    ),
+)  # fmt: skip
+"""Of a site. The names without client_ are those of ``netsh http add sslcert``."""
 
 SITE = (
     Key(
@@ -106,7 +182,7 @@ SITE = (
         name="sslFlags", schema={"type": "array", "items": {"enum": list(SSL_FLAGS)}},
         default='["Ssl"]; [] in ws2008 and ws2003sp1',
         meaning="Ssl: plain HTTP is answered 403.4; Ssl128: less than 128 bits 403.5; "
-        "SslNegotiateCert and SslRequireCert are not supported yet",
+        "SslNegotiateCert: clients are asked for a certificate; SslRequireCert: they must have one",
     ),
     Key(
         name="redirect", schema=_FLAG, default="false",
@@ -143,14 +219,7 @@ SITE = (
         "passed on as complete, so whoever is between kssl and the app can cut answers short "
         "unnoticed",
     ),
-    Key(
-        name="client_ca", schema=_TEXT, unsupported=True,
-        meaning="CA of client certificates; not supported yet",
-    ),
-    Key(
-        name="client_cert_failure", schema={"enum": ["alert", "page", "pass"]}, unsupported=True,
-        meaning="what a client without a good certificate gets; not supported yet",
-    ),
+    *CLIENT_CERTIFICATES,
 )  # fmt: skip
 
 LIMITS = (

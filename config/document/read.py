@@ -23,7 +23,7 @@ from config.document.section import Section
 from config.document.sites import SiteRead, read_names, read_site, target_site
 from config.document.toml import parse_toml, read_utf8
 from config.document.upstreams import CA, with_tls
-from config.document.values import SECTION, Resolved, read_parameters
+from config.document.values import SECTION, Resolved, check_retrieval, read_parameters
 from config.errors import ConfigError
 from config.model import CertificateFiles, Configuration, Logs, Site
 from config.parameter import Profile, Value
@@ -85,7 +85,7 @@ def read_text(text: str, request: Request, files: Files) -> Configuration:
         files=files,
         listen=canonical(request.listen),
         profile=profile,
-        kernel_mode=bool(resolved.parameters.enable_kernel_ssl),
+        parameters=resolved.parameters,
     )
     sections = root.tables("site", keys.SITE)
     sites = [
@@ -119,6 +119,7 @@ def _checked(
 ) -> Configuration:
     check_sites(report, sites)
     check_bindings(report, bindings, sites)
+    check_retrieval(report, resolved, [read.site for read in sites])
     _check_listen(report, request, [read.site for read in sites])
     configuration = Configuration(
         profile=profile,

@@ -29,8 +29,6 @@ class Section:
         for name in table:
             if name not in known:
                 self.problem(f"unknown key; {_suggestion(name, list(known))}", name)
-            elif known[name].unsupported:
-                self.problem("not supported by this version yet; remove it", name)
 
     def __contains__(self, key: str) -> bool:
         return key in self._table
@@ -64,6 +62,16 @@ class Section:
         if value is None or isinstance(value, bool):
             return value
         self.problem(f"must be true or false, not {shown(value)}", key)
+        return None
+
+    def choice(self, key: str) -> str | None:
+        """One of the words of the key's schema."""
+        value = self.text(key)
+        words: list[str] = by_name(self._keys, key).schema["enum"]
+        if value is None or value in words:
+            return value
+        *others, last = (f'"{word}"' for word in words)
+        self.problem(f"must be {', '.join(others)} or {last}, not {shown(value)}", key)
         return None
 
     def number(self, key: str, like: Key | None = None) -> int | None:

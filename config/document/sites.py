@@ -9,27 +9,18 @@ from typing import TypeVar
 from config.document import keys
 from config.document.addresses import parse_binding, parse_hostname
 from config.document.certificates import read_files
+from config.document.client_certificates import read_client_certificates
 from config.document.context import Context
+from config.document.flags import read_flags
 from config.document.positions import KeyPath
 from config.document.report import shown
 from config.document.section import Section
 from config.document.upstreams import read_upstreams
 from config.errors import ConfigError
-from config.model import (
-    CERTIFICATE_FLAGS,
-    SSL_FLAGS,
-    Binding,
-    CertificateFiles,
-    Hsts,
-    Site,
-    SiteLimits,
-)
-from config.profiles import NO_CLIENT_CERTIFICATES
+from config.model import Binding, CertificateFiles, Hsts, Site, SiteLimits
 from config.target import Target, parse_target
 
 H = TypeVar("H", bound=Hashable)
-
-_FLAGS = {flag.lower(): flag for flag in SSL_FLAGS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +48,7 @@ def read_site(section: Section, number: int, name: str, context: Context) -> Sit
         section.problem('upstreams is missing; write upstreams = ["http://127.0.0.1:8000"]')
     upstreams = read_upstreams(section, tuple(targets), context)
     own_bindings = tuple(bindings) or (() if "bindings" in section else (Binding(context.listen),))
+    flags = read_flags(section, context)
     site = Site(
         name=name,
         number=number,
@@ -65,11 +57,12 @@ def read_site(section: Section, number: int, name: str, context: Context) -> Sit
         default=_default(section),
         certificate=read_files(section, context),
         upstreams=upstreams.targets,
-        ssl_flags=_ssl_flags(section, context),
+        ssl_flags=flags.names,
         redirect=section.flag("redirect") or False,
         hsts=_hsts(section),
         limits=_limits(section),
         pass_truncated=upstreams.pass_truncated,
+        client_certificates=read_client_certificates(section, flags, own_bindings, context),
     )
     _check_schemes(section, site)
     return SiteRead(site, section.path, hostnames, bindings)
@@ -149,30 +142,6 @@ def _default(section: Section) -> bool:
     if given is False:
         section.problem("a site without hostnames answers for every name; remove this", "default")
     return True
-
-
-def _ssl_flags(section: Section, context: Context) -> frozenset[str]:
-    found = section.parsed("sslFlags", _ssl_flag)
-    if found is None:
-        return frozenset(("Ssl",)) if context.rules.ssl_required else frozenset()
-    for index, flag in found:
-        if flag not in CERTIFICATE_FLAGS:
-            continue
-        if context.kernel_mode and not context.rules.client_certificates_in_kernel_mode:
-            section.problem(f"{flag}: {NO_CLIENT_CERTIFICATES}", "sslFlags", index)
-        else:
-            section.problem(f"{flag}: not supported by this version yet", "sslFlags", index)
-    return frozenset(flag for _, flag in found)
-
-
-def _ssl_flag(text: str) -> str:
-    flag = _FLAGS.get(text.strip().lower())
-    if flag is None:
-        raise ConfigError(
-            f"{shown(text)}: there is no such flag; the flags are {', '.join(SSL_FLAGS)}; "
-            "[] is none"
-        )
-    return flag
 
 
 def _hsts(section: Section) -> Hsts | None:

@@ -14,7 +14,6 @@ from config.document import keys
 from config.document.addresses import parse_upstream_name
 from config.document.certificates import look_at, read_files
 from config.document.context import Context
-from config.document.report import shown
 from config.document.section import Section
 from config.errors import ConfigError
 from config.target import Target
@@ -47,7 +46,7 @@ def read_upstreams(section: Section, targets: Sequence[Target], context: Context
     ca = _ca(section, context)
     own = read_files(section, context, _PREFIX)
     name = _name(section)
-    pass_truncated = _pass_truncated(section)
+    pass_truncated = section.choice(_TRUNCATION) == _PASS
     if any(target.tls is not None for target in targets):
         if pass_truncated:
             section.warning(_RISK, _TRUNCATION)
@@ -105,10 +104,3 @@ def _name(section: Section) -> str | None:
     except ConfigError as error:
         section.problem(str(error), "upstream_name")
         return None
-
-
-def _pass_truncated(section: Section) -> bool:
-    text = section.text(_TRUNCATION)
-    if text is not None and text not in keys.TRUNCATION:
-        section.problem(f'must be "{_ABORT}" or "{_PASS}", not {shown(text)}', _TRUNCATION)
-    return text == _PASS

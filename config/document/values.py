@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from config import sources
+from config.document.client_certificates import fetches_lists
 from config.document.positions import KeyPath
 from config.document.report import COMMAND_LINE, ENVIRONMENT, Report, shown
 from config.errors import ConfigError
+from config.model import CERTIFICATE_FLAGS, Site
 from config.parameter import Parameter, Profile, Value
 from config.parameters import Parameters, find_parameter
 from config.profiles import OBSOLETE, RULES
 
 SECTION = "parameters"
 _KERNEL = "EnableKernelSSL"
+_ALLOWED = "UrlRetrievalAllowed"
 _RETRIEVAL = "DisableSslCertChainCacheOnlyUrlRetrieval"
 # Characters; the longest name of the table has 40.
 _LONGEST_NAME = 100
@@ -23,10 +26,12 @@ _LONGEST_NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The values in force, and registry name → where each comes from."""
+    """The values in force, and by registry name: where each comes from, and where those of the
+    file stand in it."""
 
     parameters: Parameters
     sources: dict[str, str]
+    paths: dict[str, KeyPath]
 
 
 def read_parameters(
@@ -52,10 +57,33 @@ def read_parameters(
         _warn(report, _KERNEL, origins, paths, OBSOLETE)
         parameters = dataclasses.replace(parameters, enable_kernel_ssl=1)
         origins[_KERNEL] = sources.DEFAULT
-    if parameters.disable_ssl_cert_chain_cache_only_url_retrieval:
-        text = f"{_RETRIEVAL}=1 has no effect: no site asks for a client certificate"
-        _warn(report, _RETRIEVAL, origins, paths, text)
-    return Resolved(parameters, origins)
+    return Resolved(parameters, origins, paths)
+
+
+def check_retrieval(report: Report, resolved: Resolved, sites: Sequence[Site]) -> None:
+    """Warns of parameters about what is fetched, where nothing ever is."""
+    parameters = resolved.parameters
+    asking = [site for site in sites if site.ssl_flags & CERTIFICATE_FLAGS]
+    retrieve_issuers = bool(parameters.disable_ssl_cert_chain_cache_only_url_retrieval)
+    if not asking:
+        idle = "has no effect: no site asks for a client certificate"
+        if retrieve_issuers:
+            _warn(report, _RETRIEVAL, resolved.sources, resolved.paths, f"{_RETRIEVAL}=1 {idle}")
+    elif retrieve_issuers or any(_fetches_lists(site) for site in asking):
+        return
+    else:
+        idle = (
+            f"has no effect: nothing is fetched, as {_RETRIEVAL} is 0 and no site lets revocation "
+            "lists be fetched"
+        )
+    if parameters.url_retrieval_allowed.strip():
+        _warn(report, _ALLOWED, resolved.sources, resolved.paths, f"{_ALLOWED} {idle}")
+
+
+def _fetches_lists(site: Site) -> bool:
+    # Without `client_certificates` there is a problem, and nobody knows what was meant.
+    wanted = site.client_certificates
+    return wanted is None or fetches_lists(wanted)
 
 
 def _of_file(report: Report, table: object, paths: dict[str, KeyPath]) -> dict[str, Value]:

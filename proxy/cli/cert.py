@@ -42,13 +42,36 @@ from proxy.cli.cert_text import CERTHASH, STAGED, count, list_text, show_text, t
 IGNORED = ("appid", "certstorename")
 UNSUPPORTED = frozenset(
     (
-        "ccs", "verifyclientcertrevocation", "verifyrevocationwithcachedclientcertonly",
-        "usagecheck", "revocationfreshnesstime", "urlretrievaltimeout", "sslctlidentifier",
-        "sslctlstorename", "dsmapperusage", "clientcertnegotiation", "reject", "disablehttp2",
-        "disablequic", "disablelegacytls", "disabletls12", "disabletls13", "disableocspstapling",
-        "enabletokenbinding", "logextendedevents", "enablesessionticket", "disablesessionid",
+        "ccs", "disablehttp2", "disablequic", "disablelegacytls", "disabletls12", "disabletls13",
+        "disableocspstapling", "enabletokenbinding", "logextendedevents", "enablesessionticket",
+        "disablesessionid",
     )
 )  # fmt: skip
+_SAME_NAME = "is no part of a binding here; set the key of this name in its [[site]] of kssl.toml"
+_TRUST = "is no part of a binding here; whom to trust is client_ca in its [[site]] of kssl.toml"
+ELSEWHERE = {
+    "clientcertnegotiation": (
+        "is no part of a binding here; in its [[site]] of kssl.toml write "
+        'sslFlags = ["Ssl", "SslNegotiateCert"] and client_ca'
+    ),
+    "verifyclientcertrevocation": _SAME_NAME,
+    "verifyrevocationwithcachedclientcertonly": _SAME_NAME,
+    "revocationfreshnesstime": _SAME_NAME,
+    "urlretrievaltimeout": _SAME_NAME,
+    "usagecheck": _SAME_NAME,
+    "sslctlidentifier": _TRUST,
+    "sslctlstorename": _TRUST,
+    "dsmapperusage": (
+        "is not supported: nobody is mapped to an account of Windows here; what the app is told "
+        "of a client's certificate is client_cert_headers in its [[site]] of kssl.toml"
+    ),
+    "reject": (
+        "is not supported: no binding refuses connections here; to refuse whoever presents a "
+        "certificate: kssl reg set RejectClientCertificates 1"
+    ),
+}
+"""What netsh says of client certificates → where it is said here. It is not passed over: whoever
+writes it believes that it is in force."""
 _MAX_PASSPHRASE = 4096  # bytes; the bound is for a wrong file
 
 
@@ -332,6 +355,8 @@ def _words(words: Sequence[str]) -> dict[str, str]:
             raise ConfigError(f"{key}= is given twice; give it once")
         if key in UNSUPPORTED:
             raise ConfigError(f"{key}= is not supported yet; leave it out")
+        if key in ELSEWHERE:
+            raise ConfigError(f"{key}= {ELSEWHERE[key]}")
         if key in IGNORED:
             _notes([f"{key}= is ignored: it has no meaning here"])
             continue
