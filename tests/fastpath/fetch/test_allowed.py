@@ -110,8 +110,8 @@ def test_names_without_a_dot(host: str) -> None:
 @pytest.mark.parametrize(
     "entry",
     ["", "10.0.0.1/8", "10.0.0.0/33", "a b", "http://a/", "[::1]", "a:", "a:0", "a:080",
-     "a:65536", "10.0.0.0/8:81", "[a]:81", "[::1]81", "127.1:81", ":81", "a:81:82", "*.example", "a/b",
-     "127.1", "::ffff:10.0.0.0/104", "fe80::1%eth0", "\x1b[2J", "a" * 300],
+     "a:65536", "10.0.0.0/8:81", "[a]:81", "[::1]81", "127.1:81", ":81", "a:81:82", "*.example",
+     "a/b", "127.1", "::ffff:10.0.0.0/104", "fe80::1%eth0", "\x1b[2J", "a" * 300],
 )  # fmt: skip
 def test_entries_that_are_none(entry: str) -> None:
     with pytest.raises(ConfigError, match=r"^fetch_allowed: ") as info:
