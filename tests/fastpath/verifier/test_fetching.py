@@ -4,56 +4,20 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fastpath.retrieval import Retrieval, retrieve
 from fastpath.verifier import searching
 from fastpath.worker.frames import FrameType
 from tests.fastpath.clientcert.pki import CLIENT, DAY, Made, self_signed
-from tests.fastpath.fetch.server import Server, ok
 from tests.fastpath.retrieving import aia, points
-from tests.fastpath.verifier.support import ROOT, Clock, site, told, verifier, wait_for
-
-NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-
-
-class Shop(Server):
-    """A CA's web server: answers by path. "/held" and whatever is in `held` wait for `go`."""
-
-    def __init__(self) -> None:
-        self.bodies: dict[str, bytes] = {}
-        self.held: set[str] = set()
-        self.go = threading.Event()
-        super().__init__(self._serve_path)
-
-    def _serve_path(self, connection: socket.socket, head: bytes, stop: threading.Event) -> None:
-        path = head.split(b" ")[1].decode()
-        if path in self.held:
-            assert self.go.wait(20)
-        body = self.bodies.get(path)
-        connection.sendall(ok(body) if body is not None else NOT_FOUND)
-
-    @property
-    def place(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    @property
-    def paths(self) -> list[str]:
-        """What was asked for."""
-        return [head.split(b" ")[1].decode() for head in self.requests]
-
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    server = Shop()
-    try:
-        yield server
-    finally:
-        server.go.set()
-        server.stop()
+from tests.fastpath.verifier.shop import Shop
+from tests.fastpath.verifier.support import ROOT, Clock, Front, site, told, verifier, wait_for
 
 
 def below(shop: Shop, name: str = "middle") -> tuple[Made, Made]:
@@ -68,7 +32,20 @@ def client(shop: Shop, middle: Made, name: str = "middle") -> Made:
     return middle.issue("CN=alice", (CLIENT, False), aia(url), points(f"{url}.crl"))
 
 
-def test_an_issuer(tmp_path: Path, shop: Shop) -> None:
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Those that have begun."""
+    begun: list[object] = []
+
+    def noted(presented: Sequence[bytes], *given: Any, **more: Any) -> Retrieval:
+        begun.append(presented)
+        return retrieve(presented, *given, **more)
+
+    monkeypatch.setattr(searching, "retrieve", noted)
+    return begun
+
+
+def test_an_issuer(tmp_path: Path, shop: Shop, searches: list[object]) -> None:
     middle, alice = below(shop)
     wanted = site(tmp_path)
     with verifier() as front:
@@ -78,6 +55,7 @@ def test_an_issuer(tmp_path: Path, shop: Shop) -> None:
         # The next client needs no search.
         other = client(shop, middle)
         assert front.judge(wanted, other).ok
+    assert len(searches) == 1
     assert shop.paths == ["/middle"]
     kept = tmp_path / "state" / "intermediates"
     (file,) = kept.iterdir()
@@ -124,7 +102,7 @@ def test_switched_off(tmp_path: Path, shop: Shop, allowed: bool) -> None:
     assert any("UrlRetrievalAllowed" in note for note in verdict.notes) is not allowed
 
 
-def test_lists(tmp_path: Path, shop: Shop) -> None:
+def test_lists(tmp_path: Path, shop: Shop, searches: list[object]) -> None:
     middle, alice = below(shop)
     bob = client(shop, middle)
     shop.bodies |= {"/root.crl": ROOT.crl(), "/middle.crl": middle.crl(bob.certificate)}
@@ -136,15 +114,19 @@ def test_lists(tmp_path: Path, shop: Shop) -> None:
         assert shop.paths == ["/middle.crl", "/root.crl"]
         assert "was revoked on" in front.judge(wanted, bob, middle).reason
         assert front.judge(wanted, client(shop, middle), middle).ok
+    assert len(searches) == 1
     assert len(shop.paths) == 2
 
 
-def test_only_what_is_there(tmp_path: Path, shop: Shop) -> None:
+def test_only_what_is_there(tmp_path: Path, shop: Shop, searches: list[object]) -> None:
     """verifyrevocationwithcachedclientcertonly; issuers may come all the same."""
-    _, alice = below(shop)
+    middle, alice = below(shop)
     wanted = site(tmp_path, revocation=True, cached_revocation_only=True)
     with verifier() as front:
         front.ready(told(tmp_path, wanted, retrieve_issuers=True, allowed=[shop.place]))
+        complete = front.judge(wanted, alice, middle)
+        assert (complete.word, complete.notes) == ("403.13", ())
+        assert searches == []
         verdict = front.judge(wanted, alice)
     assert verdict.word == "403.13"
     assert shop.paths == ["/middle"]
@@ -153,15 +135,16 @@ def test_only_what_is_there(tmp_path: Path, shop: Shop) -> None:
 
 def test_a_stale_list_is_fetched_again(tmp_path: Path, shop: Shop) -> None:
     middle, alice = below(shop)
-    hour = timedelta(hours=1)
-    shop.bodies |= {"/root.crl": ROOT.crl(), "/middle.crl": middle.crl(until=hour)}
+    soon = timedelta(seconds=100)
+    shop.bodies |= {"/root.crl": ROOT.crl(), "/middle.crl": middle.crl(until=soon)}
     wanted = site(tmp_path, revocation=True)
     clock = Clock()
     with verifier(clock) as front:
         front.ready(told(tmp_path, wanted, allowed=[shop.place]))
         assert front.judge(wanted, alice, middle).ok
-        clock.seconds, clock.time = 3700.0, clock.time + timedelta(seconds=3700)
-        shop.bodies["/middle.crl"] = middle.crl(alice.certificate, since=hour, until=DAY)
+        # The pool would remember it for 300 s, but was told when it ends.
+        clock.seconds, clock.time = 150.0, clock.time + timedelta(seconds=150)
+        shop.bodies["/middle.crl"] = middle.crl(alice.certificate, since=soon, until=DAY)
         assert "was revoked on" in front.judge(wanted, alice, middle).reason
     assert shop.paths == ["/middle.crl", "/root.crl", "/middle.crl"]
 
@@ -259,7 +242,7 @@ def test_other_settings_while_somebody_waits(tmp_path: Path, shop: Shop) -> None
         assert front.judge(wanted, alice).chain == (middle.der,)
 
 
-def test_a_failure_is_forgotten_soon(tmp_path: Path, shop: Shop) -> None:
+def test_a_failure_is_forgotten_soon(tmp_path: Path, shop: Shop, searches: list[object]) -> None:
     middle, alice = below(shop)
     del shop.bodies["/middle"]
     wanted = site(tmp_path)
@@ -272,9 +255,10 @@ def test_a_failure_is_forgotten_soon(tmp_path: Path, shop: Shop) -> None:
         shop.bodies["/middle"] = middle.der
         clock.seconds = 4.0
         assert front.judge(wanted, alice).notes == failed.notes
+        assert len(searches) == 1
         clock.seconds = 59.0  # the pool remembers: nothing is asked
         assert front.judge(wanted, alice).notes == failed.notes
-        assert len(shop.paths) == 1
+        assert (len(searches), len(shop.paths)) == (2, 1)
         clock.seconds = 65.0
         assert front.judge(wanted, alice).ok
 
@@ -309,3 +293,31 @@ def test_nothing_of_the_network_in_the_reason(tmp_path: Path, shop: Shop) -> Non
         verdict = front.judge(wanted, alice)
     assert "127.0.0.1" not in verdict.reason
     assert "127.0.0.1" in verdict.notes[0]
+
+
+def test_a_front_end_that_reads_late(tmp_path: Path, shop: Shop) -> None:
+    """More answers than the socketpair holds, and a search that ends meanwhile: nothing is lost."""
+    middle, alice = below(shop)
+    shop.held = {"/middle"}
+    wanted = site(tmp_path)
+    with verifier() as front:
+        front.ready(told(tmp_path, wanted, retrieve_issuers=True, allowed=[shop.place]))
+        searched = front.ask(wanted, alice)
+        wait_for(lambda: shop.requests)
+        asked: list[int] = []
+        asking = threading.Thread(
+            target=lambda: asked.extend(front.ask(wanted, alice, middle) for _ in range(2000))
+        )
+        asking.start()
+        wait_for(lambda: len(pending(front)) > 100_000)
+        shop.go.set()
+        wait_for(lambda: list((tmp_path / "state" / "intermediates").iterdir()))
+        answers = dict(front.verdict() for _ in range(2001))
+        asking.join()
+    assert sorted(answers) == sorted([searched, *asked])
+    assert all(verdict.ok for verdict in answers.values())
+
+
+def pending(front: Front) -> bytes:
+    """What is there to be read."""
+    return front.sock.recv(1 << 20, socket.MSG_PEEK)
