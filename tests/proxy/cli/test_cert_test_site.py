@@ -225,6 +225,15 @@ def test_a_host_name_of_several_sites(place: Place) -> None:
     assert place.json(site="second")["ok"]
 
 
+def test_what_is_served_without_tls_is_not_meant(place: Place) -> None:
+    plain = (
+        '[[site]]\nname = "plain"\nhostnames = ["app.localhost"]\nupstreams = ["8000"]\n'
+        'bindings = ["http://127.0.0.1:9080"]\nsslFlags = []\n'
+    )
+    place.configure(plain, place.site())
+    assert place.json(site="app.localhost")["site"]["name"] == "app"
+
+
 def test_a_site_that_does_not_ask(place: Place) -> None:
     plain = '[[site]]\nname = "open"\nhostnames = ["open.localhost"]\nupstreams = ["8000"]\n'
     for sections in ((plain,), (plain, place.site())):
