@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fastpath.retrieval import Retrieval, retrieve
 from fastpath.verifier import searching
 from fastpath.worker.frames import FrameType
 from tests.fastpath.clientcert.pki import CLIENT, DAY, Made, self_signed
@@ -29,7 +32,20 @@ def client(shop: Shop, middle: Made, name: str = "middle") -> Made:
     return middle.issue("CN=alice", (CLIENT, False), aia(url), points(f"{url}.crl"))
 
 
-def test_an_issuer(tmp_path: Path, shop: Shop) -> None:
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Those that have begun."""
+    begun: list[object] = []
+
+    def noted(presented: Sequence[bytes], *given: Any, **more: Any) -> Retrieval:
+        begun.append(presented)
+        return retrieve(presented, *given, **more)
+
+    monkeypatch.setattr(searching, "retrieve", noted)
+    return begun
+
+
+def test_an_issuer(tmp_path: Path, shop: Shop, searches: list[object]) -> None:
     middle, alice = below(shop)
     wanted = site(tmp_path)
     with verifier() as front:
@@ -39,6 +55,7 @@ def test_an_issuer(tmp_path: Path, shop: Shop) -> None:
         # The next client needs no search.
         other = client(shop, middle)
         assert front.judge(wanted, other).ok
+    assert len(searches) == 1
     assert shop.paths == ["/middle"]
     kept = tmp_path / "state" / "intermediates"
     (file,) = kept.iterdir()
@@ -85,7 +102,7 @@ def test_switched_off(tmp_path: Path, shop: Shop, allowed: bool) -> None:
     assert any("UrlRetrievalAllowed" in note for note in verdict.notes) is not allowed
 
 
-def test_lists(tmp_path: Path, shop: Shop) -> None:
+def test_lists(tmp_path: Path, shop: Shop, searches: list[object]) -> None:
     middle, alice = below(shop)
     bob = client(shop, middle)
     shop.bodies |= {"/root.crl": ROOT.crl(), "/middle.crl": middle.crl(bob.certificate)}
@@ -97,15 +114,19 @@ def test_lists(tmp_path: Path, shop: Shop) -> None:
         assert shop.paths == ["/middle.crl", "/root.crl"]
         assert "was revoked on" in front.judge(wanted, bob, middle).reason
         assert front.judge(wanted, client(shop, middle), middle).ok
+    assert len(searches) == 1
     assert len(shop.paths) == 2
 
 
-def test_only_what_is_there(tmp_path: Path, shop: Shop) -> None:
+def test_only_what_is_there(tmp_path: Path, shop: Shop, searches: list[object]) -> None:
     """verifyrevocationwithcachedclientcertonly; issuers may come all the same."""
-    _, alice = below(shop)
+    middle, alice = below(shop)
     wanted = site(tmp_path, revocation=True, cached_revocation_only=True)
     with verifier() as front:
         front.ready(told(tmp_path, wanted, retrieve_issuers=True, allowed=[shop.place]))
+        complete = front.judge(wanted, alice, middle)
+        assert (complete.word, complete.notes) == ("403.13", ())
+        assert searches == []
         verdict = front.judge(wanted, alice)
     assert verdict.word == "403.13"
     assert shop.paths == ["/middle"]
@@ -114,15 +135,16 @@ def test_only_what_is_there(tmp_path: Path, shop: Shop) -> None:
 
 def test_a_stale_list_is_fetched_again(tmp_path: Path, shop: Shop) -> None:
     middle, alice = below(shop)
-    hour = timedelta(hours=1)
-    shop.bodies |= {"/root.crl": ROOT.crl(), "/middle.crl": middle.crl(until=hour)}
+    soon = timedelta(seconds=100)
+    shop.bodies |= {"/root.crl": ROOT.crl(), "/middle.crl": middle.crl(until=soon)}
     wanted = site(tmp_path, revocation=True)
     clock = Clock()
     with verifier(clock) as front:
         front.ready(told(tmp_path, wanted, allowed=[shop.place]))
         assert front.judge(wanted, alice, middle).ok
-        clock.seconds, clock.time = 3700.0, clock.time + timedelta(seconds=3700)
-        shop.bodies["/middle.crl"] = middle.crl(alice.certificate, since=hour, until=DAY)
+        # The pool would remember it for 300 s, but was told when it ends.
+        clock.seconds, clock.time = 150.0, clock.time + timedelta(seconds=150)
+        shop.bodies["/middle.crl"] = middle.crl(alice.certificate, since=soon, until=DAY)
         assert "was revoked on" in front.judge(wanted, alice, middle).reason
     assert shop.paths == ["/middle.crl", "/root.crl", "/middle.crl"]
 
@@ -140,6 +162,26 @@ def test_a_slow_server_delays_nobody_else(tmp_path: Path, shop: Shop) -> None:
         number, verdict = front.verdict()
         assert (number, verdict.word) == (slow, "ok")
         assert front.count() == 0
+
+
+def test_strangers_do_not_keep_lists_waiting(
+    tmp_path: Path, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching.Searches.__init__, "__defaults__", (1, 1))
+    middle, alice = below(shop)
+    shop.bodies |= {"/root.crl": ROOT.crl(), "/middle.crl": middle.crl()}
+    shop.held = {"/held"}
+    stranger = self_signed("CN=x")
+    wanted = site(tmp_path, revocation=True)
+    with verifier() as front:
+        front.ready(told(tmp_path, wanted, retrieve_issuers=True, allowed=[shop.place]))
+        held = aia(f"{shop.url}/held")
+        asked = {front.ask(wanted, stranger.issue("CN=mallory", (CLIENT, False), held))}
+        wait_for(lambda: shop.requests)
+        asked.add(front.ask(wanted, stranger.issue("CN=mallory", (CLIENT, False), held)))
+        assert front.judge(wanted, alice, middle).ok
+        shop.go.set()
+        assert {front.verdict()[0] for _ in asked} == asked
 
 
 def test_the_same_question_is_one_search(tmp_path: Path, shop: Shop) -> None:
@@ -220,7 +262,7 @@ def test_other_settings_while_somebody_waits(tmp_path: Path, shop: Shop) -> None
         assert front.judge(wanted, alice).chain == (middle.der,)
 
 
-def test_a_failure_is_forgotten_soon(tmp_path: Path, shop: Shop) -> None:
+def test_a_failure_is_forgotten_soon(tmp_path: Path, shop: Shop, searches: list[object]) -> None:
     middle, alice = below(shop)
     del shop.bodies["/middle"]
     wanted = site(tmp_path)
@@ -233,9 +275,10 @@ def test_a_failure_is_forgotten_soon(tmp_path: Path, shop: Shop) -> None:
         shop.bodies["/middle"] = middle.der
         clock.seconds = 4.0
         assert front.judge(wanted, alice).notes == failed.notes
+        assert len(searches) == 1
         clock.seconds = 59.0  # the pool remembers: nothing is asked
         assert front.judge(wanted, alice).notes == failed.notes
-        assert len(shop.paths) == 1
+        assert (len(searches), len(shop.paths)) == (2, 1)
         clock.seconds = 65.0
         assert front.judge(wanted, alice).ok
 

@@ -55,6 +55,7 @@ class Client:
         handshake: bool = True,
         receive_buffer: int | None = None,
         session: ssl.SSLSession | None = None,
+        name: str = "localhost",
     ) -> None:
         self.sock = socket.socket()
         if receive_buffer is not None:
@@ -64,9 +65,7 @@ class Client:
             self.sock.connect(("127.0.0.1", port))
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-            self._tls = context.wrap_bio(
-                self._in, self._out, server_hostname="localhost", session=session
-            )
+            self._tls = context.wrap_bio(self._in, self._out, server_hostname=name, session=session)
             self.unread = bytearray()
             self._fin = False  # the proxy closed its side
             if handshake:
