@@ -6,7 +6,6 @@ Certificates are dated by the clock, as the service's verifier is.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import ssl
 import time
@@ -70,10 +69,20 @@ class Guarded:
     @property
     def verifier(self) -> int:
         """The pid of its verifier."""
-        (found,) = [
-            pid for pid in _children(self.running.process.pid) if "fastpath.verifier" in _line(pid)
-        ]
-        return found
+        return int(self.running.ask()["verifier"]["pid"])
+
+    @property
+    def questions(self) -> int:
+        """That the verifier has not answered yet."""
+        return int(self.running.ask()["verifier"]["questions"])
+
+    def check(self) -> None:
+        """Nothing has died, and nothing was a surprise."""
+        told = self.running.status()
+        found = [each["restarts"] for each in (*told["workers"], told["verifier"])]
+        assert found == [0] * len(found)
+        for word in ("Traceback", "could not be checked", "it cannot be said why"):
+            assert word not in self.said, self.said
 
     @property
     def said(self) -> str:
@@ -112,22 +121,6 @@ def _write(path: Path, data: bytes) -> None:
     path.chmod(0o600)
 
 
-def _children(pid: int) -> list[int]:
-    """Not every kernel has /proc/PID/task/TID/children."""
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
-            with contextlib.suppress(OSError):
-                status = Path(f"/proc/{name}/status").read_text()
-                if f"\nPPid:\t{pid}\n" in status:
-                    found.append(int(name))
-    return found
-
-
-def _line(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-
-
 # --- clients
 
 
@@ -159,6 +152,7 @@ def context_of(folder: Path, leaf: Made, *behind: bytes | Made) -> ssl.SSLContex
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # what is strange is presented all the same
     context.load_cert_chain(path)
     return context
 
@@ -167,6 +161,7 @@ def connect(port: int, context: ssl.SSLContext, name: str) -> ssl.SSLSocket:
     """Behind its part of the handshake."""
     sock = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
     try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # for large flights
         return context.wrap_socket(sock, server_hostname=name)
     except BaseException:
         sock.close()

@@ -99,14 +99,10 @@ def scene(
             folder / "service", SITES, app_port,
             mode=request.param, parameters=parameters(server.place),
         ) as service:  # fmt: skip
-            verifier = service.verifier
             yield Scene(service, server, port, address, folder, request.param)
-            assert service.verifier == verifier, "it has died, and there is another"
-            workers = service.running.ask()["workers"]
-            assert [each["restarts"] for each in workers] == [0] * len(workers)
-            assert "Traceback" not in service.said
+            service.check()
             assert (port.connections, address.connections) == (0, 0)
-            print(f"verifier: at most {mib(peak_rss(verifier))}")
+            print(f"verifier: at most {mib(peak_rss(service.verifier))}")
 
 
 def refused(scene: Scene, found: Visit, word: str, bound: float, figure: Figure) -> None:
