@@ -126,7 +126,7 @@ def _write(path: Path, data: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """status: of HTTP; 0: the connection ended without one."""
+    """status: of HTTP; 0: the connection ended without one, and ``text`` is how."""
 
     status: int
     text: str
@@ -134,11 +134,11 @@ class Visit:
 
     @property
     def word(self) -> str:
-        """ "200", or status and substatus as the page tells them: "403.16"."""
+        """ "200", or status and substatus as the page tells them: "403.16"; or how it ended."""
         for substatus in ("403.7", "403.12", "403.13", "403.16", "403.17"):
             if substatus in self.text:
                 return substatus
-        return str(self.status)
+        return str(self.status or self.text)
 
 
 def context_of(folder: Path, leaf: Made, *behind: bytes | Made) -> ssl.SSLContext:
@@ -171,12 +171,18 @@ def connect(port: int, context: ssl.SSLContext, name: str) -> ssl.SSLSocket:
 def visit(port: int, context: ssl.SSLContext, name: str = "localhost") -> Visit:
     """One request on a connection of its own."""
     began = time.monotonic()
-    text = b""
+    text, ended = b"", ""
     ask = f"GET /tiny HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode()
-    with contextlib.suppress(ssl.SSLError, ConnectionError), connect(port, context, name) as tls:
-        tls.sendall(ask)
-        while data := tls.recv(65536):
-            text += data
+    try:
+        with connect(port, context, name) as tls:
+            tls.sendall(ask)
+            while data := tls.recv(65536):
+                text += data
+    except ssl.SSLError as error:
+        ended = error.reason or type(error).__name__
+    except ConnectionError as error:
+        ended = type(error).__name__
     seconds = time.monotonic() - began
-    status = int(text[9:12]) if text.startswith(b"HTTP/1.1 ") else 0
-    return Visit(status, text.decode("utf-8", "replace"), seconds)
+    if text.startswith(b"HTTP/1.1 "):
+        return Visit(int(text[9:12]), text.decode("utf-8", "replace"), seconds)
+    return Visit(0, ended or "closed", seconds)

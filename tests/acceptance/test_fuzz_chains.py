@@ -75,9 +75,6 @@ POOL = [
     )
 ]  # fmt: skip
 
-_KNOWN = set(POOL)
-_WORDS = ("200", "403.16", "403.17")
-
 
 @pytest.fixture(scope="module", params=MODES)
 def service(
@@ -94,7 +91,7 @@ def service(
 def _readable(der: bytes) -> bool:
     """For our own OpenSSL, which would not send it otherwise."""
     try:
-        crypto.load_certificate(crypto.FILETYPE_ASN1, der)
+        crypto.load_certificate(crypto.FILETYPE_ASN1, der).get_pubkey()
         ssl.create_default_context(cadata=der)
     except (crypto.Error, ssl.SSLError):
         return False
@@ -120,9 +117,7 @@ def test_any_chain(service: Guarded, tmp_path: Path, figure: Figure) -> None:
     def fuzz(leaf: Made, behind: list[bytes]) -> None:
         nonlocal slowest
         answer = visit(service.port, context_of(tmp_path, leaf, *behind))
-        # What is damaged may be too much for the worker's OpenSSL, which says so by an alert.
-        known = _WORDS if set(behind) <= _KNOWN else (*_WORDS, "0")
-        assert answer.word in known, answer
+        assert answer.word in ("200", "403.16", "403.17"), answer
         assert answer.seconds < SOON
         slowest = max(slowest, answer.seconds)
         found[answer.word] = found.get(answer.word, 0) + 1
