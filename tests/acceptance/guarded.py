@@ -73,8 +73,8 @@ class Guarded:
 
     @property
     def questions(self) -> int:
-        """That the verifier has not answered yet."""
-        return int(self.running.ask()["verifier"]["questions"])
+        """That the verifier has not answered yet; 0: it does not even say."""
+        return int(self.running.ask()["verifier"]["questions"] or 0)
 
     def check(self) -> None:
         """Nothing has died, and nothing was a surprise."""
