@@ -66,7 +66,8 @@ class Regular:
         collector = HelloCollector()
         with self.rig.visitor(host, self.version, self.card, **more) as client:
             assert collector.add(client.client_hello())
-        assert collector.session_ids
+        # In TLS 1.3 the first is made up, for old middleboxes (RFC 9846 appendix E.4).
+        assert len(collector.session_ids) == (2 if self.version == "1.3" else 1)
 
 
 def _over(rig: AskingRig) -> bool:
@@ -125,11 +126,14 @@ def test_the_same_page(
 
 
 @every_version
+@pytest.mark.parametrize("notify", [0, 1])
 @pytest.mark.parametrize(("presents", "alert"), [("revoked", "REVOKED"), ("none", "")])
 def test_nothing_is_resumed_after_an_alert(
-    asking: AskingRig, wallet: Wallet, telling: Upstream, version: str, presents: str, alert: str
-) -> None:
-    asking.serve(*every_site(telling.port, wallet))
+    asking: AskingRig, wallet: Wallet, telling: Upstream,
+    version: str, presents: str, alert: str, notify: int,
+) -> None:  # fmt: skip
+    """Not even where sessions survive every other end."""
+    asking.serve(*every_site(telling.port, wallet), enable_ssl_close_notify=notify)
     regular = Regular(asking, version, wallet.cards.get(presents))
     for _ in range(TIMES):
         resumed, answer = regular.visit("require-alert.localhost")
