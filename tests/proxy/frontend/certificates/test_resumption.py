@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -184,3 +185,25 @@ def test_a_policy_that_has_changed_is_another(
     assert isinstance(answer, Answer)
     assert (resumed, answer.status) == (False, 403)
     assert b"<title>403.12 " in answer.body
+
+
+@every_version
+@pytest.mark.parametrize("failure", ["page", "alert"])
+def test_who_is_revoked_meanwhile_is_refused(
+    asking: AskingRig, telling: Upstream, tmp_path: Path, version: str, failure: str
+) -> None:
+    """The certificate is as it was when the session began; the verdict is of today."""
+    wallet, host = Wallet(tmp_path / "files"), "site.localhost"
+    served = site(host, telling.port, wallet, "require", failure)
+    asking.serve(served)
+    regular = Regular(asking, version, wallet.cards["good"])
+    assert [regular.visit(host)[0] for _ in range(2)] == [False, True]
+    wallet.revoke("good")
+    asking.serve(served)
+    resumed, answer = regular.visit(host)
+    assert resumed
+    if failure == "page":
+        assert isinstance(answer, Answer)
+        assert b"<title>403.13 " in answer.body
+    else:
+        assert answer == "SSLV3_ALERT_CERTIFICATE_REVOKED"
