@@ -58,7 +58,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         name="UrlRetrievalAllowed", default="", maximum=2048,
         meaning="hosts and networks with private or loopback addresses that may be asked for "
         "intermediates and revocation lists, with spaces or commas between: pki.corp.example "
-        "10.1.0.0/16; empty: public addresses only. No effect where nothing is fetched",
+        "10.1.0.0/16; pki.corp.example:8081 is allowed at that port, all others at 80 and 8080; "
+        "empty: public addresses only. No effect where nothing is fetched",
         risk="a client's certificate may choose among them",
     ),
     Parameter(

@@ -97,6 +97,16 @@ def check_trusted_folder(path: Path, what: str) -> None:
     _check(found, path, f"{what}, {path},", sticky=bool(found.st_mode & stat.S_ISVTX))
 
 
+def check_trusted_content(path: Path, what: str) -> None:
+    """As `check_trusted_folder`, for a folder all of whose files count: nobody else may add one,
+    not even where the sticky bit keeps them from replacing others', or put another folder in its
+    place. Raises ConfigError."""
+    check_trusted_folder(path, what)
+    _check(path.stat(), path, f"{what}, {path},")
+    for folder in _folders(path, what):
+        check_trusted_folder(folder, f"folder above the {what}")
+
+
 def _check(found: os.stat_result, path: Path, shown: str, *, sticky: bool = False) -> None:
     me = os.geteuid()
     quoted = shlex.quote(str(path))

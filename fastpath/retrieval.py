@@ -58,8 +58,20 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundList:
+    """A CRL that came, read and signed by ``issuer``. ``size``: bytes of its DER, about."""
+
+    url: str
+    size: int
+    crl: Crl = field(repr=False)
+    issuer: x509.Certificate = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Retrieval:
     """intermediates: DER of the CAs that came, whether they lead to a trusted one or not.
+
+    lists: the CRLs among `fetched`. useless: URLs at which something came that was of no use.
 
     notes: printable sentences: what could not be fetched, or was of no use. They tell of our
         network, and must not be shown to the client.
@@ -69,6 +81,16 @@ class Retrieval:
     fetched: tuple[Found, ...] = ()
     intermediates: tuple[bytes, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
+    lists: tuple[FoundList, ...] = field(default=(), repr=False)
+    useless: tuple[tuple[str, Kind], ...] = ()
+
+
+def lists_missing(verdict: Verdict, policy: Policy, now: datetime) -> bool:
+    """Whether ``verdict`` refuses because nobody can tell, so that a CRL may change it."""
+    if verdict.outcome is not Outcome.REVOKED or policy.crls is None:
+        return False
+    states = [_state(policy, *each, now) for each in pairwise(verdict.chain)]
+    return State.UNKNOWN in states and State.REVOKED not in states
 
 
 def retrieve(
@@ -80,11 +102,13 @@ def retrieve(
     *,
     clock: Callable[[], float] = time.monotonic,
     budget: Budget | None = None,
+    read: Callable[[bytes, str], Crl] = Crl.parse,
 ) -> Retrieval:
     """As `judge`, but asks `certificates` and `crls` for what is missing.
 
-    `clock`: seconds of a clock that never goes back; `now` is the time of the verdict. Never raises
-    for what is presented or fetched. Nothing is fetched for a certificate that is malformed.
+    `clock`: seconds of a clock that never goes back; `now` is the time of the verdict. `read`: as
+    `Crl.parse`, which it may do less often. Never raises for what is presented or fetched. Nothing
+    is fetched for a certificate that is malformed.
     """
     budget = Budget() if budget is None else budget
     verdict = judge(presented, policy, now)
@@ -95,7 +119,7 @@ def retrieve(
     if not verdict.chain and issuers.complete(_parsed(presented)):
         policy = issuers.policy
         verdict = judge(presented, policy, now)
-    lists = _Lists(policy, now, Asker(crls, Kind.CRL, budget.crls, deadline))
+    lists = _Lists(policy, now, Asker(crls, Kind.CRL, budget.crls, deadline), read)
     if verdict.outcome is Outcome.REVOKED and lists.complete(verdict.chain):
         verdict = judge(presented, lists.policy, now)
     return Retrieval(
@@ -103,6 +127,8 @@ def retrieve(
         (*issuers.found, *lists.found),
         tuple(each.public_bytes(Encoding.DER) for each in issuers.new),
         (*issuers.asker.notes, *lists.asker.notes),
+        tuple(lists.lists),
+        (*issuers.useless, *lists.useless),
     )
 
 
@@ -133,6 +159,7 @@ class _Issuers:
         self.asker = asker
         self.found: list[Found] = []
         self.new: list[x509.Certificate] = []
+        self.useless: list[tuple[str, Kind]] = []
         # All that came: a bundle may hold the next issuer too.
         self._bundle: dict[x509.Certificate, None] = {}
 
@@ -196,6 +223,7 @@ class _Issuers:
                 self.found.append(Found(url, Kind.CERTIFICATE, len(fetched.body), what))
                 return found
             why = why or _useless(came)
+            self.useless.append((url, Kind.CERTIFICATE))
             self.asker.note(f"{shown_url(url)}: {why}; it is not the issuer of {name}")
         return []
 
@@ -215,11 +243,16 @@ def _useless(came: Sequence[x509.Certificate]) -> str:
 class _Lists:
     """Revocation lists for a path that is trusted otherwise."""
 
-    def __init__(self, policy: Policy, now: datetime, asker: Asker) -> None:
+    def __init__(
+        self, policy: Policy, now: datetime, asker: Asker, read: Callable[[bytes, str], Crl]
+    ) -> None:
         self.policy = policy
         self.asker = asker
         self.found: list[Found] = []
+        self.lists: list[FoundList] = []
+        self.useless: list[tuple[str, Kind]] = []
         self._now = now
+        self._read = read
 
     def complete(self, chain: Sequence[x509.Certificate]) -> bool:
         """Whether there is something new. One that is revoked ends the search."""
@@ -234,10 +267,7 @@ class _Lists:
         return bool(self.found)
 
     def _state(self, certificate: x509.Certificate, issuer: x509.Certificate) -> State:
-        policy = self.policy
-        if policy.crls is None:  # nothing to look for
-            return State.GOOD
-        return status(certificate, issuer, policy.crls, self._now, policy.freshness).state
+        return _state(self.policy, certificate, issuer, self._now)
 
     def _ask(self, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
         """Each URL, until one tells."""
@@ -256,16 +286,28 @@ class _Lists:
             if fetched is None:
                 continue
             try:
-                crl = _crl(fetched, shown_url(url), issuer)
+                crl = _crl(fetched, shown_url(url), issuer, self._read)
                 self.policy = self.policy.extended(crls=[crl])
             except ConfigError as error:
                 self.asker.note(str(error))
+                self.useless.append((url, Kind.CRL))
             else:
                 what = f"the CRL of {shown(crl.issuer)}"
                 self.found.append(Found(url, Kind.CRL, len(fetched.body), what))
+                self.lists.append(FoundList(url, len(fetched.body), crl, issuer))
 
 
-def _crl(fetched: Fetched, where: str, issuer: x509.Certificate) -> Crl:
+def _state(
+    policy: Policy, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime
+) -> State:
+    if policy.crls is None:  # nothing to look for
+        return State.GOOD
+    return status(certificate, issuer, policy.crls, now, policy.freshness).state
+
+
+def _crl(
+    fetched: Fetched, where: str, issuer: x509.Certificate, read: Callable[[bytes, str], Crl]
+) -> Crl:
     """`where` begins the messages. Raises ConfigError: it is none of `issuer`'s."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -273,7 +315,7 @@ def _crl(fetched: Fetched, where: str, issuer: x509.Certificate) -> Crl:
             der = fetched.body
             if fetched.form is Form.PEM:
                 der = x509.load_pem_x509_crl(der).public_bytes(Encoding.DER)
-            crl = Crl.parse(der, where)
+            crl = read(der, where)
             ours = crl.issuer == issuer.subject and crl.signed_by(issuer)
             name = shown(crl.issuer)
         except ConfigError:

@@ -21,10 +21,10 @@ class Files(Protocol):
         """It is there, and nobody but its owner and root may change it."""
 
     def folder(self, path: Path, what: str) -> None:
-        """As `file`, for a folder that a file is to be made in, or whose files are to be read."""
+        """As `file`, for a folder that a file is to be made in."""
 
     def file_or_folder(self, path: Path, file: str, folder: str) -> None:
-        """As `file`; as `folder`, if it is one. Messages name it `file` or `folder`."""
+        """As `file`; or a folder whose files count as much. Messages name it `file` or `folder`."""
 
 
 class TrustedFiles:
@@ -38,7 +38,7 @@ class TrustedFiles:
 
     def file_or_folder(self, path: Path, file: str, folder: str) -> None:
         if os.path.isdir(path):  # Path.is_dir raises where it may not look
-            self.folder(path, folder)
+            trusted.check_trusted_content(path, folder)
         else:
             self.file(path, file)
 

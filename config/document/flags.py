@@ -47,9 +47,7 @@ def read_flags(section: Section, context: Context) -> FlagsRead:
     if found is None:
         implied = {"Ssl": 0} if context.rules.ssl_required else {}
         return FlagsRead(implied, whole=KEY not in section)
-    indices: dict[str, int] = {}
-    for index, flag in found:
-        indices.setdefault(flag, index)
+    indices = {flag: index for index, flag in found}
     read = FlagsRead(
         indices,
         whole=len(found) == len(section.raw(KEY)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from config.client_certificates import DEFAULT_DEPTH, DEFAULT_TIMEOUT, Failure, Headers
@@ -61,9 +62,13 @@ def _number(minimum: int, maximum: int) -> Schema:
     return {"type": "integer", "minimum": minimum, "maximum": maximum}
 
 
+def _words(kind: type[StrEnum]) -> Schema:
+    return {"enum": [str(word) for word in kind]}
+
+
 ROOT = (
     Key(
-        name="profile", schema={"enum": [str(profile) for profile in Profile]}, default="native",
+        name="profile", schema=_words(Profile), default="native",
         meaning="origin of the defaults, and what is not available",
     ),
     Key(
@@ -90,13 +95,13 @@ CLIENT_CERTIFICATES = (
         "relative to the folder of kssl.toml",
     ),
     Key(
-        name="client_cert_failure", schema={"enum": list(Failure)}, default=Failure.PAGE,
+        name="client_cert_failure", schema=_words(Failure), default=Failure.PAGE,
         meaning="what a client gets whose certificate is not good, or missing with SslRequireCert: "
         "page: 403 with a substatus; alert: the connection ends with a TLS alert; pass: the app "
         "decides, by the fields of its request",
     ),
     Key(
-        name="client_cert_headers", schema={"enum": list(Headers)}, default=Headers.RFC9440,
+        name="client_cert_headers", schema=_words(Headers), default=Headers.RFC9440,
         meaning="what the app is told: rfc9440: Client-Cert, Client-Cert-Chain and "
         "X-Client-Cert-Verdict; all: also X-Client-Cert-Subject, -Issuer, -San, -Serial, "
         "-Fingerprint and -Reason; off: nothing",

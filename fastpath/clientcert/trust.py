@@ -17,7 +17,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 
 from config.errors import ConfigError, reason
 from config.pemfile import SourceFile, pem_blocks
-from config.trusted import check_trusted_folder, read_trusted
+from config.trusted import check_trusted_content, read_trusted
 from fastpath.clientcert.crl import MAX_CRL, Crl, CrlSet
 
 # The CAs of an operating system are some 150 in 220 KB.
@@ -62,7 +62,7 @@ def load_crls(paths: Sequence[Path], what: str = "CRL") -> CrlSet:
 def _files(path: Path, what: str) -> list[Path]:
     if not path.is_dir():
         return [path]
-    check_trusted_folder(path, f"folder {what}")
+    check_trusted_content(path, f"folder {what}")
     try:
         names = sorted(each.name for each in path.iterdir())
     except OSError as error:

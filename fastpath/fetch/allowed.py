@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,16 +18,20 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # that a stranger must not reach through us.
 PORTS = frozenset({80, 8080})
 
+_WITH_PORT = re.compile(r"(\[[^\[\]]*\]|[^:/\[\]]+):([1-9][0-9]{0,4})")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowed:
     """What somebody who runs kssl allows beyond the public Internet.
 
     A host may have any address, as whoever names it also trusts its DNS. A network goes for all
-    names that lead into it. Ports go for every host.
+    names that lead into it. Ports go for every host. A host with a port beside it is allowed there
+    and nowhere else; it is compared with what a URL names, before any lookup.
     """
 
     hosts: frozenset[str] = frozenset()
+    places: frozenset[tuple[str, int]] = frozenset()  # host or address, and its port
     networks: tuple[Network, ...] = ()
     ports: frozenset[int] = PORTS
     setting: str = "the list of allowed hosts"  # where to allow more, for messages
@@ -35,30 +40,43 @@ class Allowed:
     def of(
         cls, entries: Iterable[str], ports: Iterable[int] = PORTS, setting: str | None = None
     ) -> Allowed:
-        """From host names, addresses and networks: "pki.example", "10.1.0.0/16", "fd00::7".
+        """From host names, addresses and networks: "pki.example", "10.1.0.0/16", "fd00::7"; and
+        from hosts with a port: "pki.example:8081", "10.1.0.7:8081", "[fd00::7]:8081".
 
         Raises ConfigError: an entry is none of these, or a port is not from 1 to 65535.
         """
         where = cls().setting if setting is None else setting
         hosts: set[str] = set()
+        places: set[tuple[str, int]] = set()
         networks: list[Network] = []
         for entry in entries:
             found = _entry(entry, where)
-            if isinstance(found, str):
+            if isinstance(found, tuple):
+                places.add(found)
+            elif isinstance(found, str):
                 hosts.add(found)
             else:
                 networks.append(found)
         known = frozenset(ports)
         if not known or not all(0 < port < 65536 for port in known):
             raise ConfigError(f"{where}: ports are numbers from 1 to 65535, at least one")
-        return cls(hosts=frozenset(hosts), networks=tuple(networks), ports=known, setting=where)
+        return cls(
+            hosts=frozenset(hosts),
+            places=frozenset(places),
+            networks=tuple(networks),
+            ports=known,
+            setting=where,
+        )
 
     def check_target(self, target: Target) -> None:
         """What can be said before the name is looked up. Raises FetchFailure."""
-        if target.port not in self.ports:
+        if target.port not in self.ports and (target.host, target.port) not in self.places:
             ports = ", ".join(map(str, sorted(self.ports)))
-            raise FetchFailure(f"names port {target.port}; only these are asked: {ports}")
-        if target.address is None and "." not in target.host and target.host not in self.hosts:
+            raise FetchFailure(
+                f"names port {target.port}; only these are asked: {ports}; name "
+                f"{shown(target.authority)} in {self.setting} to allow it"
+            )
+        if target.address is None and "." not in target.host and not self._by_name(target):
             raise FetchFailure(
                 f"{shown(target.host)!r} is a name of this network only; name it in {self.setting} "
                 "to allow it"
@@ -77,10 +95,13 @@ class Allowed:
 
     def named(self, target: Target, address: Address) -> bool:
         """Whether somebody has allowed this host, or its network."""
-        return target.host in self.hosts or any(address in network for network in self.networks)
+        return self._by_name(target) or any(address in network for network in self.networks)
+
+    def _by_name(self, target: Target) -> bool:
+        return target.host in self.hosts or (target.host, target.port) in self.places
 
 
-def _entry(text: str, where: str) -> str | Network:
+def _entry(text: str, where: str) -> str | tuple[str, int] | Network:
     if "%" in text:
         raise ConfigError(f"{where}: {shown(text)!r} has a zone (%); name the host instead")
     try:
@@ -96,10 +117,16 @@ def _entry(text: str, where: str) -> str | Network:
             f"{where}: {shown(text)!r} is no network; write it like 10.1.0.0/16, with zeros behind "
             "the prefix"
         )
+    split = _WITH_PORT.fullmatch(text)
+    host = text if split is None else split[1]
     try:
-        name, _ = host_of(text)
+        name, _ = host_of(host)
     except FetchFailure:
         name = ""
-    if not name or text.startswith("["):
+    if not name or (text.startswith("[") and split is None):
         raise ConfigError(f"{where}: {shown(text)!r} is no host name, address or network")
-    return name
+    if split is None:
+        return name
+    if int(split[2]) > 65535:
+        raise ConfigError(f"{where}: {shown(text)!r}: ports are numbers from 1 to 65535")
+    return name, int(split[2])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,7 +13,8 @@ from cryptography import x509
 from config.client_certificates import ClientCertificates
 from config.errors import ConfigError
 from fastpath.clientcert.crl import Crl, CrlSet
-from fastpath.clientcert.policy import Policy
+from fastpath.clientcert.policy import Policy, by_subject
+from fastpath.clientcert.reach import reach
 from fastpath.clientcert.rules import parse_rule
 from fastpath.clientcert.trust import load_certificates, load_crls
 from fastpath.fetch import Allowed
@@ -20,6 +22,11 @@ from fastpath.fetch import Allowed
 T = TypeVar("T")
 
 ALLOWED_SETTING = "UrlRetrievalAllowed"
+# CAs that one site has learned since its settings were read. Who can make more of them is a CA
+# that the site trusts.
+MAX_LEARNED = 500
+# Of signatures, for the kept CAs that have to do with a site.
+_MAX_CHECKS = 10_000
 
 
 class UnusableError(ConfigError):
@@ -31,12 +38,36 @@ class UnusableError(ConfigError):
         self.problems = tuple(problems)
 
 
-@dataclass(frozen=True, slots=True)
 class Site:
-    """What is behind the name of one policy. Several sites of the configuration may share it."""
+    """What is behind the name of one policy. Several sites of the configuration may share it.
 
-    wanted: ClientCertificates
-    policy: Policy
+    ``policy`` is replaced by another when something has been learned; threads may read it.
+    """
+
+    def __init__(self, wanted: ClientCertificates, policy: Policy) -> None:
+        self.wanted = wanted
+        self.policy = policy
+        self._own = policy  # without CRLs that were fetched
+        self._learned: dict[x509.Certificate, None] = {}
+        self._lists: tuple[Crl, ...] = ()
+
+    def learn_issuers(self, certificates: Sequence[x509.Certificate]) -> None:
+        """CAs that have led to a trusted one; the last `MAX_LEARNED` are kept in mind."""
+        new = [each for each in certificates if each not in self.policy.intermediates]
+        if not new:
+            return
+        between = [each for each in self._own.intermediates if each not in self._learned]
+        self._learned.update(dict.fromkeys(new))
+        while len(self._learned) > MAX_LEARNED:
+            del self._learned[next(iter(self._learned))]
+        anchors = list(self._own.anchors)
+        self._own = _policy(self.wanted, anchors, [*between, *self._learned], self._own.crls)
+        self.policy = self._own.extended(crls=self._lists)
+
+    def learn_lists(self, lists: Sequence[Crl]) -> None:
+        """All that were fetched. Raises ConfigError: too many."""
+        self.policy = self._own.extended(crls=lists)
+        self._lists = tuple(lists)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +77,12 @@ class Loaded:
     retrieve_issuers: bool
     allowed: Allowed
     sites: Mapping[str, Site]
+
+    @property
+    def freshness(self) -> timedelta | None:
+        """The shortest of all sites; None: no site has one."""
+        found = [site.policy.freshness for site in self.sites.values()]
+        return min((each for each in found if each is not None), default=None)
 
 
 def load(told: Mapping[str, Any], kept: Sequence[x509.Certificate] = ()) -> Loaded:
@@ -65,7 +102,8 @@ def load(told: Mapping[str, Any], kept: Sequence[x509.Certificate] = ()) -> Load
 
 
 def prepare(wanted: ClientCertificates, kept: Sequence[x509.Certificate] = ()) -> Policy:
-    """Reads the files of ``wanted``; ``kept``: intermediates beside those of its own.
+    """Reads the files of ``wanted``; ``kept``: intermediates beside those of its own, of which
+    those count that they lead to.
 
     Raises:
         UnusableError: files that cannot be used, rules that are none; all of them are named, by
@@ -83,22 +121,32 @@ def prepare(wanted: ClientCertificates, kept: Sequence[x509.Certificate] = ()) -
     problems.check()
     assert anchors is not None
     assert own is not None
+    reached = reach(kept, by_subject([*anchors, *own]), _MAX_CHECKS)
     policy = problems.none_in(
-        lambda: Policy.prepare(
-            anchors,
-            [*own, *kept],
-            usage_check=wanted.usage_check,
-            max_depth=wanted.max_depth,
-            crls=crls,
-            freshness=wanted.freshness,
-            allow=wanted.allow,
-            deny=wanted.deny,
-        ),
-        f"client_ca {wanted.ca}: ",
+        lambda: _policy(wanted, anchors, [*own, *reached], crls), f"client_ca {wanted.ca}: "
     )
     problems.check()
     assert policy is not None
     return policy
+
+
+def _policy(
+    wanted: ClientCertificates,
+    anchors: Iterable[x509.Certificate],
+    intermediates: Iterable[x509.Certificate],
+    crls: CrlSet | None,
+) -> Policy:
+    """Raises ConfigError."""
+    return Policy.prepare(
+        anchors,
+        intermediates,
+        usage_check=wanted.usage_check,
+        max_depth=wanted.max_depth,
+        crls=crls,
+        freshness=wanted.freshness,
+        allow=wanted.allow,
+        deny=wanted.deny,
+    )
 
 
 def _crls(wanted: ClientCertificates, problems: _Problems) -> CrlSet | None:

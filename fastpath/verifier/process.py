@@ -1,6 +1,10 @@
-"""The verifier's process: one blocking loop over one socketpair, as the worker's.
+"""The verifier's process: one loop over one socketpair, as the worker's.
 
-The loop judges, which takes a millisecond, and answers all that have arrived at once.
+The loop judges, which takes a millisecond, and answers all that have arrived at once. It never
+waits for the network: threads do, and wake it when they have an answer (`searching`). Everything
+but what they need for themselves belongs to the loop, so that little has to be locked.
+
+Writing may block while the front end does not read, which it always does.
 """
 
 from __future__ import annotations
@@ -8,27 +12,30 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
+import selectors
 import socket
 import sys
 import time
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from fastpath import collector
-from fastpath.clientcert.judge import judge
 from fastpath.hardening import become_helper
-from fastpath.verifier.messages import pack_verdict, unpack_judge
-from fastpath.verifier.policies import Loaded, UnusableError, load
-from fastpath.verifier.remembering import Remembered, key_of, until
-from fastpath.verifier.verdicts import CHANGED, UNCHECKED, told
+from fastpath.verifier.kept import Kept
+from fastpath.verifier.policies import UnusableError, load
+from fastpath.verifier.questions import Questions
 from fastpath.worker.frames import MAX_PAYLOAD, FrameType, Joined, parse, pieces
 from fastpath.worker.output import Output
 
-log = logging.getLogger("kssl.verifier")
-
 _BUFFER_SIZE = 4 * MAX_PAYLOAD  # several of the largest frames
+
+# How long the threads of each pool may take to end when the front end is gone, in seconds; there
+# are four, and the supervisor waits two seconds. A connection attempt cannot be interrupted.
+_END_LIMIT = 0.3
 
 
 def utc_now() -> datetime:
@@ -36,7 +43,7 @@ def utc_now() -> datetime:
 
 
 class Verifier:
-    """All questions of one front end."""
+    """All questions of one front end. To be closed, also if `run` raised."""
 
     def __init__(
         self,
@@ -49,36 +56,64 @@ class Verifier:
         self._sock = sock
         self._now = now
         self._output = Output(sock)
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._buffer = memoryview(bytearray(_BUFFER_SIZE))
+        self._have = 0
         self._settings = Joined()
-        self._fixed: str | None = None  # state folder
-        self._loaded: Loaded | None = None
-        self._remembered = Remembered(clock)
+        self._kept: Kept | None = None  # with the first settings
+        self._configured = False
+        self._questions = Questions(
+            self._verdict, lambda: os.eventfd_write(self._wake, 1), clock, now
+        )
 
     def run(self) -> None:
         """Returns when the front end closes its end of the socketpair."""
-        view = memoryview(bytearray(_BUFFER_SIZE))
-        have = 0
-        while True:
-            received = self._sock.recv_into(view[have:])
-            if not received:
-                return
-            have += received
-            done = 0
-            for kind, connection, start, end in parse(view, have):
-                self._handle(kind, connection, view[start:end])
-                done = end
-            self._output.flush()
-            if done:
-                view[: have - done] = bytes(view[done:have])
-                have -= done
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._sock, selectors.EVENT_READ, self._read)
+            selector.register(self._wake, selectors.EVENT_READ, self._collect)
+            while True:
+                for key, _ in selector.select():
+                    if not key.data():
+                        return
+                self._output.flush()
+
+    def close(self) -> bool:
+        """False: a thread still hangs in a connection attempt. It is a daemon."""
+        ended = self._questions.close(_END_LIMIT)
+        os.close(self._wake)
+        return ended
+
+    def _read(self) -> bool:
+        """False: the front end is gone."""
+        view = self._buffer
+        received = self._sock.recv_into(view[self._have :])
+        if not received:
+            return False
+        self._have += received
+        done = 0
+        for kind, connection, start, end in parse(view, self._have):
+            self._handle(kind, connection, view[start:end])
+            done = end
+        if done:
+            view[: self._have - done] = bytes(view[done : self._have])
+            self._have -= done
+        return True
+
+    def _collect(self) -> bool:
+        os.eventfd_read(self._wake)
+        self._questions.collect()
+        return True
 
     def _handle(self, kind: int, identifier: int, payload: memoryview) -> None:
         if kind == FrameType.JUDGE:
-            self._judge(identifier, payload)
+            if not self._configured:
+                raise RuntimeError("JUDGE before CONFIGURE")
+            self._questions.ask(identifier, payload)
         elif kind == FrameType.END:
-            return  # it was answered at once
+            self._questions.end(identifier)
         elif kind == FrameType.COUNT:
-            counts = {"connections": 0, "handshakes": 0}
+            count = self._questions.count
+            counts = {"connections": count, "handshakes": count}
             self._output.frame(FrameType.COUNTS, 0, json.dumps(counts).encode())
         elif kind in (FrameType.CONFIGURE, FrameType.RECONFIGURE):
             settings = self._settings.add(payload)
@@ -87,49 +122,31 @@ class Verifier:
         else:
             raise RuntimeError(f"unknown frame type {kind}")
 
-    def _judge(self, identifier: int, payload: memoryview) -> None:
-        if self._loaded is None:
-            raise RuntimeError("JUDGE before CONFIGURE")
-        try:
-            packed = self._judged(self._loaded, payload)
-        except BaseException as error:  # a panic in cryptography's Rust is no Exception
-            log.error("a client's certificate could not be checked (%s)", type(error).__name__)
-            packed = pack_verdict(UNCHECKED)
+    def _verdict(self, identifier: int, packed: bytes) -> None:
         self._output.frame(FrameType.VERDICT, identifier, packed)
 
-    def _judged(self, loaded: Loaded, payload: memoryview) -> bytes:
-        name, presented = unpack_judge(payload)
-        site = loaded.sites.get(name)
-        if site is None:
-            return pack_verdict(CHANGED)
-        key = key_of(name, presented)
-        packed = self._remembered.get(key)
-        if packed is None:
-            now = self._now()
-            verdict = judge(presented, site.policy, now)
-            packed = pack_verdict(told(verdict))
-            end = until(verdict, site.policy, now)
-            self._remembered.keep(key, packed, (end - self._now()).total_seconds())
-        return packed
-
     def _configure(self, wanted: dict[str, Any], *, again: bool) -> None:
-        """All or nothing. Questions wait meanwhile."""
-        fixed = wanted["state_dir"]
-        if not again and self._fixed is not None:
+        """All or nothing. New questions wait meanwhile."""
+        state_dir = Path(wanted["state_dir"])
+        if not again and self._kept is not None:
             raise RuntimeError("CONFIGURE a second time")
-        if again and self._loaded is None:
+        if again and not self._configured:
             raise RuntimeError("RECONFIGURE before CONFIGURE")
-        if again and fixed != self._fixed:
+        if self._kept is None:
+            self._kept = Kept(state_dir)
+        elif state_dir != self._kept.state_dir:
             raise RuntimeError("RECONFIGURE with another state folder")
-        self._fixed = fixed
         try:
-            self._loaded = load(wanted)
+            loaded = load(wanted, self._kept.load(self._now()))
         except UnusableError as error:
             self._answer(FrameType.REFUSED, "\n".join(error.problems).encode())
             return
-        self._remembered.clear()
-        answer: dict[str, list[str]] = {"warnings": [], "problems": []}
-        self._answer(FrameType.READY, json.dumps(answer).encode())
+        self._answer(
+            FrameType.READY,
+            json.dumps({"warnings": self._kept.warnings, "problems": []}).encode(),
+        )
+        self._configured = True
+        self._questions.configure(loaded, self._kept)
 
     def _answer(self, kind: FrameType, payload: bytes) -> None:
         for piece in pieces(payload):
@@ -144,6 +161,12 @@ def main() -> int:
     # For the whole process: what sets it for a moment (`judge`) does so for all threads.
     warnings.simplefilter("ignore")
     collector.tune()
-    with socket.socket(fileno=link) as sock, contextlib.suppress(ConnectionError):
-        Verifier(sock).run()
+    with socket.socket(fileno=link) as sock:
+        verifier = Verifier(sock)
+        with contextlib.suppress(ConnectionError):
+            verifier.run()
+        if not verifier.close():
+            # Python would end around a thread that hangs in the system, which is not safe.
+            logging.shutdown()
+            os._exit(0)
     return 0

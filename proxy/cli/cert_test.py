@@ -1,7 +1,8 @@
 """`kssl cert test`: the verdict on a client's certificate, explained.
 
-It reads what the service would read and judges as the service would. With --fetch it asks the URLs
-in certificates for what is missing, else it asks nobody. Exit codes: 0 ok, 1 not ok, 2 usage.
+It reads what the service would read and judges as the service would; with --site, as a site of the
+configuration does. With --fetch it asks the URLs in certificates for what is missing, else it asks
+nobody. Exit codes: 0 ok, 1 not ok, 2 usage.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from fastpath.clientcert.policy import DEFAULT_DEPTH, Policy
 from fastpath.clientcert.rules import FORMS
 from fastpath.clientcert.trust import CERTIFICATE_LABELS, blocks, load_certificates, load_crls
 from fastpath.retrieval import Retrieval
-from proxy.cli import cert_test_fetch
+from proxy.cli import cert_test_fetch, cert_test_site
+from proxy.cli.cert_test_follows import Follows, follows
 from proxy.cli.cert_test_text import as_json, verdict_text
 
 _WIDTH = 80
@@ -33,6 +35,7 @@ def register(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "file", type=Path, metavar="FILE",
         help="what the client presents, its own certificate first: PEM, or DER of one",
     )  # fmt: skip
+    cert_test_site.register(parser)
     parser.add_argument(
         "--ca", type=Path, metavar="FILE|DIR", help="whom the site trusts; without it, nobody"
     )
@@ -57,7 +60,7 @@ def register(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--no-usage-check", action="store_true", help="whatever the certificate is meant for"
     )
     parser.add_argument(
-        "--max-depth", type=int, metavar="N", default=DEFAULT_DEPTH,
+        "--max-depth", type=int, metavar="N",
         help=f"CAs between the client's certificate and a trusted one, default {DEFAULT_DEPTH}",
     )  # fmt: skip
     for option, what in (("--allow", "one must match"), ("--deny", "none may match")):
@@ -71,23 +74,35 @@ def register(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(arguments: argparse.Namespace) -> int:
     now = _time(arguments.at) if arguments.at is not None else datetime.now(UTC)
+    cert_test_site.check_options(arguments)
+    then: Follows | None = None
+    if arguments.site is None:
+        result = _by_options(arguments, now)
+    else:
+        asked = cert_test_site.asked_by(arguments, now)
+        presented = _presented(arguments.file)
+        result = cert_test_site.retrieved(presented, asked, now, fetch=arguments.fetch)
+        then = follows(asked.site, asked.wanted, result.verdict)
+    if arguments.json:
+        print(json.dumps(as_json(result, now, then), indent=2))
+    else:
+        if arguments.ca is None and then is None:
+            print("note: no --ca is given, so nobody is trusted", file=sys.stderr)
+        width = min(_WIDTH, shutil.get_terminal_size().columns)
+        for line in verdict_text(result, now, width, then):
+            print(printable(line))
+    return 0 if result.verdict.ok else 1
+
+
+def _by_options(arguments: argparse.Namespace, now: datetime) -> Retrieval:
+    """Raises ConfigError."""
     policy = _policy(arguments)
     presented = _presented(arguments.file)
     if arguments.fetch:
-        result = cert_test_fetch.retrieved(presented, policy, now, arguments.fetch_allow)
-    else:
-        if arguments.fetch_allow:
-            raise ConfigError("--fetch-allow goes with --fetch; without it nobody is asked")
-        result = Retrieval(judge(presented, policy, now))
-    verdict = result.verdict
-    if arguments.json:
-        print(json.dumps(as_json(result, now), indent=2))
-    else:
-        if arguments.ca is None:
-            print("note: no --ca is given, so nobody is trusted", file=sys.stderr)
-        for line in verdict_text(result, now, min(_WIDTH, shutil.get_terminal_size().columns)):
-            print(printable(line))
-    return 0 if verdict.ok else 1
+        return cert_test_fetch.retrieved(presented, policy, now, arguments.fetch_allow)
+    if arguments.fetch_allow:
+        raise ConfigError("--fetch-allow goes with --fetch; without it nobody is asked")
+    return Retrieval(judge(presented, policy, now))
 
 
 def _policy(arguments: argparse.Namespace) -> Policy:
@@ -98,7 +113,7 @@ def _policy(arguments: argparse.Namespace) -> Policy:
         if arguments.intermediates is not None
         else (),
         usage_check=not arguments.no_usage_check,
-        max_depth=arguments.max_depth,
+        max_depth=DEFAULT_DEPTH if arguments.max_depth is None else arguments.max_depth,
         crls=load_crls(arguments.crl) if arguments.crl or arguments.revocation else None,
         allow=arguments.allow,
         deny=arguments.deny,

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastpath.clientcert.verdict import Outcome, Source, Step
 from fastpath.retrieval import Retrieval
+from proxy.cli.cert_test_follows import Follows
 
 _INDENT = 14
 
@@ -29,10 +30,16 @@ _FROM = {
 }
 
 
-def verdict_text(result: Retrieval, now: datetime, width: int) -> Iterator[str]:
+def verdict_text(
+    result: Retrieval, now: datetime, width: int, then: Follows | None = None
+) -> Iterator[str]:
+    """``then``: what follows, if it is known which site asks."""
     verdict = result.verdict
     yield from _row("verdict", MEANING[verdict.outcome], width)
     yield from _row("reason", verdict.reason, width)
+    if then is not None:
+        yield from _row("site", then.site, width)
+        yield from _row("follows", then.text, width)
     yield from _row("at", f"{now:%Y-%m-%d %H:%M:%S} UTC", width)
     for number, step in enumerate(verdict.steps):
         yield ""
@@ -76,7 +83,7 @@ def _row(label: str, text: str, width: int) -> Iterator[str]:
         yield " " * _INDENT + line
 
 
-def as_json(result: Retrieval, now: datetime) -> dict[str, Any]:
+def as_json(result: Retrieval, now: datetime, then: Follows | None = None) -> dict[str, Any]:
     """Keys and the words of `kind`, `from` and `outcome` stay as they are; sentences may change."""
     verdict, identity = result.verdict, result.verdict.identity
     return {
@@ -84,6 +91,7 @@ def as_json(result: Retrieval, now: datetime) -> dict[str, Any]:
         "outcome": verdict.outcome.name.lower(),
         "substatus": int(verdict.outcome) or None,
         "reason": verdict.reason,
+        "site": then.as_json() if then is not None else None,
         "at": now.isoformat(),
         "steps": [_step_json(step) for step in verdict.steps],
         "identity": None

@@ -9,14 +9,18 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from config.errors import ConfigError, ProblemsError
 from config.model import Configuration, Site
 from config.parameter import Profile
-from config.routing import tls_settings
+from config.routing import tls_settings, verifier_settings
 from config.statedir import ensure_state_dir
 from config.support import Row, rows
 from config.target import Target, UpstreamTls, parse_target
+from fastpath.verifier.messages import VerifierSettings
+from fastpath.worker.processes import VERIFIER
 from fastpath.worker.supervisor import Supervisor, WorkerRefusedError, WorkerSettings
 from proxy.cli.options import (
     TARGET_HELP,
@@ -47,13 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
         target = parse_target(arguments.target) if arguments.target is not None else None
         found = configuration(arguments, target, configuration_file(arguments))
         warnings += found.warnings
-        warnings += asyncio.run(_load_certificates(found, arguments))
+        told, problems = asyncio.run(_load(found, ensure_state_dir(state_dir(arguments))))
+        warnings += told
     except UsageError:
         raise
     except ProblemsError as error:
         problems = [str(problem) for problem in error.problems]
-    except WorkerRefusedError as error:
-        problems = error.problems
     except ConfigError as error:
         problems = [str(error)]
     table = _table(arguments.profile, found)
@@ -64,23 +67,38 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-async def _load_certificates(found: Configuration, arguments: argparse.Namespace) -> list[str]:
-    """By a crypto worker, because nobody else reads private keys; it ends at once.
+async def _load(found: Configuration, folder: Path) -> tuple[list[str], list[str]]:
+    """Private keys by a crypto worker, because nobody else reads them, and what sites ask of client
+    certificates by a verifier, as for the service. They end at once.
 
-    Returns its warnings. Raises WorkerRefusedError.
+    ``folder``: the state folder. Returns their warnings, and what is wrong.
     """
-    folder = ensure_state_dir(state_dir(arguments))
-    settings = WorkerSettings(
+    worker = WorkerSettings(
         state_dir=str(folder),
         kernel_mode=bool(found.parameters.enable_kernel_ssl),
         tls=tls_settings(found, DEFAULT_NAMES),
     )
-    supervisor = Supervisor(settings)
+    supervisors = [Supervisor(worker)]
+    judging = verifier_settings(found, folder)
+    if judging is not None:
+        supervisors.append(Supervisor(VerifierSettings(judging), helper=VERIFIER))
+    warnings: list[str] = []
+    problems: list[str] = []
+    for answer in await asyncio.gather(*map(_answer, supervisors)):
+        if isinstance(answer, WorkerRefusedError):
+            problems += answer.problems
+        else:
+            warnings += answer["warnings"]
+    return warnings, problems
+
+
+async def _answer(supervisor: Supervisor) -> dict[str, Any] | WorkerRefusedError:
     try:
-        answer = await supervisor.start()
+        return await supervisor.start()
+    except WorkerRefusedError as error:
+        return error
     finally:
         await supervisor.stop()
-    return [str(line) for line in answer["warnings"]]
 
 
 def _table(profile: str | None, found: Configuration | None) -> list[Row]:

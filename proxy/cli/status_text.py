@@ -31,6 +31,8 @@ def status_text(document: dict[str, Any]) -> Iterator[str]:
     yield _line("connections", f"{connections['open']} open, {connections['closing']} closing")
     for worker in document["workers"]:
         yield _line("worker", _worker(worker))
+    if document["verifier"] is not None:
+        yield _line("verifier", _verifier(document["verifier"]))
     for upstream in document["upstreams"]:
         yield _line("upstream", f"{upstream['target']}: {_count(upstream['idle'], 'connection')}"
             " kept for the next request")  # fmt: skip
@@ -43,15 +45,31 @@ def _line(label: str, text: str) -> str:
 
 
 def _worker(worker: dict[str, Any]) -> str:
-    restarts = f"restarted {_count(worker['restarts'], 'time')}"
-    if worker["pid"] is None:
-        return f"died, and another is not up yet; {restarts}"
     if worker["connections"] is None:
-        return f"process {worker['pid']} does not answer; {restarts}"
+        return _silent(worker)
     return (
         f"process {worker['pid']}: {_count(worker['connections'], 'connection')}, "
-        f"{worker['handshakes']} of them in the handshake; {restarts}"
+        f"{worker['handshakes']} of them in the handshake; {_restarts(worker)}"
     )
+
+
+def _verifier(verifier: dict[str, Any]) -> str:
+    if verifier["questions"] is None:
+        return _silent(verifier)
+    return (
+        f"process {verifier['pid']}: {_count(verifier['questions'], 'question')}; "
+        f"{_restarts(verifier)}"
+    )
+
+
+def _silent(process: dict[str, Any]) -> str:
+    if process["pid"] is None:
+        return f"died, and another is not up yet; {_restarts(process)}"
+    return f"process {process['pid']} does not answer; {_restarts(process)}"
+
+
+def _restarts(process: dict[str, Any]) -> str:
+    return f"restarted {_count(process['restarts'], 'time')}"
 
 
 def _ends(document: dict[str, Any]) -> Iterator[str]:

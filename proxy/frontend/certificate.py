@@ -86,7 +86,8 @@ def refusal(wanted: ClientCertificates, verdict: ClientVerdict) -> HttpError | N
     """The answer to each request, if it may not pass."""
     if wanted.failure is Failure.PASS or not fails(wanted, verdict):
         return None
-    return HttpError(403, REASONS[verdict.outcome], verdict.reason, int(verdict.outcome))
+    reason = REASONS[verdict.outcome]
+    return HttpError(403, reason, verdict.reason, int(verdict.outcome))
 
 
 def refused(wanted: ClientCertificates, verdict: ClientVerdict, version: str) -> Refused | None:

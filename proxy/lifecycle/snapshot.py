@@ -14,12 +14,15 @@ from proxy.frontend.front import Front
 
 
 async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict[str, Any]:
-    """As it is now; the workers are asked. The keys are those of ``docs/service.md``.
+    """As it is now; workers and verifier are asked. The keys are those of ``docs/service.md``.
 
-    ``started`` has a time zone. Takes up to two seconds when a worker does not answer.
+    ``started`` has a time zone. Takes up to two seconds when one of them does not answer.
     """
-    supervisors = tuple(front.supervisors)
-    counts = await asyncio.gather(*(supervisor.count() for supervisor in supervisors))
+    supervisors, verifier = tuple(front.supervisors), front.verifier
+    *counts, questions = await asyncio.gather(
+        *(supervisor.count() for supervisor in supervisors),
+        verifier.count() if verifier is not None else _nothing(),
+    )
     return {
         "pid": os.getpid(),
         "mode": front.mode,
@@ -33,12 +36,17 @@ async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict
         },
         "tasks": len(asyncio.all_tasks()),
         "workers": [_worker(*pair) for pair in zip(supervisors, counts, strict=True)],
+        "verifier": _verifier(verifier, questions) if verifier is not None else None,
         "upstreams": [
             {"target": str(target), "idle": pool.idle} for target, pool in front.pools.items()
         ],
         "closes": front.closes.to_json(),
         "parameters": front.parameters.by_name,
     }
+
+
+async def _nothing() -> None:
+    """The counts of a verifier that there is not."""
 
 
 def _worker(supervisor: Supervisor, counts: Counts | None) -> dict[str, int | None]:
@@ -49,4 +57,14 @@ def _worker(supervisor: Supervisor, counts: Counts | None) -> dict[str, int | No
         "restarts": supervisor.restarts,
         "connections": counted.get("connections"),
         "handshakes": counted.get("handshakes"),
+    }
+
+
+def _verifier(supervisor: Supervisor, counts: Counts | None) -> dict[str, int | None]:
+    """As `_worker`; its connections are questions in progress."""
+    of_process = _worker(supervisor, counts)
+    return {
+        "pid": of_process["pid"],
+        "restarts": of_process["restarts"],
+        "questions": of_process["connections"],
     }

@@ -28,6 +28,8 @@ EXPECTED: dict[str, tuple[Value, int, int]] = {
     "UserModeHops": (1, 1, 2),
     "EnableSslCloseNotify": (1, 0, 1),
     "DisableSslCertChainCacheOnlyUrlRetrieval": (0, 0, 1),
+    "UrlRetrievalAllowed": ("", 0, 2048),
+    "RejectClientCertificates": (0, 0, 1),
     "MaxFieldLength": (16384, 64, 65534),
     "MaxRequestBytes": (16384, 256, 16777216),
     "UrlSegmentMaxLength": (260, 0, 32766),

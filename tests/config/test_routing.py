@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from config.client_certificates import REJECT, ClientCertificates
 from config.model import (
     Binding,
     CertificateBinding,
@@ -14,7 +16,8 @@ from config.model import (
     Configuration,
     Site,
 )
-from config.routing import NameTable, endpoints, tls_settings
+from config.parameters import Parameters
+from config.routing import NameTable, endpoints, tls_settings, verifier_settings
 from config.target import Listen, Target
 
 APP = (Target("http", "127.0.0.1", 8000),)
@@ -172,10 +175,59 @@ def test_certificates_are_told_once_and_plain_endpoints_not_at_all() -> None:
     assert served(settings, "two", endpoint=1) == "/etc/own.pem"
 
 
+def asking(name: str, **options: Any) -> Site:
+    """A site that asks for client certificates, as `options` have it."""
+    certificates = ClientCertificates(**{"required": True, "ca": Path("/ca.pem"), **options})
+    return site(name, name, certificate=files("own"), client_certificates=certificates)
+
+
 def test_sites_of_different_policy_have_certificates_of_their_own() -> None:
-    own = files("own")
-    settings = told(
-        site("one", "one", certificate=own),
-        site("two", "two", certificate=own, ssl_flags=frozenset(("Ssl", "SslRequireCert"))),
+    one, two = site("one", "one", certificate=files("own")), asking("two")
+    settings = told(one, two, asking("three"), asking("four", required=False))
+    policies = [each["policy"] for each in settings["certificates"]]
+    assert policies == ["", two.policy, asking("four", required=False).policy]
+    assert len(set(policies)) == 3
+
+
+def test_the_policy_of_all_where_client_certificates_are_rejected() -> None:
+    sites = (site("one", "one", certificate=files("own")), site("two", "two"))
+    parameters = Parameters(reject_client_certificates=1)
+    settings = tls_settings(Configuration(sites=sites, parameters=parameters), LOCAL)
+    assert {each["policy"] for each in settings["certificates"]} == {REJECT}
+
+
+# -- the verifier ------------------------------------------------------------------------------
+
+
+def told_verifier(*sites: Site, **parameters: Any) -> dict[str, Any] | None:
+    configuration = Configuration(sites=sites, parameters=Parameters(**parameters))
+    return verifier_settings(configuration, Path("/state"))
+
+
+def test_no_verifier_where_nobody_asks() -> None:
+    assert told_verifier(site("one", "one")) is None
+    assert told_verifier(site("one"), url_retrieval_allowed="x") is None
+
+
+def test_what_the_verifier_is_told() -> None:
+    one, same, other = asking("one"), asking("same"), asking("other", max_depth=0)
+    settings = told_verifier(one, site("plain"), same, other)
+    assert settings is not None
+    assert settings.pop("policies") == {
+        each.policy: each.client_certificates.to_json()
+        for each in (one, other)
+        if each.client_certificates is not None
+    }
+    assert settings == {"state_dir": "/state", "retrieve_issuers": False, "allowed": []}
+    assert json.loads(json.dumps(settings)) == settings
+
+
+def test_what_the_verifier_may_fetch() -> None:
+    settings = told_verifier(
+        asking("one"),
+        disable_ssl_cert_chain_cache_only_url_retrieval=1,
+        url_retrieval_allowed=" pki.example, 10.1.0.0/16,fd00::7  a ",
     )
-    assert [each["policy"] for each in settings["certificates"]] == ["", "SslRequireCert"]
+    assert settings is not None
+    assert settings["retrieve_issuers"] is True
+    assert settings["allowed"] == ["pki.example", "10.1.0.0/16", "fd00::7", "a"]

@@ -190,3 +190,28 @@ def test_a_refusal_leaves_no_descriptor_open(file: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     refusal(file)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def content_refusal(path: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        trusted.check_trusted_content(path, "folder of CAs")
+    return str(caught.value)
+
+
+def test_content_of_a_folder(tmp_path: Path, file: Path, foreign: Foreign) -> None:
+    folder = tmp_path / "cas"
+    folder.mkdir()
+    trusted.check_trusted_content(folder, "folder of CAs")
+    folder.chmod(0o1777)  # others may add a file, though they can take none away
+    assert f"folder of CAs, {folder}, may be changed by everybody" in content_refusal(folder)
+    folder.chmod(0o755)
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    trusted.check_trusted_content(link, "folder of CAs")
+    tmp_path.chmod(0o777)
+    assert f"folder above the folder of CAs, {tmp_path}, may" in content_refusal(folder)
+    tmp_path.chmod(0o1777)
+    trusted.check_trusted_content(link, "folder of CAs")
+    foreign(link)
+    assert f"folder of CAs {link} is a link of another user (uid 4242)" in content_refusal(link)
+    assert "is not a folder" in content_refusal(file)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from config.document import keys
 from config.document.keys import SECTIONS
 from config.errors import ConfigError
+from config.model import CERTIFICATE_FLAGS
 from config.parameter import Profile
 from config.table import PARAMETERS
 from config.target import parse_target
@@ -59,6 +60,9 @@ def check(text: str) -> None:
         return
     assert configuration.sites
     assert all(site.upstreams and site.bindings for site in configuration.sites)
+    for site in configuration.sites:
+        asking = bool(site.ssl_flags & CERTIFICATE_FLAGS)
+        assert asking == (site.client_certificates is not None) == (site.policy != "")
 
 
 def _word(text: str) -> str:
@@ -75,7 +79,8 @@ WORDS = st.one_of(
             "SslRequireCert", "native", "ws2008", "ws2003sp1", "stderr", "off", "a" * 300,
             "ab" * 32, "ab" * 20, "\0", "\u200eab", "a:b@c", "[", "]:1", "٣", "1" * 5000,
             "../..", "/", "~", "https://x:9443", "https://[::1]", "abort", "pass", "ca.pem",
-            "10.0.0.7", "[::1]",
+            "10.0.0.7", "[::1]", "SslNegotiateCert", "page", "alert", "rfc9440", "all", "cas",
+            "issuer:CN=CA", "http://127.0.0.1:81",
         ]
     ),
     st.text(max_size=8),
@@ -109,7 +114,17 @@ SITE_LINES = st.builds("{} = {}".format, st.sampled_from([key.name for key in ke
 PAIRS = st.builds("{} = {}".format, st.sampled_from(NAMES).map(_word), VALUES)
 LIST_PAIRS = st.builds(
     "{} = [{}]".format,
-    st.sampled_from(["hostnames", "bindings", "upstreams", "sslFlags"]),
+    st.sampled_from(
+        [
+            "hostnames",
+            "bindings",
+            "upstreams",
+            "sslFlags",
+            "client_cert_allow",
+            "client_cert_deny",
+            "client_crls",
+        ]
+    ),
     st.lists(WORDS.map(_word), max_size=3).map(", ".join),
 )
 

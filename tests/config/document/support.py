@@ -15,6 +15,8 @@ from config.parameter import Profile, Value
 from config.target import Listen, Target
 
 FUZZ_EXAMPLES = int(os.environ.get("KSSL_FUZZ_EXAMPLES", "500"))
+FOLDERS = ("cas", "between")
+"""What is a folder for `FakeFiles`; all else is a file."""
 UPSTREAMS = 'upstreams = ["8000"]\n'
 
 
@@ -31,6 +33,9 @@ class FakeFiles:
             raise ConfigError(f"{what} {path} does not exist")
 
     folder = file
+
+    def file_or_folder(self, path: Path, file: str, folder: str) -> None:
+        self.file(path, folder if path.name in FOLDERS else file)
 
 
 def a_request(

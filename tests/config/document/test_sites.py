@@ -8,7 +8,6 @@ import pytest
 
 from config.model import Binding, CertificateFiles, Hsts, SiteLimits
 from config.parameter import Profile
-from config.profiles import NO_CLIENT_CERTIFICATES
 from config.target import Listen, Target
 from tests.config.document.support import UPSTREAMS, FakeFiles, a_request, problem, problems, read
 
@@ -137,8 +136,6 @@ def test_a_name_twice() -> None:
         ('certificate = "a\\u0000b"', "certificate: must not hold a NUL character"),
         ('sslFlags = "Ssl"', 'sslFlags: must be a list: ["Ssl"]'),
         ('sslFlags = ["SslMapCert"]', '"SslMapCert": there is no such flag; the flags are Ssl, '),
-        ('sslFlags = ["SslNegotiateCert"]', "SslNegotiateCert: not supported by this version yet"),
-        ('sslFlags = ["sslrequirecert"]', "SslRequireCert: not supported by this version yet"),
         ('sslFlags = []\nhsts = 1\nredirect = true\nbindings = ["http://1.1.1.1:1", "1.1.1.1:2"]',
          'redirect: needs the flag Ssl: sslFlags = ["Ssl"]'),
         ('redirect = true\nbindings = ["http://1.1.1.1:1"]', "no https:// binding to redirect to"),
@@ -155,8 +152,6 @@ def test_a_name_twice() -> None:
         ("limits = {maxUrl = true}", "limits.maxUrl: must be a whole number, 0-4294967295, not tr"),
         ("[site.limits]\nmaxConnections = -1", "4 site[1].limits.maxConnections: must be a whole"),
         ("[site.limits]\nmaxurl = 1", "4 site[1].limits.maxurl: unknown key; did you mean maxUrl?"),
-        ('client_ca = "ca.pem"', "client_ca: not supported by this version yet; remove it"),
-        ('client_cert_failure = "page"', "client_cert_failure: not supported by this version yet"),
         ("hostname = 1", "site[1].hostname: unknown key; did you mean hostnames"),
         ("zzz = 1", "site[1].zzz: unknown key; the keys here are name, hostnames, bindings"),
     ],
@@ -238,15 +233,6 @@ def test_flags_without_the_key(profile: Profile, flags: set[str]) -> None:
     request = a_request(profile=profile)
     assert read(SITE, request).sites[0].ssl_flags == flags
     assert read(site("sslFlags = []"), request).sites[0].ssl_flags == set()
-
-
-@pytest.mark.parametrize(
-    ("kernel", "said"), [(1, NO_CLIENT_CERTIFICATES), (0, "not supported by this version yet")]
-)
-def test_client_certificates_in_ws2003sp1(kernel: int, said: str) -> None:
-    request = a_request(profile=Profile.WS2003SP1, command_line={"EnableKernelSSL": kernel})
-    found = problem(site('sslFlags = ["SslRequireCert"]'), request)
-    assert found == f"3 site[1].sslFlags[1]: SslRequireCert: {said}"
 
 
 @pytest.mark.parametrize(

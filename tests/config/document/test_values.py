@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from config.parameter import Parameter, Profile
+from config.parameter import Parameter, Profile, Value
 from config.profiles import OBSOLETE
 from config.table import PARAMETERS
 from tests.config.document.support import UPSTREAMS, a_request, problem, problems, read
@@ -157,3 +157,40 @@ def test_retrieval_without_client_certificates() -> None:
     )
     assert read(SITE, a_request(command_line={name: 1})).warnings == (f"command line: {said}",)
     assert read(parameters(f"{name} = 0")).warnings == ()
+
+
+def test_what_is_allowed_to_be_fetched_where_nothing_is() -> None:
+    name = "UrlRetrievalAllowed"
+    said = f"{name} has no effect: no site asks for a client certificate"
+    assert read(parameters(f'{name} = "10.0.0.0/8"')).warnings == (
+        f"/etc/kssl/kssl.toml:2: parameters.{name}: {said}",
+    )
+    request = a_request(environment={f"KSSL_SET_{name}": "pki.example"})
+    assert read(SITE, request).warnings == (f"environment: {said}",)
+    assert read(parameters(f'{name} = ""')).warnings == ()
+
+
+ASKING = f'{SITE}sslFlags = ["SslRequireCert"]\nclient_ca = "ca.pem"\n'
+LISTS = "verifyclientcertrevocation = true\n"
+
+
+@pytest.mark.parametrize(
+    ("values", "site", "warned"),
+    [
+        ({"DisableSslCertChainCacheOnlyUrlRetrieval": 1}, ASKING, 0),
+        ({"UrlRetrievalAllowed": "x"}, ASKING, 1),
+        ({"UrlRetrievalAllowed": "x"}, ASKING + LISTS, 0),
+        ({"UrlRetrievalAllowed": "x", "DisableSslCertChainCacheOnlyUrlRetrieval": 1}, ASKING, 0),
+        ({"UrlRetrievalAllowed": "x", "DisableSslCertChainCacheOnlyUrlRetrieval": 1}, SITE, 2),
+        ({"UrlRetrievalAllowed": "x"},
+         f'{ASKING}{LISTS}client_crls = ["a.crl"]\nverifyrevocationwithcachedclientcertonly = true',
+         1),
+    ],
+)  # fmt: skip
+def test_retrieval_for_client_certificates(
+    values: dict[str, Value], site: str, warned: int
+) -> None:
+    """A warning where nothing could be fetched, and only there."""
+    warnings = read(site, a_request(command_line=values)).warnings
+    assert len(warnings) == warned
+    assert all("has no effect" in each for each in warnings)

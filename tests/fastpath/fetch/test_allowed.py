@@ -45,8 +45,9 @@ def test_the_sentences() -> None:
 
 @pytest.mark.parametrize("port", [22, 25, 81, 443, 6379, 8081, 65535])
 def test_ports(port: int) -> None:
-    assert refusal(Allowed(), f"http://ca.example:{port}/", "8.8.8.8") == (
-        f"names port {port}; only these are asked: 80, 8080"
+    assert refusal(Allowed(setting="--here"), f"http://ca.example:{port}/", "8.8.8.8") == (
+        f"names port {port}; only these are asked: 80, 8080; name ca.example:{port} in --here to "
+        "allow it"
     )
     check(Allowed.of([], ports=[port]), f"http://ca.example:{port}/", "8.8.8.8")
 
@@ -59,6 +60,28 @@ def test_a_host() -> None:
     refusal(allowed, "http://x.pki.corp.example/", "10.0.0.1")
     refusal(allowed, "http://10.0.0.1/")
     assert "multicast" in refusal(allowed, "http://pki.corp.example/", "224.0.0.1")
+
+
+def test_a_host_and_a_port() -> None:
+    allowed = Allowed.of(["PKI.corp.example:8081", "10.0.0.7:8081", "[FD00:0::7]:81", "here:80"])
+    check(allowed, "http://pki.corp.example.:8081/", "10.0.0.1")
+    check(allowed, "http://10.0.0.7:8081/")
+    check(allowed, "http://[fd00::7]:81/")
+    check(allowed, "http://here/", "127.0.0.1")
+    for url, address in (
+        ("http://pki.corp.example:8082/", "10.0.0.1"),
+        ("http://pki.corp.example/", "10.0.0.1"),
+        ("http://pki.corp.example:8080/", "10.0.0.1"),
+        ("http://x.pki.corp.example:8081/", "8.8.8.8"),
+        ("http://other.example:8081/", "10.0.0.7"),
+        ("http://10.0.0.7/", ""),
+        ("http://10.0.0.8:8081/", ""),
+        ("http://here:8080/", "127.0.0.1"),
+    ):
+        refusal(allowed, url, address)
+    check(allowed, "http://pki.corp.example/", "8.8.8.8")  # as before
+    nowhere = Allowed.of(["0.0.0.0:8081"])
+    assert "to allow it" not in refusal(nowhere, "http://0.0.0.0:8081/")
 
 
 def test_a_network() -> None:
@@ -86,8 +109,9 @@ def test_names_without_a_dot(host: str) -> None:
 
 @pytest.mark.parametrize(
     "entry",
-    ["", "10.0.0.1/8", "10.0.0.0/33", "a b", "http://a/", "a:80", "[::1]", "*.example", "a/b",
-     "127.1", "::ffff:10.0.0.0/104", "fe80::1%eth0", "\x1b[2J", "a" * 300],
+    ["", "10.0.0.1/8", "10.0.0.0/33", "a b", "http://a/", "[::1]", "a:", "a:0", "a:080",
+     "a:65536", "10.0.0.0/8:81", "[a]:81", "[::1]81", "127.1:81", ":81", "a:81:82", "*.example",
+     "a/b", "127.1", "::ffff:10.0.0.0/104", "fe80::1%eth0", "\x1b[2J", "a" * 300],
 )  # fmt: skip
 def test_entries_that_are_none(entry: str) -> None:
     with pytest.raises(ConfigError, match=r"^fetch_allowed: ") as info:

@@ -6,7 +6,8 @@ import dataclasses
 import json
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -125,11 +126,16 @@ def verifier(clock: Clock | None = None) -> Iterator[Front]:
     clock = clock or Clock()
     ours, theirs = socket.socketpair()
     died: list[BaseException] = []
+    ended: list[bool] = []
 
     def run() -> None:
         try:
             with theirs:
-                Verifier(theirs, clock=clock, now=clock.now).run()
+                made = Verifier(theirs, clock=clock, now=clock.now)
+                try:
+                    made.run()
+                finally:
+                    ended.append(made.close())
         except BaseException as error:
             died.append(error)
 
@@ -142,6 +148,15 @@ def verifier(clock: Clock | None = None) -> Iterator[Front]:
         thread.join(SECONDS)
     assert not thread.is_alive()
     assert not died, died
+    assert ended == [True]
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Returns once it is true."""
+    end = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < end, "it does not come"
+        time.sleep(0.002)
 
 
 def write(path: Path, data: bytes) -> Path:

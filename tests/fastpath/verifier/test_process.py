@@ -12,7 +12,7 @@ import pytest
 from fastpath.clientcert.judge import judge
 from fastpath.clientcert.policy import Policy
 from fastpath.clientcert.verdict import Outcome, Verdict
-from fastpath.verifier import process
+from fastpath.verifier import questions
 from fastpath.worker.frames import FrameType
 from tests.fastpath.clientcert.pki import CLIENT, DAY
 from tests.fastpath.verifier.support import ROOT, Clock, site, told, verifier, write
@@ -151,7 +151,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         asked.append(presented)
         return judge(presented, policy, now)
 
-    monkeypatch.setattr(process, "judge", noted)
+    monkeypatch.setattr(questions, "judge", noted)
     return asked
 
 
@@ -172,7 +172,7 @@ def test_a_bug_is_a_no(
     wanted = site(tmp_path)
     with verifier() as front:
         front.ready(told(tmp_path, wanted))
-        monkeypatch.setattr(process, "judge", broken)
+        monkeypatch.setattr(questions, "judge", broken)
         verdict = front.judge(wanted, ALICE, MIDDLE)
         assert verdict.outcome is Outcome.UNTRUSTED
         assert "could not be checked" in verdict.reason

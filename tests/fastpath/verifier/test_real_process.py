@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.fastpath.clientcert.pki import CLIENT, NOW, self_signed
-from tests.fastpath.verifier.support import SECONDS, Front, site, told, write
+from tests.fastpath.retrieving import aia
+from tests.fastpath.verifier.shop import Shop
+from tests.fastpath.verifier.support import SECONDS, Front, site, told, wait_for, write
 
 # Of today: this process has the real clock.
 _SINCE, _UNTIL = datetime(2020, 1, 1, tzinfo=UTC) - NOW, datetime(2120, 1, 1, tzinfo=UTC) - NOW
@@ -63,3 +65,31 @@ def test_refused(tmp_path: Path) -> None:
         assert len(problems) == 1
         front.sock.close()
         assert process.wait(SECONDS) == 0
+
+
+def test_over_the_network(tmp_path: Path, shop: Shop) -> None:
+    middle = ROOT.issue("CN=middle", ca=True, since=_SINCE, until=_UNTIL)
+    shop.bodies["/middle"] = middle.der
+    alice = middle.issue(
+        "CN=alice", (CLIENT, False), aia(f"{shop.url}/middle"), since=_SINCE, until=_UNTIL
+    )
+    wanted = site(tmp_path, ca=write(tmp_path / "root.pem", ROOT.pem))
+    with started() as (front, process):
+        front.ready(told(tmp_path, wanted, retrieve_issuers=True, allowed=[shop.place]))
+        assert front.judge(wanted, alice).chain == (middle.der,)
+        front.sock.close()
+        assert process.wait(SECONDS) == 0
+
+
+def test_the_end_while_a_search_hangs(tmp_path: Path, shop: Shop) -> None:
+    """The supervisor gives it two seconds."""
+    shop.held = {"/middle"}
+    alice = self_signed("CN=x").issue("CN=alice", (CLIENT, False), aia(f"{shop.url}/middle"))
+    wanted = site(tmp_path, ca=write(tmp_path / "root.pem", ROOT.pem))
+    with started() as (front, process):
+        front.ready(told(tmp_path, wanted, retrieve_issuers=True, allowed=[shop.place]))
+        front.ask(wanted, alice)
+        wait_for(lambda: shop.requests)
+        front.sock.close()
+        assert process.wait(2) == 0
+        assert process.communicate()[1] == b""

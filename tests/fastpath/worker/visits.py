@@ -79,6 +79,8 @@ class Visit:
     session: SSL.Session
     session_id: bytes  # that the server's side was told
     offered: tuple[bytes, ...]  # the session ids in the client's hello
+    policy: str  # as the server's side was told
+    presented: tuple[bytes, ...]
 
 
 class RefusedError(Exception):
@@ -92,10 +94,12 @@ def visit(
     endpoint: int = 0,
     tls13: bool = True,
     session: SSL.Session | None = None,
+    context: SSL.Context | None = None,
 ) -> Visit:
-    """One connection that ends cleanly on both sides."""
+    """One connection that ends cleanly on both sides. ``context``: of a client with a
+    certificate."""
     version = SSL.TLS1_3_VERSION if tls13 else SSL.TLS1_2_VERSION
-    client = SSL.Connection(_CLIENTS[version], None)
+    client = SSL.Connection(context or _CLIENTS[version], None)
     client.set_connect_state()
     if server_name:
         client.set_tlsext_host_name(server_name)
@@ -140,4 +144,6 @@ def visit(
         taken,
         established.session_id,
         offered or (),
+        established.policy,
+        established.certificates,
     )

@@ -20,9 +20,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from config.document.keys import CLIENT_CERTIFICATES
 from config.running import RunningService, remove_record, start_time, write_record
 from config.store.bindings import read_bindings
 from config.store.place import IPPORT, parse_place
+from proxy.cli.cert import ELSEWHERE
 from tests.config.store.made import APP, NOW, OTHER, WEB, Made, secrets_of
 from tests.needs import need
 from tests.proxy.cli.conftest import Kssl
@@ -312,13 +314,41 @@ def test_names_in_certificates_cannot_write_on_the_terminal(kssl: Kssl, folder: 
         (("ipport", "certhash=00000000"), "is not KEY=VALUE"),
         (("ipport=*:443", "certhash=0000000"), "8 or more"),
         (("ipport=*:443", "certhash=00000000"), "no certificate in the store"),
-        (("ipport=*:443", "certhash=00000000", "usagecheck=off"), "not supported yet"),
-        (("ipport=*:443", "certhash=00000000", "VerifyClientCertRevocation=on"), "not supported"),
+        (("ipport=*:443", "certhash=00000000", "disabletls13=enable"), "not supported yet"),
         (("ipport=*:443", "certhash=00000000", "colour=red"), "colour= is not known"),
     ],
 )
 def test_bind_usage(kssl: Kssl, words: tuple[str, ...], message: str) -> None:
     refused(kssl("cert", "bind", *words), message)
+
+
+@pytest.mark.parametrize(
+    ("word", "where"),
+    [
+        ("ClientCertNegotiation=enable", 'sslFlags = ["Ssl", "SslNegotiateCert"] and client_ca'),
+        ("VerifyClientCertRevocation=enable", "set the key of this name in its [[site]]"),
+        ("verifyrevocationwithcachedclientcertonly=enable", "set the key of this name"),
+        ("revocationfreshnesstime=60", "set the key of this name"),
+        ("urlretrievaltimeout=5000", "set the key of this name"),
+        ("usagecheck=disable", "set the key of this name"),
+        ("sslctlidentifier=x", "whom to trust is client_ca"),
+        ("sslctlstorename=CA", "whom to trust is client_ca"),
+        ("dsmapperusage=enable", "client_cert_headers"),
+        ("reject=enable", "kssl reg set RejectClientCertificates 1"),
+    ],
+)
+def test_what_netsh_says_of_client_certificates_is_said_elsewhere(
+    kssl: Kssl, word: str, where: str
+) -> None:
+    result = kssl("cert", "bind", "ipport=*:443", "certhash=00000000", word)
+    refused(result, where)
+    assert f"{word.partition('=')[0].lower()}= is " in result.stderr
+
+
+def test_the_keys_that_netsh_words_are_told_to_be_are_some() -> None:
+    told = {word for word, text in ELSEWHERE.items() if "key of this name" in text}
+    assert len(told) == 5
+    assert told <= {key.name for key in CLIENT_CERTIFICATES}
 
 
 def test_netsh_words_without_a_meaning_are_ignored(kssl: Kssl, folder: Path) -> None:

@@ -93,7 +93,7 @@ def test_json(kssl: Kssl, folder: Path) -> None:
     assert (result.returncode, result.stderr) == (1, "")
     found = json.loads(result.stdout)
     assert list(found) == [
-        "ok", "outcome", "substatus", "reason", "at", "steps", "identity", "fetched",
+        "ok", "outcome", "substatus", "reason", "site", "at", "steps", "identity", "fetched",
         "notes",
     ]  # fmt: skip
     assert (found["ok"], found["outcome"], found["substatus"]) == (False, "revoked", 13)

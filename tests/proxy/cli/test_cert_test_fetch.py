@@ -128,7 +128,8 @@ def test_as_a_process(kssl: Kssl, tmp_path: Path) -> None:
     assert json.loads(result.stdout)["notes"] == [
         "http://192.168.0.1/a: 192.168.0.1 is a private address; name it in --fetch-allow to "
         "allow it",
-        "http://a:22/: names port 22; only these are asked: 80, 8080",
+        "http://a:22/: names port 22; only these are asked: 80, 8080; name a:22 in --fetch-allow "
+        "to allow it",
     ]
 
 

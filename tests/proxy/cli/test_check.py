@@ -160,6 +160,48 @@ def test_certificates_are_loaded(kssl: Kssl, tmp_path: Path, files: Files) -> No
     assert "Traceback" not in result.stderr
 
 
+ASKING = SITE + 'sslFlags = ["Ssl", "SslRequireCert"]\nclient_ca = "clients.pem"\n'
+
+
+def test_what_sites_ask_of_client_certificates_is_loaded(
+    kssl: Kssl, tmp_path: Path, files: Files
+) -> None:
+    (tmp_path / "clients.pem").write_bytes(files.ca.read_bytes())
+    path = write(tmp_path, ASKING)
+    result = kssl("check", "--config", path)
+    assert (result.returncode, result.stderr) == (0, "")
+    write(tmp_path, ASKING + 'client_cert_allow = ["alice", "dns:a.example", "bob"]\n')
+    (tmp_path / "clients.pem").write_bytes(files.key.read_bytes())
+    result = kssl("check", "--config", path)
+    assert result.returncode == 1
+    words = (
+        f"{tmp_path}/clients.pem, line 1: client_ca file holds a private key",
+        "client_cert_allow: 'alice' is not a rule",
+        "client_cert_allow: 'bob' is not a rule",
+    )
+    lines = result.stderr.splitlines()
+    assert [line.startswith(f"kssl: {each}") for line, each in zip(lines, words, strict=True)] == [
+        True, True, True,
+    ], lines  # fmt: skip
+
+
+def test_what_is_wrong_for_worker_and_verifier_is_told_at_once(
+    kssl: Kssl, tmp_path: Path, files: Files
+) -> None:
+    (tmp_path / "clients.pem").write_bytes(b"no PEM")
+    text = (
+        f'certificate = "{files.cert}"\nkey = "{files.other_key}"\nclient_cert_failure = "pass"\n'
+    )
+    result = kssl("check", "--config", write(tmp_path, ASKING + text), "--json")
+    assert (result.returncode, result.stderr) == (1, "")
+    told = json.loads(result.stdout)
+    of_worker, of_verifier = told["problems"]
+    assert "does not belong to" in of_worker
+    assert of_verifier.startswith("client_ca file")
+    (warning,) = told["warnings"]
+    assert "X-Client-Cert-Verdict" in warning
+
+
 @pytest.mark.parametrize("profile", list(Profile))
 def test_the_support_table(kssl: Kssl, tmp_path: Path, profile: Profile) -> None:
     path = write(tmp_path, SITE)

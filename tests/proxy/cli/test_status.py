@@ -23,6 +23,7 @@ from proxy.cli import status as module
 from proxy.lifecycle.admin import admin_path
 from proxy.lifecycle.ask import NoAnswerError, ask
 from proxy.spawn import ProxyProcess, spawn_proxy
+from tests.fastpath.clientcert.pki import self_signed
 from tests.proxy.cli.conftest import Kssl
 from tests.proxy.frontend.clients import Client
 from tests.proxy.frontend.rig import wait_for
@@ -136,6 +137,65 @@ def test_a_worker_that_stands_still(kssl: Kssl, app: Upstream, tmp_path: Path) -
         assert told["workers"] == [
             {"pid": worker, "restarts": 0, "connections": None, "handshakes": None}
         ]
+
+
+def asking(folder: Path, app: Upstream, flags: str) -> tuple[str, str]:
+    """Options for a configuration with one site."""
+    write(folder / "clients.pem", self_signed("CN=Root").pem)
+    text = f'[[site]]\nbindings = ["https://127.0.0.1:0"]\nupstreams = ["{app.port}"]\n{flags}'
+    write(folder / "kssl.toml", text.encode())
+    return "--config", str(folder / "kssl.toml")
+
+
+def write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    path.chmod(0o600)
+
+
+NEGOTIATE = 'sslFlags = ["Ssl", "SslNegotiateCert"]\nclient_ca = "clients.pem"\n'
+
+
+def test_a_verifier(kssl: Kssl, app: Upstream, tmp_path: Path) -> None:
+    """One that dies is replaced; one that nobody needs any more goes."""
+    state = tmp_path / "state"
+    options = asking(tmp_path, app, NEGOTIATE)
+    with spawn_proxy(None, *options, state_dir=state, listen=None) as proxy:
+        wait_for(lambda: running_services(state), "its record")
+
+        def verifier() -> dict[str, Any] | None:
+            told: dict[str, Any] | None = status(kssl, state)[0]["verifier"]
+            return told
+
+        first = verifier()
+        assert first is not None
+        assert first == {"pid": first["pid"], "restarts": 0, "questions": 0}
+        text = kssl("status", "--state-dir", str(state)).stdout
+        words = f"  verifier          process {first['pid']}: 0 questions; restarted 0 times\n"
+        assert words in text
+        os.kill(first["pid"], signal.SIGKILL)
+        wait_for(lambda: (verifier() or {}).get("restarts"), "another verifier")
+        second = verifier()
+        assert second is not None
+        assert second == {"pid": second["pid"], "restarts": 1, "questions": 0}
+        assert second["pid"] != first["pid"]
+        asking(tmp_path, app, "")
+        proxy.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: verifier() is None, "no verifier")
+
+
+def test_a_verifier_that_stands_still(kssl: Kssl, app: Upstream, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    options = asking(tmp_path, app, NEGOTIATE)
+    with spawn_proxy(None, *options, state_dir=state, listen=None):
+        wait_for(lambda: running_services(state), "its record")
+        pid = status(kssl, state)[0]["verifier"]["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            (told,) = status(kssl, state)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert told["verifier"] == {"pid": pid, "restarts": 0, "questions": None}
+        assert told["workers"][0]["connections"] == 0
 
 
 # -- the life of the socket --------------------------------------------------------------------

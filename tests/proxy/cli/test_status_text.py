@@ -26,6 +26,7 @@ def document(**other: Any) -> dict[str, Any]:
         "connections": {"open": 3, "closing": 1},
         "tasks": 5,
         "workers": [{"pid": 13, "restarts": 1, "connections": 3, "handshakes": 1}],
+        "verifier": {"pid": 14, "restarts": 0, "questions": 1},
         "upstreams": [{"target": "http://127.0.0.1:8000", "idle": 1}],
         "closes": closes.to_json(),
         "parameters": {"EnableSslCloseNotify": 1},
@@ -41,6 +42,7 @@ https://a.example, http://a.example (process 12, kernel mode)
   started           2026-11-21T16:30:00+00:00
   connections       3 open, 1 closing
   worker            process 13: 3 connections, 1 of them in the handshake; restarted 1 time
+  verifier          process 14: 1 question; restarted 0 times
   upstream          http://127.0.0.1:8000: 1 connection kept for the next request
 
   TLS ended by        close_notify           fin         reset         alert          none
@@ -62,6 +64,23 @@ def test_workers_that_do_not_count() -> None:
         "  worker            died, and another is not up yet; restarted 2 times",
         "  worker            process 14 does not answer; restarted 2 times",
     ]
+
+
+def test_verifiers() -> None:
+    def line(**verifier: int | None) -> list[str]:
+        told = document(verifier={"restarts": 2, **verifier} if verifier else None)
+        return [each.strip() for each in status_text(told) if "verifier" in each]
+
+    assert line(pid=12, questions=0) == [
+        "verifier          process 12: 0 questions; restarted 2 times"
+    ]
+    assert line(pid=12, questions=None) == [
+        "verifier          process 12 does not answer; restarted 2 times"
+    ]
+    assert line(pid=None, questions=None) == [
+        "verifier          died, and another is not up yet; restarted 2 times"
+    ]
+    assert line() == []
 
 
 def test_a_service_that_does_not_answer() -> None:

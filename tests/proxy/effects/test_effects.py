@@ -8,7 +8,7 @@ import pytest
 
 from config.parameter import Parameter, Profile, Value
 from config.table import PARAMETERS
-from tests.proxy.effects import logs, requests, timers, transport
+from tests.proxy.effects import client_certificates, logs, requests, timers, transport
 from tests.proxy.effects.service import Services
 
 EFFECTS: dict[str, Callable[[Services], None]] = {
@@ -18,6 +18,8 @@ EFFECTS: dict[str, Callable[[Services], None]] = {
     "DisableSslCertChainCacheOnlyUrlRetrieval": (
         transport.disable_ssl_cert_chain_cache_only_url_retrieval
     ),
+    "UrlRetrievalAllowed": client_certificates.url_retrieval_allowed,
+    "RejectClientCertificates": client_certificates.reject_client_certificates,
     "MaxFieldLength": requests.max_field_length,
     "MaxRequestBytes": requests.max_request_bytes,
     "UrlSegmentMaxLength": requests.url_segment_max_length,

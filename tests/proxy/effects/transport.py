@@ -105,7 +105,7 @@ def ask(sock: ssl.SSLSocket) -> None:
 
 
 def disable_ssl_cert_chain_cache_only_url_retrieval(services: Services) -> None:
-    """Nobody asks for a client certificate yet, and 1 says so."""
+    """Where nobody asks for a client certificate, 1 says that it has no effect."""
     name = "DisableSslCertChainCacheOnlyUrlRetrieval"
     for value in (0, 1):
         with services.start(**{name: value}) as service:

@@ -8,10 +8,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from config.client_certificates import ClientCertificates
 from config.model import Hsts, Site, SiteLimits
 from config.target import Target
 from proxy.frontend.endpoint import host_name
@@ -108,12 +110,14 @@ def test_http_1_0_without_host_gets_the_site_of_sni(proxy: Rig, stack: ExitStack
     assert b"\r\nHost: localhost\r\n" in seen[0]
 
 
+ASKS = ClientCertificates(required=True, ca=Path("/nobody.pem"))
+
+
 def test_a_site_with_another_policy_is_misdirected(proxy: Rig, stack: ExitStack) -> None:
     """The connection's SNI is localhost."""
-    strict = frozenset(("Ssl", "SslRequireCert"))
     proxy.serve_sites(
         site("open", app(stack, b"open"), "localhost", default=True),
-        site("strict", app(stack, b"strict"), "strict.test", number=2, ssl_flags=strict),
+        site("strict", app(stack, b"strict"), "strict.test", number=2, client_certificates=ASKS),
         site("also", app(stack, b"also"), "also.test"),
     )
     with proxy.client() as client:
@@ -129,11 +133,8 @@ def test_a_policy_that_comes_with_a_reload(proxy: Rig, stack: ExitStack) -> None
     proxy.serve_sites(before)
     with proxy.client() as client:
         assert ask(client, b"localhost").body == b"a"
-        after = replace(before, ssl_flags=frozenset(("Ssl", "SslRequireCert")))
-        proxy.call(lambda: proxy.apply(after))
+        proxy.call(lambda: proxy.apply(replace(before, client_certificates=ASKS)))
         assert ask(client, b"localhost").status == 421
-    with proxy.client() as client:
-        assert ask(client, b"localhost").body == b"a"
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def test_a_quiet_one(proxy: Rig) -> None:
                 "handshakes": 0,
             }
         ],
+        "verifier": None,
         "upstreams": [{"target": str(next(iter(proxy.front.pools))), "idle": 0}],
         "closes": proxy.front.closes.to_json(),
         "parameters": parameters.by_name,

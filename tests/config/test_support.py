@@ -1,0 +1,39 @@
+"""config.support: what the table says of client certificates."""
+
+from __future__ import annotations
+
+import pytest
+
+from config.document.read import Request
+from config.parameter import Profile
+from config.support import rows
+from tests.config.document.support import UPSTREAMS, a_request, read
+
+SITE = f'[[site]]\nname = "app"\n{UPSTREAMS}'
+ASKING = f'{SITE}sslFlags = ["Ssl", "SslNegotiateCert"]\nclient_ca = "ca.pem"\n'
+
+
+def row(text: str, request: Request) -> tuple[str, str]:
+    """What kssl does, and what the configuration makes of it."""
+    configuration = read(text, request)
+    (found,) = (
+        each
+        for each in rows(configuration.profile, configuration)
+        if each.feature == "client certificates in kernel mode"
+    )
+    return found.kssl, found.here
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_client_certificates(profile: Profile) -> None:
+    """The table is true: a site that is said to be served can be read."""
+    request = a_request(profile=profile)
+    kssl, here = row(ASKING, request)
+    assert here == "asked for by app"
+    if profile is Profile.WS2003SP1:
+        assert kssl == "a site that asks for them is refused; in user mode it is served"
+    else:
+        assert kssl.startswith("supported")
+    assert row(SITE, request) == (kssl, "no site asks for them")
+    request = a_request(profile=profile, command_line={"RejectClientCertificates": 1})
+    assert row(SITE, request) == (kssl, "refused (RejectClientCertificates=1)")
