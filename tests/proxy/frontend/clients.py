@@ -55,7 +55,7 @@ class Client:
         handshake: bool = True,
         receive_buffer: int | None = None,
         session: ssl.SSLSession | None = None,
-        name: str = "localhost",
+        name: str | None = "localhost",
     ) -> None:
         self.sock = socket.socket()
         if receive_buffer is not None:

@@ -76,17 +76,19 @@ class AskingRig(Rig):
         super().__init__(mode, folder, workers=workers)
         self._contexts: dict[tuple[str, Card | None], ssl.SSLContext] = {}
 
-    def serve(self, *sites: Site) -> None:
-        """These and no others from now on, with empty logs."""
-        parameters = self.front.parameters
+    def serve(self, *sites: Site, **values: int) -> None:
+        """These and no others from now on, with empty logs; ``values``: parameters other than the
+        defaults."""
+        parameters = replace(self._parameters, **values)  # type: ignore[arg-type]
         self.wait(self.service.reload(Configuration(parameters=parameters, sites=sites)))
 
-        def new_logs() -> None:
+        def change() -> None:
+            self.front.parameters = parameters  # also those that a reload leaves
             self.log = io.BytesIO()
             self.front.access_log = AccessLog(self.loop, self.log)
             self.front.error_log = self.errors = Errors()
 
-        self.call(new_logs)
+        self.call(change)
 
     def context_of(self, version: str, card: Card | None) -> ssl.SSLContext:
         """The same for the same, as sessions need it."""

@@ -71,6 +71,7 @@ class Wallet:
         between = _issue(root, "CN=Between,O=Example", ca=True)
         levels = _dated_tower(root, 11)
         revoked = _leaf(between, "revoked")
+        self._between = between
         self.ca = self._write("clients.pem", root.pem)
         self.crls = tuple(
             self._write(f"{number}.crl", _crl(each, revoked))
@@ -95,6 +96,12 @@ class Wallet:
             "tower of 10": self._card("tower-10", _leaf(levels[9], "deep"), *levels[9::-1]),
             "tower of 11": self._card("tower-11", _leaf(levels[10], "deeper"), *levels[10::-1]),
         }
+
+    def revoke(self, name: str) -> None:
+        """A card that `between` has issued, from now on; the list is the same file as before."""
+        certificate = x509.load_der_x509_certificate(self.cards[name].der)
+        made = Made(certificate, self._between.key)
+        self._write(self.crls[1].name, _crl(self._between, made))
 
     def _card(self, name: str, own: Made, *others: Made) -> Card:
         assert isinstance(own.key, ec.EllipticCurvePrivateKey)
