@@ -213,7 +213,7 @@ def test_ten_levels(scene: Scene, figure: Figure) -> None:
     ).status == 200  # fmt: skip
 
 
-def test_a_bundle_of_a_thousand(scene: Scene, figure: Figure) -> None:
+def test_a_bundle_of_namesakes(scene: Scene, figure: Figure) -> None:
     """As many as there is room for, all of the issuer's name."""
     namesakes = b"".join(self_signed("CN=Middle").pem for _ in range(100))
     shop(scene, "bundle", {"a": namesakes})
