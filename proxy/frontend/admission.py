@@ -5,7 +5,7 @@ from __future__ import annotations
 from config.client_certificates import REJECT
 from fastpath.engines.contract import Session
 from fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
-from proxy.frontend.certificate import Refused, fails, refusal, refused
+from proxy.frontend.certificate import Refused, bars, fails, refusal, refused
 from proxy.frontend.endpoint import Endpoint, host_name
 from proxy.frontend.site import SiteFront
 from proxy.http.client_cert import certificate_fields
@@ -108,8 +108,8 @@ class Admission:
             if location is not None:
                 return location
         wanted = site.site.client_certificates
-        if wanted is not None and (error := refusal(wanted, self._verdict)) is not None:
-            raise error
+        if wanted is not None and bars(wanted, self._verdict):
+            raise refusal(self._verdict)  # no name: by its traceback it would hold itself
         if site.limited and not site.enter():
             most = site.site.limits.max_connections
             raise HttpError(

@@ -82,12 +82,14 @@ def fails(wanted: ClientCertificates, verdict: ClientVerdict) -> bool:
     return not verdict.ok
 
 
-def refusal(wanted: ClientCertificates, verdict: ClientVerdict) -> HttpError | None:
-    """The answer to each request, if it may not pass."""
-    if wanted.failure is Failure.PASS or not fails(wanted, verdict):
-        return None
-    reason = REASONS[verdict.outcome]
-    return HttpError(403, reason, verdict.reason, int(verdict.outcome))
+def bars(wanted: ClientCertificates, verdict: ClientVerdict) -> bool:
+    """Whether no request of a client with ``verdict`` may pass: the answer is `refusal`."""
+    return wanted.failure is not Failure.PASS and fails(wanted, verdict)
+
+
+def refusal(verdict: ClientVerdict) -> HttpError:
+    """The answer to each request that is barred."""
+    return HttpError(403, REASONS[verdict.outcome], verdict.reason, int(verdict.outcome))
 
 
 def refused(wanted: ClientCertificates, verdict: ClientVerdict, version: str) -> Refused | None:
