@@ -265,7 +265,9 @@ class ClientConnection:
     def _start(self, shaken: Shaken, verdict: ClientVerdict | None) -> None:
         """``verdict`` None: no certificate was asked for."""
         http = self._connect_http(shaken.session, self._front.engine, verdict)
-        engine = self._front.engine(self._handover(shaken), http)
+        # OpenSSL keeps a certificate with its session: those of strangers would fill the memory.
+        known = not shaken.session.certificates or (verdict is not None and verdict.ok)
+        engine = self._front.engine(self._handover(shaken, resumable=known), http)
         last = http.admission.alert
         if last is None:
             http.start(engine, shaken.leftover)
@@ -304,8 +306,8 @@ class ClientConnection:
         )
         return self._http
 
-    def _handover(self, shaken: Shaken | None = None) -> Handover:
-        """None: there is no TLS."""
+    def _handover(self, shaken: Shaken | None = None, *, resumable: bool = True) -> Handover:
+        """``shaken`` None: there is no TLS."""
         parameters = self._front.parameters
         return Handover(
             loop=self._front.loop,
@@ -316,6 +318,7 @@ class ClientConnection:
             close_notify=bool(parameters.enable_ssl_close_notify),
             max_send=parameters.max_bytes_per_send,
             bulk=self._front.bulk,
+            resumable=resumable,
         )
 
     def handshake_failed(self, reason: str) -> None:
