@@ -71,6 +71,11 @@ class CertificateWait:
         self._question.cancel()
         self._shaken.link.end(self._shaken.identifier, resumable=False)
 
+    def take_back(self) -> Shaken:
+        """Nobody waits for this verdict any more, and what is to be judged goes on."""
+        self._question.cancel()
+        return self._shaken
+
     def _answered(self, verdict: ClientVerdict | None) -> None:
         self._done(self._shaken, verdict)
 
