@@ -94,7 +94,8 @@ def bars(wanted: ClientCertificates, verdict: ClientVerdict) -> bool:
 
 def refusal(verdict: ClientVerdict) -> HttpError:
     """The answer to each request that is barred."""
-    return HttpError(403, REASONS[verdict.outcome], verdict.reason, int(verdict.outcome))
+    reason = REASONS[verdict.outcome]
+    return HttpError(403, reason, verdict.reason, int(verdict.outcome))
 
 
 def refused(wanted: ClientCertificates, verdict: ClientVerdict, version: str) -> Refused | None:
