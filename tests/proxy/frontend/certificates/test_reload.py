@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 
@@ -15,7 +16,7 @@ from tests.proxy.frontend.certificates.served import AskingRig, get, site
 from tests.proxy.frontend.certificates.wallet import Wallet
 from tests.proxy.frontend.clients import Client, CutError
 from tests.proxy.frontend.rig import wait_for
-from tests.proxy.frontend.upstreams import Upstream
+from tests.proxy.frontend.upstreams import Upstream, UpstreamSide, response
 
 _HOST = "site.localhost"
 
@@ -88,6 +89,46 @@ def test_that_fails(asking: AskingRig, wallet: Wallet, telling: Upstream) -> Non
 def _change_verifier(rig: AskingRig, wanted: Site) -> None:
     configuration = Configuration(parameters=rig.front.parameters, sites=(wanted,))
     rig.wait(rig.service._helpers._judge_by(configuration))
+
+
+@pytest.mark.parametrize("presents", ["good", "none"])
+def test_nobody_stays_by_an_old_verdict(asking: AskingRig, wallet: Wallet, presents: str) -> None:
+    """CAs and revocation lists may be others, in files of the same names."""
+    there, going = threading.Event(), threading.Event()
+
+    def app(side: UpstreamSide) -> None:
+        while True:
+            head = side.read_head()
+            if b"/slow" in head:
+                there.set()
+                assert going.wait(5)
+            side.send(response(b"hello"))
+
+    with Upstream(app) as upstream:
+        served = site(_HOST, upstream.port, wallet, "negotiate", "page")
+        asking.serve(served)
+        card = wallet.cards.get(presents)
+        with contextlib.ExitStack() as stack:
+            idle, busy, new = (
+                stack.enter_context(asking.visitor(_HOST, "1.3", card)) for _ in range(3)
+            )
+            for client in (idle, busy):
+                client.send(get(_HOST))
+                assert client.read_answer().get(b"connection") is None
+            busy.send(get(_HOST, "/slow"))
+            assert there.wait(5)
+            asking.serve(served)
+            going.set()
+            new.send(get(_HOST))
+            last = b"close" if presents == "good" else None
+            for client in (busy, new):
+                answer = client.read_answer()
+                assert (answer.status, answer.get(b"connection")) == (200, last)
+            if presents == "good":
+                assert [each.read_to_end() for each in (idle, busy)] == [(b"", "close_notify")] * 2
+            else:
+                idle.send(get(_HOST))
+                assert idle.read_answer().status == 200
 
 
 @contextlib.contextmanager
