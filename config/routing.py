@@ -85,9 +85,12 @@ def tls_settings(configuration: Configuration, default_names: Sequence[str]) -> 
             continue
         choose = _Chooser(configuration, endpoint.binding.listen, default_names)
         names = {}
+        own = {name for site in endpoint.sites for name in site.hostnames}
         for site in endpoint.sites:
             for name in site.hostnames:
                 for each, certificate in choose.of_name(site, name):
+                    if each != name and each in own:
+                        continue  # it is another site's, with its own policy
                     names[each] = chosen.setdefault(json.dumps(certificate), len(chosen))
         default = next((site for site in endpoint.sites if site.default), endpoint.sites[0])
         fallback = json.dumps(choose.of_site(default))

@@ -90,6 +90,8 @@ class Handover:
 
     With ``reads_on``, a send that fails is not the end: reading goes on to it, also if it was
     paused. An upstream may have answered before it closed.
+
+    Unless ``resumable``, the session is dropped however the connection ends.
     """
 
     loop: AbstractEventLoop
@@ -102,6 +104,7 @@ class Handover:
     max_send: int = RECEIVE_SIZE
     bulk: bool = True
     reads_on: bool = False
+    resumable: bool = True
 
 
 class Engine(Protocol):

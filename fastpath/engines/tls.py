@@ -24,6 +24,7 @@ class TlsEngine(ChannelEngine, ABC):
         "_failed",
         "_identifier",
         "_link",
+        "_resumable",
     )
 
     def __init__(self, handover: Handover, sink: Sink) -> None:
@@ -32,6 +33,7 @@ class TlsEngine(ChannelEngine, ABC):
         self._link = handover.link
         self._identifier = handover.identifier
         self._close_notify = handover.close_notify
+        self._resumable = handover.resumable
         self._failed = False  # a fatal alert was sent or received
         self._cutter: RecordCutter | None = None  # none: records come in batches
         if not handover.bulk:
@@ -146,6 +148,7 @@ class TlsEngine(ChannelEngine, ABC):
 
     def _finish(self) -> None:
         # RFC 5246 §7.2.2, RFC 9846 §6.2: after a fatal alert the session is forgotten.
-        resumable = not self._failed and (self._clean or not self._close_notify)
+        in_order = not self._failed and (self._clean or not self._close_notify)
+        resumable = self._resumable and in_order
         self._link.end(self._identifier, resumable=resumable)
         super()._finish()

@@ -3,12 +3,14 @@
 The OpenSSL object is kept until the connection ends, because its session lives and dies with it:
 freed with its shutdown flags set, the session stays in OpenSSL's cache and may be resumed; freed
 without, OpenSSL drops the session. That is the rule of EnableSslCloseNotify (seed 001). Towards an
-upstream there is no session to keep, and the object goes when the handshake is done.
+upstream there is no session to keep, and the object goes when the handshake is done; so it does
+where a client has presented more than should be kept.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 
 from OpenSSL import SSL
@@ -27,6 +29,12 @@ from fastpath.worker.frames import (
 from fastpath.worker.handshake import Established, Failure, Flight, TlsHandshake
 from fastpath.worker.output import Output
 
+# What a client may have presented, for its session to be kept: bytes of DER, and certificates, as
+# many as a path may have. OpenSSL keeps them with the session, in four times the size and 4 KiB
+# for each (measured); and of sessions it keeps 20,480, for hours.
+_MAX_KEPT = 16 * 1024
+_MAX_KEPT_CERTIFICATES = 12
+
 
 @lru_cache(maxsize=256)  # nearly all connections have one of a few
 def _info(version: str, cipher: str, server_name: str, alpn: str, group: str, policy: str) -> bytes:
@@ -40,6 +48,10 @@ def _info(version: str, cipher: str, server_name: str, alpn: str, group: str, po
         "policy": policy,
     }
     return json.dumps(fields).encode()
+
+
+def _too_large(certificates: Sequence[bytes]) -> bool:
+    return len(certificates) > _MAX_KEPT_CERTIFICATES or sum(map(len, certificates)) > _MAX_KEPT
 
 
 class WorkerConnection:
@@ -84,7 +96,7 @@ class WorkerConnection:
         else:
             keys = b""
             self._layer = RecordLayer(step.keys)
-        if step.keys.client:
+        if step.keys.client or _too_large(step.certificates):
             self._ssl = None  # it has no session to keep, so it has done all it can
         certificates = pack_certificates(step.certificates)
         payload = pack_established(

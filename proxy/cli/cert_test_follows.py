@@ -10,7 +10,7 @@ from config.model import Site
 from fastpath.clientcert.verdict import Verdict
 from fastpath.verifier.messages import ClientVerdict
 from fastpath.verifier.verdicts import told
-from proxy.frontend.certificate import TLS13, refusal, refused
+from proxy.frontend.certificate import TLS13, bars, refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def follows(site: Site, wanted: ClientCertificates, verdict: Verdict) -> Follows
     mode = "require" if wanted.required else "negotiate"
     ended = refused(wanted, judged, TLS13)
     alert = ended.alert.name.lower() if ended is not None else None
-    served = ended is None and refusal(wanted, judged) is None
+    served = ended is None and not bars(wanted, judged)
     if alert is not None:
         what = f"the connection ends with the alert {alert}"
     elif not served:

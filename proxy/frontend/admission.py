@@ -5,7 +5,7 @@ from __future__ import annotations
 from config.client_certificates import REJECT
 from fastpath.engines.contract import Session
 from fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
-from proxy.frontend.certificate import Refused, fails, refusal, refused
+from proxy.frontend.certificate import Refused, bars, fails, refusal, refused
 from proxy.frontend.endpoint import Endpoint, host_name
 from proxy.frontend.site import SiteFront
 from proxy.http.client_cert import certificate_fields
@@ -23,6 +23,7 @@ class Admission:
     checked: whether `admit` has something to look at.
     policy: what the site changes in responses.
     alert: how the connection ends at once, for its certificate's sake; None: it goes on.
+    judged: whether there is a verdict on a certificate, which a reload may have made an old one.
     certificate_fields: what the app is told of that certificate.
     certificate_word: what the access log says of it; "": none was asked for.
     """
@@ -38,6 +39,7 @@ class Admission:
         "certificate_word",
         "checked",
         "host",
+        "judged",
         "policy",
         "site",
     )
@@ -49,6 +51,7 @@ class Admission:
         self._key_bits = key_bits(session.cipher) if endpoint.tls else 0
         self._handshake_policy = "" if session.policy == REJECT else session.policy
         self._verdict = verdict if verdict is not None else NONE_PRESENTED
+        self.judged = bool(verdict is not None and session.certificates)
         self.alert: Refused | None = None
         self.certificate_fields: tuple[tuple[str, str], ...] = ()
         self.certificate_word = verdict.word if verdict is not None else ""
@@ -108,8 +111,8 @@ class Admission:
             if location is not None:
                 return location
         wanted = site.site.client_certificates
-        if wanted is not None and (error := refusal(wanted, self._verdict)) is not None:
-            raise error
+        if wanted is not None and bars(wanted, self._verdict):
+            raise refusal(self._verdict)  # no name: by its traceback it would hold itself
         if site.limited and not site.enter():
             most = site.site.limits.max_connections
             raise HttpError(

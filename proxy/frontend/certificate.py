@@ -71,6 +71,11 @@ class CertificateWait:
         self._question.cancel()
         self._shaken.link.end(self._shaken.identifier, resumable=False)
 
+    def take_back(self) -> Shaken:
+        """Nobody waits for this verdict any more, and what is to be judged goes on."""
+        self._question.cancel()
+        return self._shaken
+
     def _answered(self, verdict: ClientVerdict | None) -> None:
         self._done(self._shaken, verdict)
 
@@ -82,10 +87,13 @@ def fails(wanted: ClientCertificates, verdict: ClientVerdict) -> bool:
     return not verdict.ok
 
 
-def refusal(wanted: ClientCertificates, verdict: ClientVerdict) -> HttpError | None:
-    """The answer to each request, if it may not pass."""
-    if wanted.failure is Failure.PASS or not fails(wanted, verdict):
-        return None
+def bars(wanted: ClientCertificates, verdict: ClientVerdict) -> bool:
+    """Whether no request of a client with ``verdict`` may pass: the answer is `refusal`."""
+    return wanted.failure is not Failure.PASS and fails(wanted, verdict)
+
+
+def refusal(verdict: ClientVerdict) -> HttpError:
+    """The answer to each request that is barred."""
     reason = REASONS[verdict.outcome]
     return HttpError(403, reason, verdict.reason, int(verdict.outcome))
 

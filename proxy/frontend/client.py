@@ -98,6 +98,17 @@ class ClientConnection:
         """There is a new configuration."""
         if self._http is not None:
             self._http.renew()
+        elif self._judging is not None and self._front.verifier is None:
+            self._judge(self._judging.take_back())
+
+    def reload_over(self) -> None:
+        """Whether or not there is a new configuration, `Front.hold` waits no longer."""
+        if self._channel.closed:
+            return
+        if self._judging is not None:
+            self._judge(self._judging.take_back())
+        elif self._http is None:
+            self.begin_handshake()
 
     def end(self) -> None:
         """The service stops."""
@@ -209,9 +220,6 @@ class ClientConnection:
             self.begin_handshake()
 
     def begin_handshake(self) -> None:
-        """Also called at the end of a reload that this connection has waited for."""
-        if self._channel.closed:
-            return
         index = self._endpoint.index
         if index is None:
             self._log_early("closed: nothing listens on this address any more")
@@ -233,19 +241,26 @@ class ClientConnection:
     ) -> None:
         self._handshake = None
         shaken = Shaken(session, link, identifier, keys, leftover)
-        verifier = self._front.verifier
         if not session.policy:
             self._start(shaken, None)
         elif not session.certificates:
             self._start(shaken, NONE_PRESENTED)
         elif session.policy == REJECT:
             self._reject(shaken)
-        elif verifier is not None:
+        else:
+            self._judge(shaken)
+
+    def _judge(self, shaken: Shaken) -> None:
+        self._judging = None
+        verifier = self._front.verifier
+        if verifier is not None:
             self._judging = CertificateWait(verifier, shaken, self._judged)
         else:  # a reload came between, and no site asks any more
             self._unjudged(shaken)
 
     def _judged(self, shaken: Shaken, verdict: ClientVerdict | None) -> None:
+        if self._front.hold(self):
+            return  # the verifier may have changed already, and the sites here not; asked again
         self._judging = None
         if verdict is None:
             self._unjudged(shaken)
@@ -265,7 +280,9 @@ class ClientConnection:
     def _start(self, shaken: Shaken, verdict: ClientVerdict | None) -> None:
         """``verdict`` None: no certificate was asked for."""
         http = self._connect_http(shaken.session, self._front.engine, verdict)
-        engine = self._front.engine(self._handover(shaken), http)
+        # OpenSSL keeps a certificate with its session: those of strangers would fill the memory.
+        known = not shaken.session.certificates or (verdict is not None and verdict.ok)
+        engine = self._front.engine(self._handover(shaken, resumable=known), http)
         last = http.admission.alert
         if last is None:
             http.start(engine, shaken.leftover)
@@ -304,8 +321,8 @@ class ClientConnection:
         )
         return self._http
 
-    def _handover(self, shaken: Shaken | None = None) -> Handover:
-        """None: there is no TLS."""
+    def _handover(self, shaken: Shaken | None = None, *, resumable: bool = True) -> Handover:
+        """``shaken`` None: there is no TLS."""
         parameters = self._front.parameters
         return Handover(
             loop=self._front.loop,
@@ -316,6 +333,7 @@ class ClientConnection:
             close_notify=bool(parameters.enable_ssl_close_notify),
             max_send=parameters.max_bytes_per_send,
             bulk=self._front.bulk,
+            resumable=resumable,
         )
 
     def handshake_failed(self, reason: str) -> None:

@@ -85,7 +85,7 @@ class Exchange(RequestSide):
             response = self._upstream.memo.parse(
                 raw,
                 self._head,
-                self._head.keep_alive and connection.endpoint.open,
+                self._head.keep_alive and connection.endpoint.open and connection.stays,
                 front.codec,
                 front.limits,
                 connection.admission.policy,
@@ -259,7 +259,8 @@ class Exchange(RequestSide):
 
     def _gateway_error(self, status: int, detail: str) -> None:
         connection = self._connection
-        keep_alive = self.request_done and self._head.keep_alive and connection.endpoint.open
+        stays = connection.endpoint.open and connection.stays
+        keep_alive = self.request_done and self._head.keep_alive and stays
         page = own_page(
             connection,
             status,

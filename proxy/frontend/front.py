@@ -73,7 +73,7 @@ class Front:
     response_deadline: float = field(init=False)
     idle_deadline: float = field(init=False)
     _sites: dict[str, SiteFront] = field(default_factory=dict)
-    _held: list[ClientConnection] | None = None  # during a reload: handshakes that wait for it
+    _held: list[ClientConnection] | None = None  # during a reload: those that wait for its end
     _turn: int = 0
     _empty: asyncio.Event | None = None
 
@@ -200,10 +200,11 @@ class Front:
         """The workers and the front end agree again; `apply` calls it."""
         held, self._held = self._held, None
         for connection in held or ():
-            connection.begin_handshake()
+            connection.reload_over()
 
     def hold(self, connection: ClientConnection) -> bool:
-        """Whether ``connection`` has to wait with its handshake until it is told to begin."""
+        """Whether ``connection`` has to wait, with its handshake or its verdict, until it is told
+        that a reload is over."""
         if self._held is None:
             return False
         self._held.append(connection)

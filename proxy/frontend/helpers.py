@@ -77,9 +77,13 @@ class Helpers:
             raise ConfigError(str(error)) from None
         return [*self._told(answer), *of_verifier]
 
+    def judges(self, configuration: Configuration) -> bool:
+        """Whether ``configuration`` needs a verifier."""
+        return self._verifier_settings(configuration) is not None
+
     async def settle(self, now: Configuration) -> None:
         """A verifier that nobody needs any more is ended."""
-        if self._verifier_settings(now) is None and self.verifier is not None:
+        if not self.judges(now) and self.verifier is not None:
             verifier, self.verifier = self.verifier, None
             await verifier.stop()
 

@@ -40,7 +40,10 @@ _USUAL = {os.strerror(code).lower() for code in (errno.ECONNRESET, errno.EPIPE)}
 
 
 class HttpConnection(Answering):
-    """The engine's sink. ``done()`` is called once, when the connection is over or closing."""
+    """The engine's sink. ``done()`` is called once, when the connection is over or closing.
+
+    stays: False: it ends with its next response, as it does when `Endpoint.open` is False.
+    """
 
     __slots__ = (
         "_buffer",
@@ -55,6 +58,7 @@ class HttpConnection(Answering):
         "_tunnel",
         "deadline",
         "over",
+        "stays",
     )
 
     def __init__(
@@ -84,6 +88,7 @@ class HttpConnection(Answering):
         self._half_close = session.version != TLS12
         self._memo = self._new_memo()
         self.over = False
+        self.stays = True
         self.deadline = NEVER
         self._done = done
         self._buffer = bytearray()  # the beginning of the next head, or pipelined requests
@@ -95,12 +100,15 @@ class HttpConnection(Answering):
 
     def renew(self) -> None:
         """There is a new configuration: the next request meets its limits and its sites. What is
-        remembered was accepted under the old ones."""
+        remembered was accepted under the old ones. Who was let in by a certificate comes again, to
+        be judged by the CAs and revocation lists that there are now."""
         self._memo = self._new_memo()
         self.admission.forget()
+        if self.admission.judged:
+            self.stays = False
         # A client that has not asked for anything yet gets its answer first.
         answered = self.admission.site is not None and self._tunnel is None
-        if not self.endpoint.open and self.idle and answered:
+        if not (self.endpoint.open and self.stays) and self.idle and answered:
             self.close()
 
     def _new_memo(self) -> RequestMemo:

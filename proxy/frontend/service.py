@@ -200,7 +200,8 @@ class Service:
             close_own(stream)
             raise
         kept = [each.endpoint for each in self._listeners if each not in given_up]
-        front.verifier = self._helpers.verifier
+        # One that is not needed any more is about to end, and would answer nobody.
+        front.verifier = self._helpers.verifier if self._helpers.judges(configuration) else None
         front.apply(configuration, [*kept, *(endpoint for endpoint, _ in opened)], addresses)
         front.access_log.reopen(stream)
         self._listen(opened)
@@ -212,7 +213,6 @@ class Service:
         self.ca = self._helpers.ca
         self.warnings = [*configuration.warnings, *warnings]
         await self._helpers.settle(configuration)
-        front.verifier = self._helpers.verifier
 
     def _listen(self, opened: Sequence[Opened]) -> None:
         front = self.front

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import product
 
 HOP_BY_HOP = frozenset(
     {
@@ -60,31 +59,24 @@ _FORGED_PREFIXES = (
 )
 
 
-def spellings(name: bytes) -> set[bytes]:
-    """`name` with each of its hyphens also as an underscore.
+# Applications get names as variables, with "_" for each hyphen; PHP has it for each full stop as
+# well, lighttpd for all that is no letter and no digit. RFC 9110 section 5.6.2 says what there is.
+_MARKS = b"!#$%&'*+.^_`|~"
+_HYPHENED = bytes.maketrans(_MARKS, b"-" * len(_MARKS))
 
-    CGI and WSGI turn both into the same variable, so a client could send the one to set the
-    other.
-    """
-    parts = name.split(b"-")
-    return {
-        b"".join(piece for pair in zip(parts, (*seps, b""), strict=True) for piece in pair)
-        for seps in product((b"-", b"_"), repeat=len(parts) - 1)
-    }
-
-
-FORGED = frozenset().union(*(spellings(name) for name in _SET_BY_PROXY + _SPEAKS_FOR_PROXY))
-"""Names that a client may not speak with; dropped from a request, whatever the value."""
+FORGED = frozenset(_SET_BY_PROXY + _SPEAKS_FOR_PROXY)
+"""Names that a client may not speak with, however it spells the hyphens; dropped from a request,
+whatever the value."""
 
 
 def is_forged(low: bytes) -> bool:
     """Whether a lower-case name would be taken for a field of the proxy's own."""
-    if low in FORGED:
-        return True
-    hyphened = low.replace(b"_", b"-")
-    return hyphened.startswith(_FORGED_PREFIXES) or (
+    hyphened = low.translate(_HYPHENED)
+    return (
+        hyphened in FORGED
+        or hyphened.startswith(_FORGED_PREFIXES)
         # `Content_Length` is no framing to us, but CGI and WSGI give it the name of the real one.
-        b"_" in low and hyphened in _HANDLED
+        or (hyphened != low and hyphened in _HANDLED)
     )
 
 
@@ -136,7 +128,7 @@ NOT_IN_TRAILERS = (
 
 def forbidden_in_trailer(low: bytes) -> bool:
     """Whether a lower-case name may not be a trailer field (RFC 9110 section 6.5.1)."""
-    hyphened = low.replace(b"_", b"-")
+    hyphened = low.translate(_HYPHENED)
     return hyphened in NOT_IN_TRAILERS or hyphened.startswith(b"content-") or is_forged(hyphened)
 
 
@@ -168,15 +160,20 @@ WITH_VALUE = frozenset({b"connection", b"transfer-encoding"})
 """The fields of which `special_lines` gives the value too."""
 
 
+def _spelled(name: bytes) -> bytes:
+    """Behind its first letter, with any mark for each hyphen."""
+    return re.escape(name[1:]).replace(rb"\-", b"[-%b]" % re.escape(_MARKS))
+
+
 def _special_pattern() -> bytes:
     """Names that the proxy acts on, grouped by their first letter so that others fail early."""
     groups: dict[bytes, list[bytes]] = {}
     for name in sorted(_HANDLED.union(_SET_BY_PROXY, _SPEAKS_FOR_PROXY)):
-        spelling = re.escape(name[1:]).replace(rb"\-", rb"[-_]")
+        spelling = _spelled(name)
         rest = rb":[^\r]*+" if name in WITH_VALUE else rb":"
         groups.setdefault(name[:1], []).append(spelling + rest)
     for prefix in _FORGED_PREFIXES:
-        spelling = re.escape(prefix[1:]).replace(rb"\-", rb"[-_]")
+        spelling = _spelled(prefix)
         groups.setdefault(prefix[:1], []).append(spelling + rb"[^:]*+:")
     parts = (first + b"(?:" + b"|".join(rest) + b")" for first, rest in groups.items())
     return b"|".join(parts)

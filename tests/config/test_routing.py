@@ -150,6 +150,17 @@ def test_bindings_of_other_ports_and_addresses_do_not_count() -> None:
     assert served(told(site("a", "a.example"), bindings=elsewhere), "a.example") == ["a.example"]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_bound_name_has_the_policy_of_the_site_that_has_it(order: int) -> None:
+    """And not that of a wildcard that covers it, whichever site comes first."""
+    asked = ClientCertificates(required=True, ca=Path("/etc/ca.pem"))
+    sites = [site("all", "*.example"), site("own", "a.example", client_certificates=asked)]
+    bound = CertificateBinding(files("special"), hostname="a.example", port=443)
+    settings = told(*sites[::order], bindings=(bound,))
+    index = settings["endpoints"][0]["names"]["a.example"]
+    assert settings["certificates"][index]["policy"] == asked.policy
+
+
 def test_a_name_below_a_wildcard_may_have_its_own_certificate() -> None:
     bound = CertificateBinding(files("special"), hostname="special.example", port=443)
     settings = told(site("all", "*.example", certificate=files("wild")), bindings=(bound,))

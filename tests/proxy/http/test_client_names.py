@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 
@@ -10,7 +11,7 @@ from proxy.http.codec import Codec, get_codec
 from proxy.http.forward import ClientInfo, build_upstream_request
 from proxy.http.memo import RequestMemo
 from proxy.http.messages import HttpError
-from proxy.http.names import END_TO_END, forbidden_in_trailer, is_forged, special_lines, spellings
+from proxy.http.names import END_TO_END, forbidden_in_trailer, is_forged, special_lines
 from tests.proxy.http.drive import CODEC_IDS, CODECS, LIMITS, read_body, read_requests
 
 NAMES = [
@@ -33,6 +34,20 @@ NAMES = [
     b"x-client-verify",
     b"x-client-dn",
 ]
+# All of RFC 9110 section 5.6.2 that is no letter, no digit and no hyphen.
+MARKS = [bytes((mark,)) for mark in b"!#$%&'*+.^_`|~"]
+
+
+def spellings(name: bytes) -> set[bytes]:
+    """With each hyphen also as an underscore, and with each mark for all of them."""
+    parts = name.split(b"-")
+    mixed = {
+        b"".join(piece for pair in zip(parts, (*seps, b""), strict=True) for piece in pair)
+        for seps in product((b"-", b"_"), repeat=len(parts) - 1)
+    }
+    return mixed | {name.replace(b"-", mark) for mark in MARKS}
+
+
 SPELLED = [each for name in NAMES for each in sorted(spellings(name))]
 CASES: list[Callable[[bytes], bytes]] = [bytes.lower, bytes.upper, bytes.title]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from proxy.frontend.hello import HelloCollector
+from tests.fastpath.clientcert.pki import self_signed
 from tests.proxy.frontend.certificates.conftest import Rigs
 from tests.proxy.frontend.certificates.served import AskingRig, every_site, fields_of, get, site
 from tests.proxy.frontend.certificates.table import VERSIONS
@@ -106,22 +108,47 @@ def test_the_app_is_told_the_same(
     resumed, answer = regular.visit(host)
     first = told(answer)
     assert (resumed, len(first)) == (False, names)
+    known = presents in ("good", "tower of 10", "none")  # a session keeps nothing of strangers
     for _ in range(TIMES):
         resumed, answer = regular.visit(host)
-        assert (resumed, told(answer)) == (True, first)
+        assert (resumed, told(answer)) == (known, first)
 
 
 @every_version
-@pytest.mark.parametrize(("presents", "page"), [("other CA", b"403.16"), ("none", b"403.7")])
+@pytest.mark.parametrize(("size", "resumed"), [(10_000, True), (30_000, False)])
+def test_a_session_does_not_keep_much(
+    asking: AskingRig, wallet: Wallet, telling: Upstream, tmp_path: Path,
+    version: str, size: int, resumed: bool,
+) -> None:  # fmt: skip
+    """Certificates without use, behind good ones."""
+    asking.serve(*every_site(telling.port, wallet))
+    card = wallet.cards["good"]
+    names = [x509.DNSName(f"{number:03}.{'x' * 50}.example") for number in range(size // 69)]
+    useless = self_signed("CN=Useless", (x509.SubjectAlternativeName(names), False))
+    assert abs(len(useless.der) - size) < size // 10
+    chain = tmp_path / "chain.pem"
+    chain.write_bytes(card.chain.read_bytes() + useless.pem)
+    regular = Regular(asking, version, replace(card, chain=chain))
+    for number in range(TIMES):
+        again, answer = regular.visit("require-page.localhost")
+        assert told(answer)["x-client-cert-verdict"] == "ok"
+        assert again is (resumed and number > 0)
+
+
+@every_version
+@pytest.mark.parametrize(
+    ("presents", "page", "resumes"), [("other CA", b"403.16", False), ("none", b"403.7", True)]
+)
 def test_the_same_page(
-    asking: AskingRig, wallet: Wallet, telling: Upstream, version: str, presents: str, page: bytes
-) -> None:
+    asking: AskingRig, wallet: Wallet, telling: Upstream,
+    version: str, presents: str, page: bytes, resumes: bool,
+) -> None:  # fmt: skip
     asking.serve(*every_site(telling.port, wallet))
     regular = Regular(asking, version, wallet.cards.get(presents))
     for number in range(TIMES):
         resumed, answer = regular.visit("require-page.localhost")
         assert isinstance(answer, Answer)
-        assert (resumed, answer.status) == (number > 0, 403)
+        assert (resumed, answer.status) == (resumes and number > 0, 403)
         assert b"<title>" + page + b" " in answer.body
     assert telling.accepted == 0
 
