@@ -25,8 +25,8 @@ DEEPEST = 32
 """CAs between a client's certificate and a trusted one: the verifier goes no deeper."""
 MOST_RULES, LONGEST_RULE = 1000, 2048
 """Rules about client certificates of a site, allow and deny together; characters of one."""
-LONGEST_RETRIEVAL = 60_000
-"""ms of urlretrievaltimeout."""
+LONGEST_RETRIEVAL = 20_000
+"""ms of urlretrievaltimeout: a client waits for it in its handshake (HeaderWaitTimeout)."""
 
 # TOML 1.0 has integers of 64 bits with a sign.
 LARGEST = (1 << 63) - 1

@@ -26,7 +26,6 @@ from fastpath.retrieval import Budget, Retrieval, retrieve
 from fastpath.verifier import policies
 from fastpath.verifier.network import Network
 from fastpath.verifier.policies import ALLOWED_SETTING, Loaded, UnusableError, prepare
-from fastpath.verifier.searching import MOST_SECONDS
 from proxy.cli.cert_test_kept import read_kept
 
 _CLOSING = 1.0  # seconds; what is left of a fetch ends with this process
@@ -147,7 +146,7 @@ def retrieved(presented: Sequence[bytes], asked: Asked, now: datetime, *, fetch:
     if not fetch:  # what the settings forbid is told as it is
         certificates = _not_here if loaded.retrieve_issuers else certificates
         crls = _not_here if fetches_lists(wanted) else crls
-    budget = Budget(seconds=min(wanted.retrieval_timeout / 1000, MOST_SECONDS))
+    budget = Budget(seconds=wanted.retrieval_timeout / 1000)
     try:
         result = retrieve(presented, asked.policy, now, certificates, crls, budget=budget)
     finally:

@@ -50,7 +50,7 @@ WANTED = st.builds(
     crls=st.lists(PATHS, max_size=3).map(tuple),
     freshness=st.integers(0, 1 << 32),
     cached_revocation_only=st.booleans(),
-    retrieval_timeout=st.integers(1, 60_000),
+    retrieval_timeout=st.integers(1, 20_000),
     allow=RULES,
     deny=RULES,
 )

@@ -42,7 +42,7 @@ VALUES: dict[str, tuple[str, str, object]] = {
     "revocationfreshnesstime": ("4294967295", "freshness", 0xFFFFFFFF),
     "verifyrevocationwithcachedclientcertonly": ("true", "cached_revocation_only", True),
     "usagecheck": ("false", "usage_check", False),
-    "urlretrievaltimeout": ("60000", "retrieval_timeout", 60_000),
+    "urlretrievaltimeout": ("20000", "retrieval_timeout", 20_000),
 }
 """Key → its value in the document, the field, and what that is then."""
 
@@ -197,8 +197,8 @@ def test_sites_have_their_own() -> None:
         ("revocationfreshnesstime = -1", "must be a whole number, 0-4294967295, not -1"),
         ("revocationfreshnesstime = 4294967296", "must be a whole number, 0-4294967295, not 4"),
         ("usagecheck = 0", "usagecheck: must be true or false, not 0"),
-        ("urlretrievaltimeout = 0", "urlretrievaltimeout: must be a whole number, 1-60000, not 0"),
-        ("urlretrievaltimeout = 60001", "urlretrievaltimeout: must be a whole number, 1-60000"),
+        ("urlretrievaltimeout = 0", "urlretrievaltimeout: must be a whole number, 1-20000, not 0"),
+        ("urlretrievaltimeout = 20001", "urlretrievaltimeout: must be a whole number, 1-20000"),
         ("UsageCheck = true", "UsageCheck: unknown key; did you mean usagecheck?"),
         ("client_cas = 1", "client_cas: unknown key; did you mean client_ca?"),
         # What goes together
