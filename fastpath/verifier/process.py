@@ -33,9 +33,9 @@ from fastpath.worker.output import Output
 
 _BUFFER_SIZE = 4 * MAX_PAYLOAD  # several of the largest frames
 
-# How long the threads may take to end when the front end is gone, in seconds. A connection attempt
-# cannot be interrupted, and nobody waits for it.
-_END_LIMIT = 0.5
+# How long the threads of each pool may take to end when the front end is gone, in seconds; there
+# are four, and the supervisor waits two seconds. A connection attempt cannot be interrupted.
+_END_LIMIT = 0.3
 
 # Seconds after which a thread that computes lets the loop go on. Python's own are ten times as
 # many, for each of the threads that read what a server has sent, in chunks of one byte if it likes.

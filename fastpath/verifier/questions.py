@@ -10,6 +10,7 @@ from datetime import datetime
 from config.errors import ConfigError
 from fastpath.clientcert.judge import judge
 from fastpath.clientcert.verdict import Outcome, Verdict
+from fastpath.fetch import Kind
 from fastpath.retrieval import lists_missing
 from fastpath.verifier.kept import Kept
 from fastpath.verifier.lists import Lists, Reader
@@ -45,7 +46,10 @@ class Questions:
         self._network: Network | None = None
         self._lists = Lists()
         self._remembered = Remembered(clock)
-        self._searches = Searches(Searcher(Reader(clock), clock, now), wake)
+        searcher = Searcher(Reader(clock), clock, now)
+        # Strangers have issuers searched for, and may keep all these threads waiting. Lists are
+        # searched for below a trusted certificate only.
+        self._searches = {kind: Searches(searcher, wake) for kind in Kind}
         self._searching: dict[Key, Search] = {}
         self._asked: dict[int, Search] = {}  # by connection
 
@@ -59,7 +63,8 @@ class Questions:
         waiting = list(self._asked.items())
         self._asked.clear()
         self._searching.clear()
-        self._searches.drop_all()
+        for searches in self._searches.values():
+            searches.drop_all()
         self._remembered.clear()
         self._lists.retain(loaded.sites)
         self._loaded, self._kept = loaded, kept
@@ -83,12 +88,12 @@ class Questions:
         if search is None:
             return
         search.waiting.remove(identifier)
-        if not search.waiting and self._searches.drop(search):
+        if not search.waiting and self._searches[search.kind].drop(search):
             del self._searching[search.key]
 
     def collect(self) -> None:
         """Answers those whose searches are over."""
-        for answer in self._searches.answers():
+        for answer in [each for them in self._searches.values() for each in them.answers()]:
             search = answer.search
             if self._searching.get(search.key) is not search:
                 continue  # of other settings
@@ -101,10 +106,12 @@ class Questions:
                 self._answer(identifier, answer.packed)
 
     def close(self, seconds: float) -> bool:
-        """False: a thread has not ended within ``seconds``."""
-        self._searches.close(0.0)
-        ended = self._network is None or self._network.close(seconds)
-        return self._searches.close(seconds) and ended
+        """False: a thread has not ended, though each of four pools had ``seconds``."""
+        for searches in self._searches.values():
+            searches.close(0.0)
+        ended = [self._network is None or self._network.close(seconds)]
+        ended += [searches.close(seconds) for searches in self._searches.values()]
+        return all(ended)
 
     def _ask(self, identifier: int, name: str, presented: tuple[bytes, ...], began: float) -> None:
         try:
@@ -134,7 +141,8 @@ class Questions:
             return None
         now = self._now()
         verdict = judge(presented, site.policy, now)
-        if not self._worth_a_search(self._loaded, site, verdict, now):
+        kind = self._missing(self._loaded, site, verdict, now)
+        if kind is None:
             packed = pack_verdict(told(verdict))
             end = until(verdict, site.policy, now)
             self._remembered.keep(key, packed, (end - self._now()).total_seconds())
@@ -142,22 +150,25 @@ class Questions:
         assert self._network is not None
         assert self._kept is not None
         search = Search(
-            key=key, site=site, loaded=self._loaded, network=self._network, kept=self._kept,
-            presented=presented, began=began, waiting=[identifier],
+            key=key, kind=kind, site=site, loaded=self._loaded, network=self._network,
+            kept=self._kept, presented=presented, began=began, waiting=[identifier],
         )  # fmt: skip
-        if not self._searches.add(search):
+        if not self._searches[kind].add(search):
             return pack_verdict(with_note(told(verdict), _FULL))
         self._searching[key] = self._asked[identifier] = search
         return None
 
     @staticmethod
-    def _worth_a_search(loaded: Loaded, site: Site, verdict: Verdict, now: datetime) -> bool:
+    def _missing(loaded: Loaded, site: Site, verdict: Verdict, now: datetime) -> Kind | None:
+        """What a search may find first; None: the verdict stands."""
         if verdict.outcome is Outcome.UNTRUSTED:
             read = verdict.identity is not None
-            return loaded.retrieve_issuers and read and not verdict.chain
+            return (
+                Kind.CERTIFICATE if loaded.retrieve_issuers and read and not verdict.chain else None
+            )
         if site.wanted.cached_revocation_only:
-            return False
-        return lists_missing(verdict, site.policy, now)
+            return None
+        return Kind.CRL if lists_missing(verdict, site.policy, now) else None
 
     def _learn(self, answer: Answer) -> None:
         """For the next client: then nothing has to be fetched, or read once more."""

@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from fastpath.clientcert.crl import Crl
+from fastpath.fetch import Kind
 from fastpath.retrieval import Budget, FoundList, Retrieval, retrieve
 from fastpath.verifier.kept import Kept
 from fastpath.verifier.messages import pack_verdict
@@ -32,9 +33,11 @@ MOST_SECONDS = 20.0
 
 @dataclass(slots=True, eq=False)
 class Search:
-    """One question, asked by all ``waiting``. ``began``: on the clock that never goes back."""
+    """One question, asked by all ``waiting``. ``kind``: what is missing. ``began``: on the clock
+    that never goes back."""
 
     key: Key
+    kind: Kind
     site: Site
     loaded: Loaded
     network: Network

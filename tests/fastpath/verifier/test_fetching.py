@@ -164,6 +164,26 @@ def test_a_slow_server_delays_nobody_else(tmp_path: Path, shop: Shop) -> None:
         assert front.count() == 0
 
 
+def test_strangers_do_not_keep_lists_waiting(
+    tmp_path: Path, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching.Searches.__init__, "__defaults__", (1, 1))
+    middle, alice = below(shop)
+    shop.bodies |= {"/root.crl": ROOT.crl(), "/middle.crl": middle.crl()}
+    shop.held = {"/held"}
+    stranger = self_signed("CN=x")
+    wanted = site(tmp_path, revocation=True)
+    with verifier() as front:
+        front.ready(told(tmp_path, wanted, retrieve_issuers=True, allowed=[shop.place]))
+        held = aia(f"{shop.url}/held")
+        asked = {front.ask(wanted, stranger.issue("CN=mallory", (CLIENT, False), held))}
+        wait_for(lambda: shop.requests)
+        asked.add(front.ask(wanted, stranger.issue("CN=mallory", (CLIENT, False), held)))
+        assert front.judge(wanted, alice, middle).ok
+        shop.go.set()
+        assert {front.verdict()[0] for _ in asked} == asked
+
+
 def test_the_same_question_is_one_search(tmp_path: Path, shop: Shop) -> None:
     _, alice = below(shop)
     shop.held = {"/middle"}

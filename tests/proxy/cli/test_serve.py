@@ -19,6 +19,7 @@ from config.target import UpstreamTls, parse_target
 from proxy.cli import build_parser
 from proxy.cli.options import configuration
 from proxy.spawn import ProxyProcess, spawn_proxy
+from tests.fastpath.clientcert.pki import self_signed
 from tests.proxy.cli.conftest import Files, Kssl
 from tests.proxy.frontend.clients import Client
 from tests.proxy.frontend.rig import wait_for
@@ -235,6 +236,7 @@ def test_ready_file(app: Upstream, tmp_path: Path) -> None:
         "ca": str(tmp_path / "state" / "ca.pem"),
         "pid": process.pid,
         "worker_pids": told["worker_pids"],
+        "verifier_pid": None,  # nobody is asked for a certificate
         "filter_pids": [],
         "admin": str(tmp_path / "state" / "run" / f"{process.pid}.sock"),
         "mode": "user",
@@ -249,6 +251,29 @@ def test_ready_file(app: Upstream, tmp_path: Path) -> None:
     )
     assert f"curl --cacert {told['ca']} {told['url']}/" in second
     assert all(line.startswith("kssl: ") for line in stderr.splitlines())
+
+
+def test_the_verifier_in_the_ready_file(app: Upstream, tmp_path: Path) -> None:
+    ready = tmp_path / "ready.json"
+    (tmp_path / "clients.pem").write_bytes(self_signed("CN=Root").pem)
+    (tmp_path / "clients.pem").chmod(0o600)
+    (tmp_path / "kssl.toml").write_text(
+        f'[[site]]\nbindings = ["https://127.0.0.1:0"]\nupstreams = ["{app.port}"]\n'
+        'sslFlags = ["Ssl", "SslNegotiateCert"]\nclient_ca = "clients.pem"\n'
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "proxy", "serve", "--config", str(tmp_path / "kssl.toml"),
+         "--ready-file", str(ready), "--state-dir", str(tmp_path / "state")],
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        wait_for(ready.exists, "the ready file")
+        pid = json.loads(ready.read_text())["verifier_pid"]
+        assert b"fastpath.verifier" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    finally:
+        process.terminate()
+        process.communicate(timeout=15)
+    assert process.returncode == 0
 
 
 def test_a_ca_for_an_https_upstream(
