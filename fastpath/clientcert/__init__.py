@@ -11,6 +11,7 @@ looked at once more by `path` and `explain`, to find words. They never turn a no
     trust.py       files → anchors, intermediates, revocation lists
     policy.py      what a site asks for, prepared
     presented.py   the client's bytes → certificates, with limits
+    bulk.py        how much there is to parse, told before it is parsed
     profile.py     what the certificate and its CAs must look like: keys, usage, extensions
     names.py       names as text; name constraints that cryptography leaves to us
     reach.py       what the trust store vouches for, so that strangers cannot make us search

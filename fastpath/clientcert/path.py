@@ -68,8 +68,14 @@ class _Walk:
         self._presented = by_subject(others)
         self._signatures = MAX_SIGNATURES
         self._visits = MAX_VISITS
-        self._links: dict[tuple[x509.Certificate, x509.Certificate], bool] = {}
-        self._faults: dict[x509.Certificate, tuple[Fault, ...]] = {}
+        # To hash a certificate takes time by its length, and the walk asks again and again: equal
+        # certificates have one number, and each object is asked once.
+        self._numbers: dict[x509.Certificate, int] = {}
+        self._objects: dict[int, tuple[x509.Certificate, int]] = {}  # by id, and held for that
+        self._links: dict[tuple[int, int], bool] = {}
+        self._faults: dict[int, tuple[Fault, ...]] = {}
+        self._above: dict[int, list[tuple[x509.Certificate, Source]]] = {}
+        self._trusted: dict[int, bool] = {}
 
     def paths(self, leaf: x509.Certificate) -> Iterator[Path]:
         faults = leaf_faults(leaf, self._policy.usage_check)
@@ -82,20 +88,25 @@ class _Walk:
         """Depth first; one path at least."""
         self._visits -= 1
         last = links[-1].certificate
-        if last in self._policy.anchors:
+        number = self._number(last)
+        if number not in self._trusted:
+            self._trusted[number] = last in self._policy.anchors
+        if self._trusted[number]:
             yield Path(links, Stop.TRUSTED)
             return
         if self._visits < 0:
             yield Path(links, Stop.GIVEN_UP)
             return
-        candidates = list(self._candidates(last))
+        if number not in self._above:
+            self._above[number] = list(self._candidates(last))
+        candidates = self._above[number]
         stop = Stop.WRONG_KEY if candidates else Stop.NO_ISSUER
-        used = {link.certificate for link in links}
+        used = {self._number(link.certificate) for link in links}
         gone_on = False
         for certificate, source in candidates:
-            if certificate in used:
+            if (above := self._number(certificate)) in used:
                 # A self-signed certificate names itself, which is no circle.
-                stop = Stop.CIRCLE if certificate != last else Stop.NO_ISSUER
+                stop = Stop.CIRCLE if above != number else Stop.NO_ISSUER
             elif len(links) > self._policy.max_depth and source is not Source.TRUST:
                 stop = Stop.DEPTH
             elif self._visits < 0:
@@ -107,6 +118,13 @@ class _Walk:
         if not gone_on:
             yield Path(links, stop)
 
+    def _number(self, certificate: x509.Certificate) -> int:
+        known = self._objects.get(id(certificate))
+        if known is None:
+            number = self._numbers.setdefault(certificate, len(self._numbers))
+            known = self._objects[id(certificate)] = (certificate, number)
+        return known[1]
+
     def _candidates(self, of: x509.Certificate) -> Iterator[tuple[x509.Certificate, Source]]:
         for source, known in (
             (Source.TRUST, self._policy.anchors_by_subject),
@@ -117,7 +135,7 @@ class _Walk:
                 yield certificate, source
 
     def _issued(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-        key = (certificate, issuer)
+        key = (self._number(certificate), self._number(issuer))
         if key not in self._links:
             if signature_fault(certificate) is not None:
                 # Not to be checked, or not worth it: the fault is told, and the name is followed.
@@ -130,12 +148,13 @@ class _Walk:
         return self._links[key]
 
     def _ca_faults(self, certificate: x509.Certificate, source: Source) -> tuple[Fault, ...]:
-        if certificate not in self._faults:
+        number = self._number(certificate)
+        if number not in self._faults:
             try:
                 faults = ca_faults(certificate, self._policy.usage_check)
             except Exception:
                 faults = []
             if source is not Source.TRUST and (weak := signature_fault(certificate)) is not None:
                 faults.append(weak)
-            self._faults[certificate] = tuple(faults)
-        return self._faults[certificate]
+            self._faults[number] = tuple(faults)
+        return self._faults[number]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
 
+from fastpath.clientcert.bulk import bulk
 from fastpath.clientcert.fingerprints import sealed
 from fastpath.clientcert.names import directory_constraint, dn_text, shown
 from fastpath.clientcert.profile import issuer_key_fault
@@ -15,6 +16,9 @@ from fastpath.clientcert.profile import issuer_key_fault
 MAX_PRESENTED = 32
 MAX_CERTIFICATE = 1 << 16  # bytes of one
 MAX_TOTAL = 1 << 18  # bytes of all
+# Of all together, as each costs time; real certificates have some 200 bytes and ten extensions.
+MAX_NAMES = 1 << 14  # bytes of issuers and subjects
+MAX_EXTENSIONS = 512
 
 
 class MalformedError(Exception):
@@ -61,6 +65,7 @@ def parse(presented: Sequence[bytes]) -> Presented:
             f"the certificates presented have more than {MAX_TOTAL // 1024} KiB together"
         )
     distinct = dict.fromkeys(presented)
+    _check_bulk(distinct)
     certificates = [_parse(der, number) for number, der in enumerate(distinct, 1)]
     leaf, *others = certificates
     usable, left_out = [], []
@@ -73,10 +78,38 @@ def parse(presented: Sequence[bytes]) -> Presented:
     return Presented(leaf, tuple(usable), tuple(left_out))
 
 
+def _check_bulk(presented: Iterable[bytes]) -> None:
+    names = extensions = 0
+    for number, der in enumerate(presented, 1):
+        try:
+            found = bulk(der)
+        except ValueError:
+            raise _malformed(number) from None
+        names += found.names
+        extensions += found.extensions
+    if names > MAX_NAMES:
+        raise MalformedError(
+            f"the names in the certificates presented have more than {MAX_NAMES // 1024} KiB"
+        )
+    if extensions > MAX_EXTENSIONS:
+        raise MalformedError(
+            f"the certificates presented have more than {MAX_EXTENSIONS} extensions"
+        )
+
+
+def _which(number: int) -> str:
+    return "the client's certificate" if number == 1 else f"presented certificate {number}"
+
+
+def _malformed(number: int) -> MalformedError:
+    return MalformedError(
+        f"{_which(number)} is malformed: it is not DER of an X.509 certificate, or damaged"
+    )
+
+
 def _parse(der: bytes, number: int) -> x509.Certificate:
-    which = "the client's certificate" if number == 1 else f"presented certificate {number}"
     if len(der) > MAX_CERTIFICATE:
-        raise MalformedError(f"{which} has more than {MAX_CERTIFICATE // 1024} KiB")
+        raise MalformedError(f"{_which(number)} has more than {MAX_CERTIFICATE // 1024} KiB")
     try:
         certificate = x509.load_der_x509_certificate(der)
         if number == 1:
@@ -86,9 +119,7 @@ def _parse(der: bytes, number: int) -> x509.Certificate:
         if not sealed(certificate, der):
             raise ValueError("unused bits in the signature")
     except Exception:
-        raise MalformedError(
-            f"{which} is malformed: it is not DER of an X.509 certificate, or damaged"
-        ) from None
+        raise _malformed(number) from None
     return certificate
 
 

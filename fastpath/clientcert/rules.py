@@ -35,12 +35,15 @@ from fastpath.clientcert.verdict import Fault, Kind
 
 FORMS = "issuer:DN, dns:NAME, email:ADDRESS, uri:URI, ip:ADDRESS, fingerprint:SHA-256"
 MAX_RULES = 1000
+# In subjectAltName; each is compared with each rule. Real ones have one or two.
+MAX_NAMES = 200
 _MAX_LENGTH = 2048  # characters of one
 
 Matcher = Callable[[x509.Certificate], bool]
 _Rdn = frozenset[tuple[str, str]]
 
 _TYPES = {"E": NameOID.EMAIL_ADDRESS, "emailAddress": NameOID.EMAIL_ADDRESS}
+_NAMES = ("dns", "email", "uri", "ip")  # what is in subjectAltName
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}|[0-9a-f]{2}(:[0-9a-f]{2}){31}")
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 # Scheme and authority, then a path: a prefix must not end within a host name.
@@ -51,6 +54,10 @@ _PREFIX = re.compile(r"[a-z][a-z0-9+.-]*://[^/*?#]+/[^*?#]*\*|urn:[a-z0-9-]+:([^
 class Rule:
     text: str
     matches: Matcher = field(repr=False, compare=False)
+
+    @property
+    def by_names(self) -> bool:
+        return self.text.partition(":")[0].lower() in _NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +72,16 @@ class Rules:
             raise ConfigError(f"more than {MAX_RULES} rules for client certificates")
         return cls(tuple(map(parse_rule, allow)), tuple(map(parse_rule, deny)))
 
+    @property
+    def by_names(self) -> bool:
+        """Whether one looks into subjectAltName."""
+        return any(rule.by_names for rule in (*self.allow, *self.deny))
+
     def fault(self, certificate: x509.Certificate) -> Fault | None:
         """Why `certificate` is not taken; None: it is. Raises ValueError: it cannot be read."""
+        if len(list(sans_of(certificate) or ())) > MAX_NAMES and self.by_names:
+            text = f"has more than {MAX_NAMES} alternative names, too many for the rules here"
+            return Fault(Kind.RULE, text, "use a certificate with fewer")
         for rule in self.deny:
             if rule.matches(certificate):
                 text = f"is denied by the rule {quoted(rule.text)}"

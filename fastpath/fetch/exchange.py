@@ -2,7 +2,8 @@
 
 Bytes go in, a `Reply` or a `Moved` comes out. Everything that the server controls has a limit:
 a head or the framing around chunks 16 KiB (what arrives in one piece may be twice that), interim
-answers 4, the body, and the bytes on the wire, which chunks of one byte make six times the body.
+answers 4, the body, the bytes on the wire, which chunks of one byte make six times the body, and
+the pieces in which it comes, as each takes the processor's time.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from fastpath.fetch.url import Target
 _MAX_HEAD = 16 << 10
 _MAX_INTERIM = 4
 _FRAMING = 64 << 10  # wire bytes that are always granted beside twice the body
+# Packets and chunks: so many, and one more for each so many bytes on the wire.
+_PIECES = 1024
+_PIECE = 128
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 Fields = Sequence[tuple[bytes, bytes]]
@@ -48,6 +52,7 @@ class Exchange:
         self._kind = kind
         self._limit = limit
         self._wire = 2 * limit + _FRAMING
+        self._received = self._pieces = 0
         self._interim = 0
         self._seconds: float | None = None  # None: no head yet
         self._body: list[bytes] = []
@@ -61,8 +66,10 @@ class Exchange:
         Raises FetchFailure: the answer is none, not acceptable or too large.
         """
         self._wire -= len(data)
+        self._received += len(data)
         if self._wire < 0:
             raise FetchFailure(f"the answer is framed wastefully for a {self._kind.value}")
+        self._count_piece()
         try:
             self._http.receive_data(data)
             return self._events()
@@ -112,7 +119,13 @@ class Exchange:
         )
         return None
 
+    def _count_piece(self) -> None:
+        self._pieces += 1
+        if self._pieces > _PIECES + self._received // _PIECE:
+            raise FetchFailure(f"the {self._kind.value} comes in too many small pieces")
+
     def _add(self, data: bytes) -> None:
+        self._count_piece()
         self._size += len(data)
         if self._size > self._limit:
             raise self._too_large()

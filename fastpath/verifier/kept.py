@@ -86,11 +86,11 @@ class Kept:
             except (ConfigError, OSError) as error:
                 log.warning("a fetched intermediate CA is not kept: %s", error)
 
-    def _usable(self, folder: Path, now: datetime) -> Iterator[x509.Certificate]:
-        for file in _files(folder):
-            certificate = _certificate(file.path)
-            if certificate is None or certificate.not_valid_after_utc < now:
-                remove(file.path)
+    @staticmethod
+    def _usable(folder: Path, now: datetime) -> Iterator[x509.Certificate]:
+        for path, certificate in kept_in(folder, now):
+            if certificate is None:
+                remove(path)
             else:
                 yield certificate
 
@@ -104,6 +104,14 @@ class Kept:
                 return
             remove(file.path)
             size -= file.size
+
+
+def kept_in(folder: Path, now: datetime) -> Iterator[tuple[Path, x509.Certificate | None]]:
+    """Each file and what it holds; None: nothing that is of use at ``now``. Raises OSError."""
+    for name in sorted(filter(_NAME.fullmatch, os.listdir(folder))):
+        certificate = _certificate(folder / name)
+        expired = certificate is not None and certificate.not_valid_after_utc < now
+        yield folder / name, None if expired else certificate
 
 
 def _files(folder: Path) -> list[_File]:

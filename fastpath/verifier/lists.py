@@ -61,6 +61,8 @@ class _Scope:
     only_users: bool
     only_cas: bool
     point: tuple[x509.GeneralName, ...]
+    # A list for some reasons only is no successor of a full one, which knows of more.
+    doubtful: bool
 
 
 class Lists:
@@ -111,7 +113,7 @@ class Lists:
 def _scope(site: str, found: FoundList) -> _Scope:
     key = found.issuer.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     crl = found.crl
-    return _Scope(site, crl.issuer, key, crl.only_users, crl.only_cas, crl.point)
+    return _Scope(site, crl.issuer, key, crl.only_users, crl.only_cas, crl.point, bool(crl.doubt))
 
 
 def good_for(crl: Crl, now: datetime, freshness: timedelta | None) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, datetime, timedelta
 
 from fastpath.clientcert.policy import Policy
 from fastpath.clientcert.verdict import Verdict
@@ -52,14 +52,16 @@ class Remembered:
 
 def until(verdict: Verdict, policy: Policy, judged: datetime) -> datetime:
     """When the verdict may become another one, by itself; `LONGEST` after ``judged`` at most."""
-    moments = [moment for moment in _moments(verdict, policy) if moment > judged]
+    moments = [moment for moment in _moments(verdict, policy) if moment >= judged]
     return min([*moments, judged + timedelta(seconds=LONGEST)])
 
 
 def _moments(verdict: Verdict, policy: Policy) -> Iterator[datetime]:
     for step in verdict.steps:
         yield step.not_before
-        yield step.not_after
+        if step.not_after.year < MAXYEAR:  # the last year stands for no end (RFC 5280 §4.1.2.5)
+            # Valid through this whole second (`explain.date_fault`).
+            yield step.not_after + timedelta(seconds=1)
     if policy.crls is None:
         return
     for certificate in verdict.chain:

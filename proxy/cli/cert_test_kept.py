@@ -1,24 +1,18 @@
 """Intermediate CAs that the service has fetched and kept: read, and nothing else.
 
-The service itself deletes what is of no use any more (`fastpath.verifier.kept`).
+The service itself deletes what is of no use any more.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from config.errors import ConfigError, reason
-from config.trusted import check_trusted_folder
-from fastpath.clientcert.trust import load_certificates
-from fastpath.verifier.kept import FOLDER, MAX_FILES
-
-_WHAT = "fetched intermediate CA"
+from config.trusted import check_trusted_content
+from fastpath.verifier.kept import FOLDER, kept_in
 
 
 def read_kept(state_dir: Path, now: datetime) -> tuple[list[x509.Certificate], tuple[str, ...]]:
@@ -27,9 +21,8 @@ def read_kept(state_dir: Path, now: datetime) -> tuple[list[x509.Certificate], t
     try:
         if not folder.is_dir():
             return [], ()
-        check_trusted_folder(state_dir, "the state folder")
-        check_trusted_folder(folder, f"folder of {_WHAT}s")
-        return [each for each in _certificates(folder) if each.not_valid_after_utc >= now], ()
+        check_trusted_content(folder, "folder of fetched intermediate CAs")
+        return [each for _, each in kept_in(folder, now) if each is not None], ()
     except ConfigError as error:
         return [], (_left_out(str(error)),)
     except OSError as error:
@@ -38,15 +31,3 @@ def read_kept(state_dir: Path, now: datetime) -> tuple[list[x509.Certificate], t
 
 def _left_out(why: str) -> str:
     return f"intermediate CAs that the service has kept are left out: {why}"
-
-
-def _certificates(folder: Path) -> Iterator[x509.Certificate]:
-    """What is damaged is left out, as by the service."""
-    files = sorted(path for path in folder.iterdir() if path.suffix == ".der")
-    for path in files[:MAX_FILES]:
-        try:
-            (certificate,) = load_certificates(path, _WHAT)
-        except (ConfigError, ValueError):
-            continue
-        if hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest() == path.stem:
-            yield certificate

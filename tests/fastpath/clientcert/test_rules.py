@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from config.errors import ConfigError
 from fastpath.clientcert.names import dn_text
 from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.rules import MAX_RULES, parse_rule
+from fastpath.clientcert.rules import MAX_NAMES, MAX_RULES, parse_rule
 from fastpath.clientcert.verdict import Kind, Outcome
 from tests.fastpath.clientcert.pki import Made, elements, self_signed, sequence, sign
 from tests.fastpath.clientcert.support import LEAF, MIDDLE, ROOT, ask, refused, untrusted
@@ -170,6 +170,20 @@ def test_reasons() -> None:
     refused(verdict, Outcome.DENIED, "it does not match the rule 'dns:x.org' of this site")
     verdict = ask(NAMED, policy=policy(["dns:x.org", "dns:y.org"], []))
     refused(verdict, Outcome.DENIED, "it does not match 2 rules of this site")
+
+
+@pytest.mark.parametrize("kind", ["dns:", "DNS:*.", "uri:https://", "email:a@"])
+def test_too_many_names(kind: str) -> None:
+    """Each is compared with each rule: 12,000 with a thousand took seconds."""
+    names = [x509.DNSName(f"{number}.example.org") for number in range(MAX_NAMES + 1)]
+    made = ROOT.issue("CN=a", (x509.SubjectAlternativeName(names), False))
+    less = ROOT.issue("CN=a", (x509.SubjectAlternativeName(names[1:]), False))
+    for allow, deny in (([], [f"{kind}z.org"]), ([f"{kind}z.org"], [])):
+        verdict = ask(made, policy=policy(allow, deny))
+        refused(verdict, Outcome.DENIED, f"more than {MAX_NAMES} alternative names")
+    assert ask(less, policy=policy([], [f"{kind}z.org"])).ok
+    by_others = policy(["issuer:CN=Root,O=Example"], [f"fingerprint:{'ab' * 32}"])
+    assert ask(made, policy=by_others).ok
 
 
 def test_rules_make_nobody_trusted() -> None:

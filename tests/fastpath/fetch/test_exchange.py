@@ -164,6 +164,29 @@ def test_what_never_ends(begin: bytes, endless: bytes) -> None:
     assert consumed(begin, endless) <= 20 << 10
 
 
+def test_small_pieces() -> None:
+    """Each is work; packets and chunks of a hundred bytes are not."""
+    head = HEAD + b"Content-Length: 60000\r\n\r\n"
+    for size, fine in ((1, False), (20, False), (150, True)):
+        pieces = [b"x" * size] * (60_000 // size)
+        if fine:
+            assert isinstance(outcome(head, *pieces, limit=60_000), Reply)
+            continue
+        with pytest.raises(FetchFailure, match="too many small pieces"):
+            outcome(head, *pieces, limit=60_000)
+    chunked = b"".join(b"%x\r\n%s\r\n" % (150, b"x" * 150) for _ in range(400)) + b"0\r\n\r\n"
+    assert len(body_of(CHUNKED + chunked)) == 60_000
+    with pytest.raises(FetchFailure, match="too many small pieces"):
+        body_of(CHUNKED + b"1\r\nx\r\n" * 3000 + b"0\r\n\r\n")
+
+
+def body_of(answer: bytes) -> bytes:
+    """Of one that comes in packets of a usual size."""
+    found = outcome(*(answer[at : at + 1400] for at in range(0, len(answer), 1400)), limit=60_000)
+    assert isinstance(found, Reply)
+    return found.body
+
+
 def test_chunks_of_one_byte() -> None:
     """Six bytes on the wire for one of the body: there is a limit for both."""
     assert consumed(CHUNKED, b"1\r\nx\r\n" * 10, limit=1000) <= 6 * 1000

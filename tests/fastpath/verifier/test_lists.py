@@ -9,7 +9,8 @@ import pytest
 from cryptography import x509
 
 from config.errors import ConfigError
-from fastpath.clientcert.crl import Crl
+from fastpath.clientcert.crl import Crl, CrlSet
+from fastpath.clientcert.revocation import State, status
 from fastpath.retrieval import FoundList
 from fastpath.verifier import lists as module
 from fastpath.verifier.lists import Lists, Reader, good_for
@@ -49,6 +50,27 @@ def test_scopes_stay_beside_each_other() -> None:
     lists.retain({"b"})
     assert lists.of("a") == []
     assert len(lists.of("b")) == 1
+
+
+def test_a_list_for_some_reasons_takes_nobodys_place() -> None:
+    """Or whoever answers for the CA could have a revocation forgotten: by such a list first, and
+    then by a full one of the time before."""
+    bob = ROOT.issue("CN=bob").certificate
+    reasons = frozenset([x509.ReasonFlags.ca_compromise])
+    scope = x509.IssuingDistributionPoint(None, None, False, False, reasons, False, False)
+    full, partial, before = (
+        FoundList("http://x/", 1000, Crl.parse(data, "x"), ROOT.certificate)
+        for data in (
+            ROOT.crl(bob, since=-2 * HOUR),
+            ROOT.crl(since=-HOUR, extensions=[(scope, True)]),
+            ROOT.crl(since=-3 * HOUR),
+        )
+    )
+    lists = Lists()
+    for each in (full, partial, before):
+        lists.keep("a", [each])
+    known = CrlSet.of([*lists.of("a"), before.crl])
+    assert status(bob, ROOT.certificate, known, NOW, None).state is State.REVOKED
 
 
 def test_the_oldest_make_room(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -31,13 +31,26 @@ def test_keys() -> None:
 def test_until_a_certificate_changes() -> None:
     for since, end, expected in (
         (-DAY, DAY, MINUTE),
-        (-DAY, 10 * SECONDS, NOW + 10 * SECONDS),
+        (-DAY, 10 * SECONDS, NOW + 11 * SECONDS),
         (20 * SECONDS, DAY, NOW + 20 * SECONDS),
+        (-DAY, datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - NOW, MINUTE),
         (-DAY, -10 * SECONDS, MINUTE),
     ):
         leaf = ROOT.issue("CN=a", (CLIENT, False), since=since, until=end)
         policy = Policy.prepare([ROOT.certificate])
         assert until(ask(leaf, policy=policy), policy, NOW) == expected
+
+
+@pytest.mark.parametrize("milliseconds", [0, 1, 500, 999])
+def test_in_the_last_second(milliseconds: int) -> None:
+    """The whole of it counts, and not the minute behind it."""
+    policy = Policy.prepare([ROOT.certificate])
+    leaf = ROOT.issue("CN=a", (CLIENT, False), until=0 * SECONDS)
+    now = NOW + timedelta(milliseconds=milliseconds)
+    verdict = ask(leaf, policy=policy, now=now)
+    assert verdict.ok
+    assert until(verdict, policy, now) == NOW + SECONDS
+    assert not ask(leaf, policy=policy, now=NOW + SECONDS).ok
 
 
 @pytest.mark.parametrize(
@@ -47,6 +60,8 @@ def test_until_a_certificate_changes() -> None:
         (ROOT.crl(until=30 * SECONDS), 0, NOW + 30 * SECONDS),
         (ROOT.crl(since=-50 * SECONDS), 70, NOW + 20 * SECONDS),
         (ROOT.crl(since=15 * SECONDS), 0, NOW + 15 * SECONDS),
+        (ROOT.crl(until=0 * SECONDS), 0, NOW),
+        (ROOT.crl(since=-50 * SECONDS), 50, NOW),
     ],
 )
 def test_until_a_list_changes(crl: bytes, freshness: int, expected: datetime) -> None:
