@@ -7,6 +7,7 @@ handshake done ── CertificateWait ── verifier ──> ClientVerdict ─�
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from config.client_certificates import ClientCertificates, Failure
@@ -31,14 +32,15 @@ _ALERTS = {
 }
 
 
-class Shaken(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Shaken:
     """What a handshake came to: see `HandshakeOwner.handshake_done`."""
 
     session: Session
     link: WorkerLink
     identifier: int
-    keys: bytes
-    leftover: bytes
+    keys: bytes = field(repr=False)
+    leftover: bytes = field(repr=False)
 
 
 class Refused(NamedTuple):
