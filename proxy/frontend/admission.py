@@ -18,7 +18,8 @@ class Admission:
     """Of one client connection. What is public changes with each request that is for another host
     than the one before:
 
-    site: of the request, or of the last one; None before the first and where there is none.
+    site: of the request, or of the last one; None before the first and where there is none. Where
+        it ends at once, the one of the handshake.
     host: the Host that it was chosen by, None when it has to be chosen anew.
     checked: whether `admit` has something to look at.
     policy: what the site changes in responses.
@@ -55,7 +56,8 @@ class Admission:
         self.alert: Refused | None = None
         self.certificate_fields: tuple[tuple[str, str], ...] = ()
         self.certificate_word = verdict.word if verdict is not None else ""
-        site = endpoint.routes.of_handshake(self._server_name).site
+        front = endpoint.routes.of_handshake(self._server_name)
+        site = front.site
         # A reload during the handshake may have come between the two.
         if site.client_certificates is not None and site.policy == self._handshake_policy:
             leaf = next(iter(session.certificates), None)
@@ -65,7 +67,8 @@ class Admission:
             self.alert = refused(wanted, self._verdict, session.version)
             self.certificate_fields = certificate_fields(wanted.headers, self._verdict, leaf)
         self.forget()
-        self.site: SiteFront | None = None
+        # No request will choose one where it ends at once, and the log should name it.
+        self.site: SiteFront | None = front if self.alert is not None else None
         self.policy: ResponsePolicy | None = None
 
     def forget(self) -> None:

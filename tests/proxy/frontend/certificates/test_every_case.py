@@ -51,7 +51,7 @@ def observed(rig: AskingRig, wallet: Wallet, case: Case) -> Result:
             answer = str(cut)
     wait_for(lambda: not rig.front.connections, "its end")
     rig.call(lambda: rig.front.access_log.flush())
-    access, error = access_of(rig, target), error_of(rig, port)
+    access, error = access_of(rig, target), error_of(rig, port, case.host)
     if isinstance(answer, str):
         words = answer.partition("_ALERT_")[2].replace("_", " ").lower()
         return Result(f"alert {words}", access=access, error=error)
@@ -75,10 +75,12 @@ def access_of(rig: AskingRig, target: str) -> tuple[str, str] | None:
     return None
 
 
-def error_of(rig: AskingRig, port: int) -> tuple[str, str] | None:
-    """Status and reason of the HTTPERR log's line about the client at ``port``."""
+def error_of(rig: AskingRig, port: int, host: str) -> tuple[str, str] | None:
+    """Status and reason of the HTTPERR log's line about the client at ``port``; it names the site,
+    also where the connection has ended without a request."""
     found = [line for line in rig.errors.lines if line["client"][1] == port]
     assert len(found) <= 1, found
     for line in found:
+        assert line["queue"] == host
         return str(line["status"] or "-"), line["reason"]
     return None
