@@ -55,3 +55,11 @@ OBSOLETE = (
     "EnableKernelSSL=0 is obsolete in Windows Server 2008 (profile ws2008), which is always in "
     "kernel mode; it is ignored"
 )
+
+
+def no_client_certificates(profile: Profile, *, kernel_mode: bool, reject: bool) -> str:
+    """Why there are no client certificates; "": sites may ask for them. `reject`: the parameter
+    RejectClientCertificates."""
+    if kernel_mode and not RULES[profile].client_certificates_in_kernel_mode:
+        return NO_CLIENT_CERTIFICATES
+    return REJECTED if reject else ""

@@ -10,7 +10,7 @@ from typing import Protocol
 from config import trusted
 from config.parameter import Profile
 from config.parameters import Parameters
-from config.profiles import NO_CLIENT_CERTIFICATES, REJECTED, RULES, Rules
+from config.profiles import RULES, Rules, no_client_certificates
 from config.target import Listen
 
 
@@ -62,7 +62,8 @@ class Context:
     @property
     def no_client_certificates(self) -> str:
         """Why no site may ask for a client certificate; "" if sites may."""
-        kernel_mode = bool(self.parameters.enable_kernel_ssl)
-        if kernel_mode and not self.rules.client_certificates_in_kernel_mode:
-            return NO_CLIENT_CERTIFICATES
-        return REJECTED if self.parameters.reject_client_certificates else ""
+        return no_client_certificates(
+            self.profile,
+            kernel_mode=bool(self.parameters.enable_kernel_ssl),
+            reject=bool(self.parameters.reject_client_certificates),
+        )

@@ -7,6 +7,7 @@ import re
 import socket
 
 from config.client_certificates import REJECT
+from config.profiles import no_client_certificates
 from fastpath.channel import Channel, describe
 from fastpath.closing import GracefulClose
 from fastpath.engines.contract import Engine, Handover, Session
@@ -291,7 +292,11 @@ class ClientConnection:
 
     def _reject(self, shaken: Shaken) -> None:
         """RejectClientCertificates=1."""
-        self._log_early("a client certificate was presented: RejectClientCertificates=1")
+        front = self._front
+        why = no_client_certificates(
+            front.profile, kernel_mode=front.engine.kernel_mode, reject=True
+        )
+        log.warning("%s: a client certificate was presented: %s", self._peer[0], why)
         http = self._connect_http(shaken.session, self._front.engine, None)
         engine = self._front.engine(self._handover(shaken), http)
         http.refuse_client(engine, Refused(Alert.ACCESS_DENIED, "Cert_Rejected"))

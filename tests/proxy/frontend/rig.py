@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import uvloop
 
 from config.model import Binding, Configuration, Site
+from config.parameter import Profile
 from config.parameters import Parameters
 from config.target import Listen, Target
 from proxy.accesslog import AccessLog
@@ -71,16 +72,26 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = SECOND
 class Rig:
     """A running proxy and ways to reach into it. Everything of its loop runs in its thread."""
 
-    def __init__(self, mode: str, state_dir: Path, *, workers: int = 1) -> None:
+    def __init__(
+        self,
+        mode: str,
+        state_dir: Path,
+        *,
+        workers: int = 1,
+        profile: Profile = Profile.NATIVE,
+        **values: int,
+    ) -> None:
+        """``values``: parameters that it is started with, other than the defaults."""
         self.mode = mode
         self.codec = "auto"
         self.loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
-        self._parameters = Parameters(enable_kernel_ssl=int(mode == "kernel"))
+        self._parameters = Parameters(enable_kernel_ssl=int(mode == "kernel"), **values)  # type: ignore[arg-type]
         self.service = Service(
             ServiceOptions(
                 configuration=Configuration(
+                    profile=profile,
                     parameters=self._parameters,
                     sites=(replace(one_site(NOBODY), bindings=BINDINGS),),
                 ),

@@ -72,8 +72,9 @@ def every_site(port: int, wallet: Wallet) -> list[Site]:
 class AskingRig(Rig):
     """A proxy whose worker and verifier know the sites, too."""
 
-    def __init__(self, mode: str, folder: Path, *, workers: int = 1) -> None:
-        super().__init__(mode, folder, workers=workers)
+    def __init__(self, mode: str, folder: Path, **started: Any) -> None:
+        """``started``: see `Rig`."""
+        super().__init__(mode, folder, **started)
         self._contexts: dict[tuple[str, Card | None], ssl.SSLContext] = {}
 
     def serve(self, *sites: Site, **values: int) -> None:
