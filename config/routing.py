@@ -155,7 +155,8 @@ def verifier_settings(configuration: Configuration, state_dir: Path) -> dict[str
     """What the verifier is told, ready for JSON; None: no site asks for certificates::
 
     {"state_dir": path, "retrieve_issuers": bool, "allowed": [host or network],
-     "policies": {policy: `ClientCertificates.to_json`}}
+     "policies": {policy: `ClientCertificates.to_json`},
+     "sites":    {policy: names of the sites that have it, for messages}}
     """
     parameters = configuration.parameters
     policies = {
@@ -165,9 +166,14 @@ def verifier_settings(configuration: Configuration, state_dir: Path) -> dict[str
     }
     if not policies:
         return None
+    names = {
+        policy: ", ".join(repr(site.name) for site in configuration.sites if site.policy == policy)
+        for policy in policies
+    }
     return {
         "state_dir": str(state_dir),
         "retrieve_issuers": bool(parameters.disable_ssl_cert_chain_cache_only_url_retrieval),
         "allowed": parameters.url_retrieval_allowed.replace(",", " ").split(),
         "policies": policies,
+        "sites": names,
     }

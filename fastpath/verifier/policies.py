@@ -95,7 +95,8 @@ def load(told: Mapping[str, Any], kept: Sequence[x509.Certificate] = ()) -> Load
         try:
             sites[name] = Site(wanted, prepare(wanted, kept))
         except UnusableError as error:
-            problems.extend(error.problems)
+            where = f"site {told['sites'][name]}: "
+            problems.extend([where + each for each in error.problems])
     problems.check()
     assert allowed is not None
     return Loaded(bool(told["retrieve_issuers"]), allowed, sites)

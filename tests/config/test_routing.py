@@ -229,6 +229,7 @@ def test_what_the_verifier_is_told() -> None:
         for each in (one, other)
         if each.client_certificates is not None
     }
+    assert settings.pop("sites") == {one.policy: "'one', 'same'", other.policy: "'other'"}
     assert settings == {"state_dir": "/state", "retrieve_issuers": False, "allowed": []}
     assert json.loads(json.dumps(settings)) == settings
 

@@ -184,4 +184,5 @@ def told(
         "retrieve_issuers": retrieve_issuers,
         "allowed": list(allowed),
         "policies": {each.policy: each.to_json() for each in sites},
+        "sites": {each.policy: repr(f"number {at}") for at, each in enumerate(sites, 1)},
     }

@@ -80,16 +80,17 @@ def test_everything_that_is_wrong_at_once(tmp_path: Path) -> None:
     for number, words in enumerate(
         (
             ("UrlRetrievalAllowed: 'http://x' is no",),
-            ("client_ca", "other.pem"),
+            ("site 'number 1': client_ca", "other.pem"),
             ("client_cert_allow: 'issuer:'",),
             ("client_cert_deny: 'what'",),
+            ("site 'number 2': client_ca", "other.pem"),
             ("client_intermediates", "does not exist"),
             ("client_crls file", "a.crl does not exist"),
             ("b.crl", "CRL is damaged"),
         )
     ):
         assert all(each in problems[number] for each in words), problems
-    assert len(problems) == 7  # the file of both is told once
+    assert len(problems) == 8
 
 
 def test_other_settings_later_all_or_nothing(tmp_path: Path) -> None:
@@ -98,7 +99,9 @@ def test_other_settings_later_all_or_nothing(tmp_path: Path) -> None:
     bad = site(tmp_path, ca=tmp_path / "none")
     with verifier() as front:
         front.ready(told(tmp_path, wanted))
-        assert "'client_ca" in repr(front.refused(told(tmp_path, other, bad), again=True))
+        assert "site 'number 2': client_ca" in str(
+            front.refused(told(tmp_path, other, bad), again=True)
+        )
         assert front.judge(wanted, ALICE, MIDDLE).ok
         assert "just changed" in front.judge(other, ALICE, MIDDLE).reason
         front.ready(told(tmp_path, other), again=True)

@@ -180,7 +180,8 @@ def test_what_sites_ask_of_client_certificates_is_loaded(
         "client_cert_allow: 'bob' is not a rule",
     )
     lines = result.stderr.splitlines()
-    assert [line.startswith(f"kssl: {each}") for line, each in zip(lines, words, strict=True)] == [
+    start = "kssl: site 'app.localhost': "
+    assert [line.startswith(start + each) for line, each in zip(lines, words, strict=True)] == [
         True, True, True,
     ], lines  # fmt: skip
 
@@ -197,7 +198,7 @@ def test_what_is_wrong_for_worker_and_verifier_is_told_at_once(
     told = json.loads(result.stdout)
     of_worker, of_verifier = told["problems"]
     assert "does not belong to" in of_worker
-    assert of_verifier.startswith("client_ca file")
+    assert of_verifier.startswith("site 'app.localhost': client_ca file")
     (warning,) = told["warnings"]
     assert "X-Client-Cert-Verdict" in warning
 
