@@ -1,4 +1,5 @@
-"""Starts the worker's process, and starts it again when it dies; with two hops the filter too.
+"""Starts the worker's process, and starts it again when it dies or hangs; with two hops the filter
+too.
 
 It also gives a running worker other certificates. The processes themselves: `processes`. A verifier
 (`fastpath.verifier`) is supervised in the same way: where this speaks of a worker, it is either.
@@ -17,6 +18,7 @@ from fastpath.worker.control import Counts
 from fastpath.worker.frames import FrameType, Joined
 from fastpath.worker.link import WorkerLink
 from fastpath.worker.processes import WORKER, Helper, Processes, spawn
+from fastpath.worker.watch import watch
 
 log = logging.getLogger("kssl")
 
@@ -137,6 +139,7 @@ class Supervisor:
         self._ending: set[asyncio.Task[None]] = set()
         self._reconfigurations: set[asyncio.Task[dict[str, Any]]] = set()
         self._one_at_a_time = asyncio.Lock()
+        self._watch: asyncio.Task[None] | None = None
         self._stopping = False
         self.link: WorkerLink | None = None
         self.restarts = 0
@@ -186,6 +189,10 @@ class Supervisor:
             raise
         self.link = link
         self._ready_at = loop.time()
+        if self._watch is None:
+            self._watch = loop.create_task(
+                watch(lambda: self.link, lambda: bool(self._reconfigurations), self._hung)
+            )
         waiting, self._waiting = self._waiting, {}
         for ready in waiting:
             ready()
@@ -295,6 +302,9 @@ class Supervisor:
     async def stop(self) -> None:
         """Ends the worker by closing its link, and waits until it is gone."""
         self._stopping = True
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
         for task in self._reconfigurations:
             task.cancel()
         await asyncio.gather(*self._reconfigurations, return_exceptions=True)
@@ -308,6 +318,10 @@ class Supervisor:
         if self._processes is not None:
             await self._processes.end()
         await asyncio.gather(*self._ending)
+
+    def _hung(self, link: WorkerLink) -> None:
+        log.error("%s does not answer any more; it is replaced", self._processes)
+        link.give_up()
 
     def _lost(self, link: WorkerLink) -> None:
         """The link has ended: most often because the process has, else the process must."""
