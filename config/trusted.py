@@ -102,7 +102,8 @@ def check_trusted_content(path: Path, what: str) -> None:
     not even where the sticky bit keeps them from replacing others', or put another folder in its
     place. Raises ConfigError."""
     check_trusted_folder(path, what)
-    _check(path.stat(), path, f"{what}, {path},")
+    if path.stat().st_mode & WRITABLE_BY_OTHERS:  # and sticky, or it had been refused
+        raise ConfigError(f"others may add files to {what}, {path}; take a folder of its own")
     for folder in _folders(path, what):
         check_trusted_folder(folder, f"folder above the {what}")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from config.client_certificates import ClientCertificates
 from config.document import keys
 from config.document.addresses import canonical
 from config.document.certificates import (
@@ -16,6 +17,8 @@ from config.document.certificates import (
     read_binding,
 )
 from config.document.checks import check_bindings, check_certificates, check_sites
+from config.document.client_certificates import CA as CLIENT_CA
+from config.document.client_certificates import CA_FOLDER as CLIENT_CA_FOLDER
 from config.document.context import Context, Files, TrustedFiles
 from config.document.positions import positions
 from config.document.report import COMMAND_LINE, Report, shown
@@ -38,8 +41,8 @@ class Request:
 
     `environment` is the whole of it; only ``KSSL_SET_…`` is looked at. `command_line` is what
     `config.parameters.parse_assignments` has made of ``--set``. `listen` is for sites without
-    bindings of their own; `listen_given`: it was typed. `certificate`, `key` and `upstream_ca` go
-    with `target`.
+    bindings of their own; `listen_given`: it was typed. `certificate`, `key`, `upstream_ca` and
+    `client_ca`, which requires a client certificate, go with `target`.
     """
 
     state_dir: Path
@@ -53,6 +56,7 @@ class Request:
     certificate: Path | None = None
     key: Path | None = None
     upstream_ca: Path | None = None
+    client_ca: Path | None = None
 
 
 def read_configuration(request: Request) -> Configuration:
@@ -183,6 +187,7 @@ def _check_command_line(report: Report, request: Request, *, has_sites: bool) ->
         ("--cert", request.certificate, "certificate"),
         ("--key", request.key, "key"),
         ("--upstream-ca", request.upstream_ca, "upstream_ca"),
+        ("--client-ca", request.client_ca, "client_ca"),
     ):
         if value is not None and has_sites:
             report.problem_elsewhere(
@@ -193,20 +198,33 @@ def _check_command_line(report: Report, request: Request, *, has_sites: bool) ->
 
 
 def _single(report: Report, request: Request, target: Target, context: Context) -> SiteRead:
-    """The site of TARGET, with --cert, --key and --upstream-ca."""
+    """The site of TARGET, with --cert, --key, --upstream-ca and --client-ca."""
     target = _verified(report, request, target, context)
-    site = target_site(target, context)
+    clients = _clients(report, request, context)
     if request.certificate is None:
         if request.key is not None:
             report.problem_elsewhere(
                 COMMAND_LINE, "--key without --cert; give both, or neither for a development one"
             )
-        return SiteRead(site, ())
+        return SiteRead(target_site(target, context, clients=clients), ())
     for what, path in ((CERTIFICATE, request.certificate), (KEY, request.key)):
         if path is not None:
             _look_at(report, context, path, what)
     certificate = CertificateFiles(request.certificate, request.key)
-    return SiteRead(target_site(target, context, certificate), ())
+    return SiteRead(target_site(target, context, certificate, clients), ())
+
+
+def _clients(report: Report, request: Request, context: Context) -> ClientCertificates | None:
+    """Those of --client-ca: required."""
+    if request.client_ca is None:
+        return None
+    if context.no_client_certificates:
+        report.problem_elsewhere(COMMAND_LINE, f"--client-ca: {context.no_client_certificates}")
+    try:
+        context.files.file_or_folder(request.client_ca, CLIENT_CA, CLIENT_CA_FOLDER)
+    except ConfigError as error:
+        report.problem_elsewhere(COMMAND_LINE, str(error))
+    return ClientCertificates(required=True, ca=request.client_ca)
 
 
 def _verified(report: Report, request: Request, target: Target, context: Context) -> Target:

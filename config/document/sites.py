@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from config.client_certificates import ClientCertificates
 from config.document import keys
 from config.document.addresses import parse_binding, parse_hostname
 from config.document.certificates import read_files
@@ -69,10 +70,15 @@ def read_site(section: Section, number: int, name: str, context: Context) -> Sit
 
 
 def target_site(
-    target: Target, context: Context, certificate: CertificateFiles | None = None
+    target: Target,
+    context: Context,
+    certificate: CertificateFiles | None = None,
+    clients: ClientCertificates | None = None,
 ) -> Site:
     """The one site of ``kssl serve TARGET``."""
     flags = frozenset(("Ssl",)) if context.rules.ssl_required else frozenset[str]()
+    if clients is not None:
+        flags |= {"SslRequireCert"}
     return Site(
         name="default",
         bindings=(Binding(context.listen),),
@@ -80,6 +86,7 @@ def target_site(
         certificate=certificate,
         upstreams=(target,),
         ssl_flags=flags,
+        client_certificates=clients,
     )
 
 

@@ -28,6 +28,7 @@ _OF_THE_APP = {
     "cert": "--cert",
     "key": "--key",
     "upstream_ca": "--upstream-ca",
+    "client_ca": "--client-ca",
     "state_dir": "--state-dir",
     "ready_file": "--ready-file",
 }

@@ -45,6 +45,12 @@ def add_configuration_options(
     add("--upstream-ca", type=Path, metavar="FILE",
         help="PEM bundle: who may have issued the certificate of an https:// TARGET; default the "
         "system's CAs")  # fmt: skip
+    add(
+        "--client-ca",
+        type=Path,
+        metavar="FILE|DIR",
+        help="require client certificates of these CAs (kssl.toml can say more: client_ca)",
+    )
     add("--state-dir", type=Path, metavar="DIR", help="default $XDG_STATE_HOME/kssl")
     parser.set_defaults(usual_listen=listen)
 
@@ -102,6 +108,7 @@ def configuration(
             certificate=_absolute(arguments.cert),
             key=_absolute(arguments.key),
             upstream_ca=_absolute(arguments.upstream_ca),
+            client_ca=_absolute(arguments.client_ca),
         )
     )
 

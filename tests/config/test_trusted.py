@@ -203,7 +203,7 @@ def test_content_of_a_folder(tmp_path: Path, file: Path, foreign: Foreign) -> No
     folder.mkdir()
     trusted.check_trusted_content(folder, "folder of CAs")
     folder.chmod(0o1777)  # others may add a file, though they can take none away
-    assert f"folder of CAs, {folder}, may be changed by everybody" in content_refusal(folder)
+    assert content_refusal(folder).startswith("others may add files to folder of CAs")
     folder.chmod(0o755)
     link = tmp_path / "link"
     link.symlink_to(folder)

@@ -50,6 +50,7 @@ def a_request(
     certificate: Path | None = None,
     key: Path | None = None,
     upstream_ca: Path | None = None,
+    client_ca: Path | None = None,
 ) -> Request:
     return Request(
         state_dir=Path("/state"),
@@ -63,6 +64,7 @@ def a_request(
         certificate=certificate,
         key=key,
         upstream_ca=upstream_ca,
+        client_ca=client_ca,
     )
 
 

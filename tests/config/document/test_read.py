@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from config.client_certificates import ClientCertificates
 from config.document.read import Request, read_configuration
 from config.errors import ConfigError, ProblemsError
 from config.model import Binding, CertificateFiles, Logs
 from config.parameter import Profile
+from config.profiles import NO_CLIENT_CERTIFICATES, REJECTED
 from config.target import Listen, Target, UpstreamTls, parse_target
 from tests.config.document.support import UPSTREAMS, FakeFiles, a_request, problem, problems, read
 
@@ -234,6 +237,38 @@ def test_a_target_with_everything() -> None:
     (site,) = read("", request).sites
     assert site.certificate == CertificateFiles(Path("a.pem"), Path("a.key"))
     assert site.upstreams[0].tls == UpstreamTls("127.0.0.1", ca=Path("ca.pem"))
+
+
+def test_a_target_for_clients_of_a_ca() -> None:
+    files = FakeFiles()
+    request = a_request(path=None, target=TARGET, client_ca=Path("clients.pem"))
+    (site,) = read("", request, files).sites
+    assert site.client_certificates == ClientCertificates(required=True, ca=Path("clients.pem"))
+    assert site.ssl_flags == {"Ssl", "SslRequireCert"}
+    assert files.asked == [Path("clients.pem")]
+    found = problem("", request, FakeFiles({"clients.pem"}))
+    assert found == "command line : client CA file clients.pem does not exist"
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"command_line": {"RejectClientCertificates": 1}}, REJECTED),
+        (
+            {"profile": Profile.WS2003SP1, "command_line": {"EnableKernelSSL": 1}},
+            NO_CLIENT_CERTIFICATES,
+        ),
+    ],
+)
+def test_clients_of_a_ca_where_there_are_none(more: dict[str, Any], reason: str) -> None:
+    request = a_request(path=None, target=TARGET, client_ca=Path("clients.pem"), **more)
+    assert problem("", request) == f"command line : --client-ca: {reason}"
+
+
+def test_clients_of_a_ca_beside_sites() -> None:
+    found = problem(SITE, a_request(client_ca=Path("clients.pem")))
+    assert found.startswith("command line : --client-ca goes with TARGET only")
+    assert found.endswith("as client_ca")
 
 
 def test_a_ca_that_others_may_write_to(tmp_path: Path) -> None:
