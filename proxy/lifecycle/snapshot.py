@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from fastpath.worker.control import Counts
 from fastpath.worker.supervisor import Supervisor
 from proxy.frontend.front import Front
 
@@ -18,10 +17,8 @@ async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict
 
     ``started`` has a time zone. Takes up to two seconds when one of them does not answer.
     """
-    supervisors, verifier = tuple(front.supervisors), front.verifier
-    *counts, questions = await asyncio.gather(
-        *(supervisor.count() for supervisor in supervisors),
-        verifier.count() if verifier is not None else _nothing(),
+    verifier, *workers = await asyncio.gather(
+        _verifier(front.verifier), *(_worker(supervisor) for supervisor in front.supervisors)
     )
     return {
         "pid": os.getpid(),
@@ -35,8 +32,8 @@ async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict
             "closing": sum(not channel.closed for channel in front.closing),
         },
         "tasks": len(asyncio.all_tasks()),
-        "workers": [_worker(*pair) for pair in zip(supervisors, counts, strict=True)],
-        "verifier": _verifier(verifier, questions) if verifier is not None else None,
+        "workers": workers,
+        "verifier": verifier,
         "upstreams": [
             {"target": str(target), "idle": pool.idle} for target, pool in front.pools.items()
         ],
@@ -45,24 +42,25 @@ async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict
     }
 
 
-async def _nothing() -> None:
-    """The counts of a verifier that there is not."""
-
-
-def _worker(supervisor: Supervisor, counts: Counts | None) -> dict[str, int | None]:
+async def _worker(supervisor: Supervisor) -> dict[str, int | None]:
     """``pid`` None: it has died, and there is no other yet. Counts None: it does not answer."""
-    counted = counts or {}
+    # Of the process that is asked: there may be another by the time of the answer.
+    pid = supervisor.pid if supervisor.link is not None else None
+    restarts = supervisor.restarts
+    counted = await supervisor.count() or {}
     return {
-        "pid": supervisor.pid if supervisor.link is not None else None,
-        "restarts": supervisor.restarts,
+        "pid": pid,
+        "restarts": restarts,
         "connections": counted.get("connections"),
         "handshakes": counted.get("handshakes"),
     }
 
 
-def _verifier(supervisor: Supervisor, counts: Counts | None) -> dict[str, int | None]:
+async def _verifier(supervisor: Supervisor | None) -> dict[str, int | None] | None:
     """As `_worker`; its connections are questions in progress."""
-    of_process = _worker(supervisor, counts)
+    if supervisor is None:
+        return None
+    of_process = await _worker(supervisor)
     return {
         "pid": of_process["pid"],
         "restarts": of_process["restarts"],
