@@ -297,16 +297,17 @@ class ClientConnection:
             front.profile, kernel_mode=front.engine.kernel_mode, reject=True
         )
         log.warning("%s: a client certificate was presented: %s", self._peer[0], why)
-        http = self._connect_http(shaken.session, self._front.engine, None)
-        engine = self._front.engine(self._handover(shaken), http)
-        http.refuse_client(engine, Refused(Alert.ACCESS_DENIED, "Cert_Rejected"))
+        self._refuse(shaken, Refused(Alert.ACCESS_DENIED, "Cert_Rejected"))
 
     def _unjudged(self, shaken: Shaken) -> None:
         """Fails closed."""
         self._log_early("closed: the client's certificate could not be checked")
+        self._refuse(shaken, Refused(Alert.INTERNAL_ERROR, "Cert_Unchecked"))
+
+    def _refuse(self, shaken: Shaken, refused: Refused) -> None:
+        """Without a verdict."""
         http = self._connect_http(shaken.session, self._front.engine, None)
-        engine = self._front.engine(self._handover(shaken), http)
-        http.refuse_client(engine, Refused(Alert.INTERNAL_ERROR, "Cert_Unchecked"))
+        http.refuse_client(self._front.engine(self._handover(shaken), http), refused)
 
     def _connect_http(
         self, session: Session, engine: type[Engine], verdict: ClientVerdict | None
