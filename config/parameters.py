@@ -59,6 +59,7 @@ class Parameters:
     enable_non_utf8: int = 1
     favor_utf8: int = 1
     max_connections: int = 0
+    max_connection_memory: int = 0
     max_bytes_per_send: int = 131072
     disable_server_header: int = 0
     idle_connection_timeout: int = 120

@@ -133,7 +133,16 @@ PARAMETERS: tuple[Parameter, ...] = (
         unit="connections", zero="unlimited", live=True,
         meaning="client connections at the same time; more are closed at once "
         "(Connections_Refused)",
-        risk="unlimited: only the limit of open files protects the machine's memory",
+        risk="unlimited: only MaxConnectionMemory and the limit of open files protect the machine",
+    ),
+    Parameter(
+        name="MaxConnectionMemory", default=0, minimum=16, maximum=1048576, unit="MiB",
+        zero="automatic", live=True,
+        meaning="memory of all client connections together: 40 KiB for each, and what waits for "
+        "peers that do not read. Above it new ones are refused (Connections_Refused) and the "
+        "slowest are cut (Memory_Full). Automatic: three quarters of what the machine or the "
+        "cgroup leaves at the start",
+        risk="too high: the kernel kills the whole service; low: slow clients are cut",
     ),
     Parameter(
         name="MaxBytesPerSend", default=131072, windows=65536, minimum=1, maximum=0xFFFFF,

@@ -61,6 +61,7 @@ class Channel:
         "_sock",
         "broken",
         "closed",
+        "waits_since",
     )
 
     def __init__(
@@ -89,6 +90,7 @@ class Channel:
         self._always_writing = not local
         self._queued: bytearray | None = None  # sent at the end of the turn
         self._pending: bytearray | None = None  # sent when the kernel takes more
+        self.waits_since = 0  # the poller's turn in which the kernel took something last
         self._reading = False
         self.broken = False
         self.closed = False
@@ -210,7 +212,7 @@ class Channel:
             if len(queued) > SMALL:
                 self.flush()
         elif self._pending is not None:
-            self._pending += data
+            self._wait_longer(data)
         elif self.broken or self.closed:
             return
         elif len(data) <= SMALL:
@@ -224,7 +226,7 @@ class Channel:
         if self._queued is not None:
             self.flush()
         if self._pending is not None:
-            self._pending += data
+            self._wait_longer(data)
         elif not self.broken and not self.closed:
             self._send_now(data)
 
@@ -253,7 +255,7 @@ class Channel:
             self.flush()
         if self._pending is not None:
             for part in parts:
-                self._pending += part
+                self._wait_longer(part)
             return
         if self.broken or self.closed:
             return
@@ -273,8 +275,15 @@ class Channel:
 
     def _wait_with(self, rest: bytearray) -> None:
         self._pending = rest
+        self.waits_since = self._poller.turns
+        self._poller.wait_with(len(rest))
         if not self._always_writing:
             self._poller.watch_writing(self._fd, True)
+
+    def _wait_longer(self, data: memoryview | bytes | bytearray) -> None:
+        assert self._pending is not None
+        self._pending += data
+        self._poller.wait_with(len(data))
 
     def _on_writable(self) -> None:
         assert self._pending is not None
@@ -287,6 +296,8 @@ class Channel:
             return
         if sent < len(self._pending):
             del self._pending[:sent]
+            self.waits_since = self._poller.turns
+            self._poller.wait_with(-sent)
             return
         self._drop_pending()
         self._on_drained()
@@ -305,6 +316,7 @@ class Channel:
 
     def _drop_pending(self) -> None:
         if self._pending is not None:
+            self._poller.wait_with(-len(self._pending))
             self._pending = None
             if not self._always_writing:
                 self._poller.watch_writing(self._fd, False)
@@ -324,7 +336,9 @@ class Channel:
         self.flush()
         self.closed = True
         self.stop_reading()
-        self._pending = None
+        if self._pending is not None:
+            self._poller.wait_with(-len(self._pending))
+            self._pending = None
         self._poller.discard(self._fd)
         self._sock.close()
         # Its owner holds the channel, and by these the channel its owner: without the collector's
@@ -336,9 +350,18 @@ class Channel:
         """Closes with RST, so that the peer cannot take the end for a clean one."""
         if not self.closed:
             self.flush()
-            with contextlib.suppress(OSError):
-                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._end_with_reset()
             self.close()
+
+    def give_up(self) -> None:
+        """Drop what waits, and tell the owner that sending failed. Its close sends RST."""
+        if not self.closed:
+            self._end_with_reset()
+            self._break(OSError(errno.ECONNABORTED, "given up"))
+
+    def _end_with_reset(self) -> None:
+        with contextlib.suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
 def _nothing() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import select
+import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import ClassVar, Protocol
@@ -65,6 +66,11 @@ class Poller:
         self._turn_comes = False  # by `again`
         self._at_end: list[Callable[[], None]] = []
         self._in_turn = False
+        self.turns = 0  # a clock for who has waited longer than whom
+        self.waiting = 0  # bytes that kernels have refused, of all channels together
+        self._most_waiting = sys.maxsize
+        self._too_much: Callable[[], None] = _nothing
+        self._told_too_much = False
 
     @classmethod
     def of(cls, loop: AbstractEventLoop) -> Poller:
@@ -94,6 +100,31 @@ class Poller:
         if not self._polled:
             self._loop.remove_reader(self._epoll.fileno())
 
+    @property
+    def watched(self) -> int:
+        """How many sockets are watched."""
+        return len(self._polled)
+
+    # -- what waits to be sent -------------------------------------------------------------
+
+    def limit_waiting(self, most: int, too_much: Callable[[], None]) -> None:
+        """Have ``too_much`` called, soon and once, each time that `waiting` exceeds ``most``
+        bytes."""
+        self._most_waiting = most
+        self._too_much = too_much
+
+    def wait_with(self, size: int) -> None:
+        """Count ``size`` more bytes that a channel keeps until the kernel takes them, or, when
+        negative, fewer."""
+        self.waiting += size
+        if self.waiting > self._most_waiting and not self._told_too_much:
+            self._told_too_much = True
+            self._loop.call_soon(self._tell_too_much)
+
+    def _tell_too_much(self) -> None:
+        self._told_too_much = False
+        self._too_much()
+
     # -- turns -----------------------------------------------------------------------------
 
     def again(self, polled: Polled) -> None:
@@ -119,6 +150,7 @@ class Poller:
 
     def _turn(self) -> None:
         self._in_turn = True
+        self.turns += 1
         try:
             if self._again:
                 self._read_on()
@@ -152,3 +184,7 @@ class Poller:
                 action()
             except Exception:  # the others' data must leave all the same
                 log.exception("internal error while sending")
+
+
+def _nothing() -> None:
+    """In place of a limit's action, where there is no limit."""

@@ -45,7 +45,7 @@ _WINDOWS = (
 _OWN = (
     "Ssl2_Hello Pct1_Hello Ssl2_Format_Hello Rc2_Suite Handshake Misdirected Upstream "
     "Upstream_Truncated Unclean_Close Cert_Required Cert_Denied Cert_Revoked Cert_Untrusted "
-    "Cert_Expired Cert_Rejected Cert_Unchecked"
+    "Cert_Expired Cert_Rejected Cert_Unchecked Memory_Full"
 )
 
 REASONS = frozenset(f"{_WINDOWS} {_OWN}".split())

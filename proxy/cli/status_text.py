@@ -29,6 +29,10 @@ def status_text(document: dict[str, Any]) -> Iterator[str]:
     yield _line("started", document["started"])
     connections = document["connections"]
     yield _line("connections", f"{connections['open']} open, {connections['closing']} closing")
+    files, memory = document["capacity"]["files"], document["capacity"]["memory"]
+    yield _line("descriptors", f"{files['used']} of {files['limit']}")
+    of = f"{memory['used'] >> 20} of {memory['limit'] >> 20} MiB"
+    yield _line("memory", f"{of}, {memory['cut']} connections cut for want of it")
     for worker in document["workers"]:
         yield _line("worker", _worker(worker))
     if document["verifier"] is not None:

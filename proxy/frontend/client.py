@@ -15,6 +15,7 @@ from fastpath.engines.plain import PlainEngine
 from fastpath.errors import Alert
 from fastpath.handshake import Handshake
 from fastpath.legacy import NEED_MORE, recognise
+from fastpath.poller import Poller
 from fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
 from fastpath.worker.frames import FrameType, pack_begin
 from fastpath.worker.link import WorkerLink
@@ -111,6 +112,25 @@ class ClientConnection:
             self._judge(self._judging.take_back())
         elif self._http is None:
             self.begin_handshake()
+
+    @property
+    def held(self) -> int:
+        """See `proxy.frontend.capacity.Holder`."""
+        return self._http.held if self._http is not None else self._channel.backlog
+
+    @property
+    def waits_since(self) -> int:
+        """Likewise."""
+        channel = self._channel
+        return channel.waits_since if channel.backlog else Poller.of(self._front.loop).turns
+
+    def cut(self) -> None:
+        """Likewise."""
+        if self._http is not None:
+            self._http.cut()
+        else:
+            self._log_error("Memory_Full")
+            self._drop()
 
     def end(self) -> None:
         """The service stops."""

@@ -250,17 +250,17 @@ class Exchange(RequestSide):
             log.error("upstream %s: no answer within %s", target, silence)
             self._gateway_error(504, f"The app at {target} did not answer within {silence}.")
 
-    def given_up(self) -> None:
-        """The service stops, and waits no longer. For the logs alone."""
+    def given_up(self, reason: str = "Connection_Dropped") -> None:
+        """The service waits no longer. For the logs alone."""
         status = self._response.status if self._response is not None else 499
         self.log(status)
-        self.log_error("Connection_Dropped", status)
+        self.log_error(reason, status)
 
     def _upstream_owes(self) -> bool:
         """Also the rest of a response that it began before the request was over."""
         return self._response is not None or super()._upstream_owes()
 
-    def _gateway_error(self, status: int, detail: str) -> None:
+    def _gateway_error(self, status: int, detail: str, reason: str = "Upstream") -> None:
         connection = self._connection
         stays = connection.endpoint.open and connection.stays
         keep_alive = self.request_done and self._head.keep_alive and stays
@@ -273,7 +273,7 @@ class Exchange(RequestSide):
         )
         self._body_sent = body_size(page)
         self.log(status)
-        self.log_error("Upstream", status)
+        self.log_error(reason, status)
         self.cancel()  # a connection that opens later must not come to this exchange any more
         connection.write(page)
         connection.exchange_done(keep_alive)

@@ -314,6 +314,22 @@ class HttpConnection(Answering):
         else:
             self.engine.resume_reading()
 
+    # -- memory ----------------------------------------------------------------------------
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait here for the client, for the app, or for the rest of a head."""
+        user = self._exchange or self._tunnel
+        return len(self._buffer) + self.engine.backlog + (user.held if user is not None else 0)
+
+    def cut(self) -> None:
+        """There is no memory for it, and others are quicker."""
+        if self._exchange is not None:
+            self._exchange.given_up("Memory_Full")
+        else:
+            self.log_error("Memory_Full", 0, _first_line(self._buffer))
+        self.abort()
+
     # -- ending ----------------------------------------------------------------------------
 
     def expired(self) -> None:

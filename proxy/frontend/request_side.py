@@ -10,6 +10,7 @@ again.
 from __future__ import annotations
 
 import logging
+from asyncio import Handle
 from typing import TYPE_CHECKING
 
 from proxy.frontend.site import SiteFront
@@ -66,7 +67,7 @@ class RequestSide:
         self._pool: Pool
         self._tried: list[Pool] | None = None  # those that refused
         self._upstream: UpstreamConnection | None = None
-        self._connecting: Connecting | None = None
+        self._connecting: Connecting | Handle | None = None
         self._outbox: bytearray | None = None  # waits for the connection to the upstream
         self._replay: bytes | None = None  # all that was sent, while it could be sent again
 
@@ -104,7 +105,11 @@ class RequestSide:
 
     def _connect(self, first: bytes) -> None:
         self._outbox = bytearray(first)
-        self._connecting = self._pool.connect(self)
+        front = self._connection.front
+        if front.make_room():
+            self._connecting = self._pool.connect(self)
+        else:  # not from within `start`, which has more to do
+            self._connecting = front.loop.call_soon(self._no_file_left)
         if not self.request_done:
             self._connection.engine.pause_reading()
 
@@ -198,6 +203,16 @@ class RequestSide:
         else:
             self._gateway_error(502, f"The app at {pool.target} cannot be reached: {reason}.")
 
+    def _no_file_left(self) -> None:
+        """Another upstream would need a descriptor as well."""
+        self._connecting = None
+        limit = self._connection.front.capacity.files.total
+        self._gateway_error(
+            503,
+            f"The proxy has as many connections as its limit of open files ({limit}) allows.",
+            "QueueFull",
+        )
+
     def _try_another(self, reason: str) -> bool:
         """Goes on with an upstream that has not refused this request yet, if there is one."""
         connection = self._connection
@@ -227,6 +242,12 @@ class RequestSide:
         if upstream is not None:
             upstream.let_go(complete=self.request_done)
 
+    @property
+    def held(self) -> int:
+        """Bytes that wait for the app."""
+        waiting = len(self._outbox) if self._outbox is not None else 0
+        return waiting + (self._upstream.channel.backlog if self._upstream is not None else 0)
+
     def _request_line(self) -> bytes:
         return b"%b %b HTTP/%b" % (self._head.method, self._head.target, self._head.version)
 
@@ -241,5 +262,5 @@ class RequestSide:
     def _body_refused(self, error: HttpError) -> None:
         raise NotImplementedError
 
-    def _gateway_error(self, status: int, detail: str) -> None:
+    def _gateway_error(self, status: int, detail: str, reason: str = "Upstream") -> None:
         raise NotImplementedError

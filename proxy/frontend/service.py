@@ -26,11 +26,14 @@ from config.profiles import NEEDS_RESTART, RULES
 from config.statedir import ensure_state_dir, write_public
 from fastpath.engines.registry import choose_engine
 from fastpath.hardening import protect_memory
+from fastpath.poller import Poller
 from proxy.accesslog import AccessLog, close_own, open_access_log
+from proxy.frontend.capacity import Capacity, FileLimit, automatic_ceiling
 from proxy.frontend.deadlines import Deadlines
 from proxy.frontend.front import Front
 from proxy.frontend.helpers import Helpers
 from proxy.frontend.listener import Listener
+from proxy.frontend.memory_limit import memory_limit, resident
 from proxy.frontend.opening import Opened, close_all, open_endpoints, resolve_all
 from proxy.http.codec import get_codec
 from proxy.httperr import ErrorLog
@@ -148,6 +151,7 @@ class Service:
                 access_log=access_log,
                 error_log=error_log,
                 deadlines=Deadlines(loop, lambda now: self.front.sweep(now)),
+                capacity=self._capacity(loop),
             )
             self._front.apply(configuration, [endpoint for endpoint, _ in opened], addresses)
             self._listen(opened)
@@ -297,6 +301,12 @@ class Service:
 
     def _open_access_log(self, configuration: Configuration) -> BinaryIO | None:
         return open_access_log(configuration.logs, self.options.access_log)
+
+    def _capacity(self, loop: asyncio.AbstractEventLoop) -> Capacity:
+        """Call it when the processes have started, so that what is left can be seen."""
+        pids = [os.getpid(), *self._helpers.pids]
+        memory = automatic_ceiling(memory_limit(), resident(pids))
+        return Capacity(Poller.of(loop), FileLimit.now(), memory)
 
     def _open_error_log(self) -> ErrorLog:
         parameters = self.configuration.parameters

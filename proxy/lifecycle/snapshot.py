@@ -31,6 +31,7 @@ async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict
             "open": len(front.connections),
             "closing": sum(not channel.closed for channel in front.closing),
         },
+        "capacity": front.capacity.to_json(front.open_connections),
         "tasks": len(asyncio.all_tasks()),
         "workers": workers,
         "verifier": verifier,

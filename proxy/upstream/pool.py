@@ -115,6 +115,13 @@ class Pool:
         while self._idle:
             self._idle.pop().close()
 
+    def close_oldest(self) -> bool:
+        """Close the connection that has been idle for longest; return whether there was one."""
+        if self._idle:
+            self._idle.popleft().close()
+            return True
+        return False
+
     def retire(self) -> None:
         """No site has this upstream any more: whatever is idle, or will be, is closed."""
         self._most_idle = 0

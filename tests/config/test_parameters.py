@@ -40,6 +40,7 @@ EXPECTED: dict[str, tuple[Value, int, int]] = {
     "EnableNonUTF8": (1, 0, 1),
     "FavorUTF8": (1, 0, 1),
     "MaxConnections": (0, 1024, 2031616),
+    "MaxConnectionMemory": (0, 16, 1048576),
     "MaxBytesPerSend": (131072, 1, 0xFFFFF),
     "DisableServerHeader": (0, 0, 2),
     "IdleConnectionTimeout": (120, 1, 65535),

@@ -30,6 +30,7 @@ EFFECTS: dict[str, Callable[[Services], None]] = {
     "EnableNonUTF8": requests.enable_non_utf8,
     "FavorUTF8": requests.favor_utf8,
     "MaxConnections": transport.max_connections,
+    "MaxConnectionMemory": transport.max_connection_memory,
     "MaxBytesPerSend": transport.max_bytes_per_send,
     "DisableServerHeader": requests.disable_server_header,
     "IdleConnectionTimeout": timers.idle_connection_timeout,

@@ -195,3 +195,21 @@ def max_connections(services: Services) -> None:
         service.set(MaxConnections=0)
         service.passes(b"/")
     assert f"MaxConnections ({most}) reached" in service.stderr
+
+
+def max_connection_memory(services: Services) -> None:
+    """16 MiB are enough for so many connections, 40 KiB each, and no more."""
+    most = (16 << 20) // (40 << 10)
+    with many_files(), services.start(MaxConnectionMemory=16) as service, ExitStack() as stack:
+        address = ("127.0.0.1", service.process.port)
+        for _ in range(most - 1):
+            stack.enter_context(socket.create_connection(address))
+        last = stack.enter_context(service.client())
+        with service.more("Connections_Refused"):
+            refused = stack.enter_context(socket.create_connection(address, timeout=SECONDS))
+            with suppress(ConnectionResetError):
+                assert refused.recv(1) == b""
+        assert last.ask().body == b"abc"
+        service.set(MaxConnectionMemory=0)
+        service.passes(b"/")
+    assert "MaxConnectionMemory (16 MiB) reached" in service.stderr

@@ -145,6 +145,7 @@ class Rig:
         def change() -> None:
             front = self.front
             front.parameters = parameters  # also those that a reload leaves
+            front.capacity.configure(parameters.max_connection_memory)
             front.codec = get_codec(self.codec)
             front.close_pools()
             self.log = io.BytesIO()

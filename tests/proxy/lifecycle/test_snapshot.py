@@ -68,6 +68,7 @@ def test_a_quiet_one(proxy: Rig) -> None:
         ],
         "verifier": None,
         "upstreams": [{"target": str(next(iter(proxy.front.pools))), "idle": 0}],
+        "capacity": proxy.front.capacity.to_json(0),
         "closes": proxy.front.closes.to_json(),
         "parameters": parameters.by_name,
     }
