@@ -100,6 +100,9 @@ async def _serve(
             started(service)
             starter.ready(service.urls)
             await _first(ended, handed_over)
+            if not ended.is_set():
+                # Before the record goes: who does not find it any more meets the successor.
+                service.leave_listeners()
         finally:
             live.close()
         if not ended.is_set():
