@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from config.document.read import Request, read_configuration, unused_ca
 from config.document.where import VARIABLE, config_path
@@ -15,7 +16,9 @@ from config.parameter import Profile
 from config.parameters import parse_assignments
 from config.statedir import default_state_dir
 from config.target import Target, parse_listen
-from proxy.frontend.service import ServiceOptions
+
+if TYPE_CHECKING:
+    from proxy.frontend.service import ServiceOptions
 
 DEFAULT_LISTEN = "127.0.0.1:8443"
 
@@ -65,8 +68,18 @@ def add_service_options(parser: argparse.ArgumentParser, *, listen: str = DEFAUL
     add("--no-access-log", action="store_true", dest="no_log", help="no access log")
 
 
+def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `kssl serve` takes, and so `kssl start`."""
+    parser.add_argument("target", metavar="TARGET", nargs="?",
+        help=f"{TARGET_HELP}; or --config FILE with sites")  # fmt: skip
+    add_service_options(parser)
+
+
 def service_options(arguments: argparse.Namespace, read: Configuration) -> ServiceOptions:
     """Raises ConfigError."""
+    # Imported here: `kssl start` and others take the options and need no front end.
+    from proxy.frontend.service import ServiceOptions
+
     if not 1 <= arguments.workers <= 64:
         raise ConfigError(f"--workers {arguments.workers}: must be 1-64")
     return ServiceOptions(

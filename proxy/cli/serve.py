@@ -17,8 +17,7 @@ from config.model import Configuration, Site
 from config.target import parse_target
 from fastpath import collector
 from proxy.cli.options import (
-    TARGET_HELP,
-    add_service_options,
+    add_serve_arguments,
     configuration,
     configuration_file,
     service_options,
@@ -34,12 +33,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser("serve", help="put HTTPS in front of an app")
     add_serve_arguments(parser)
     parser.set_defaults(run=run)
-
-
-def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="TARGET", nargs="?",
-        help=f"{TARGET_HELP}; or --config FILE with sites")  # fmt: skip
-    add_service_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -107,6 +100,9 @@ async def _serve(
             started(service)
             starter.ready(service.urls)
             await _first(ended, handed_over)
+            if not ended.is_set():
+                # Before the record goes: who does not find it any more meets the successor.
+                service.leave_listeners()
         finally:
             live.close()
         if not ended.is_set():

@@ -252,6 +252,12 @@ class Service:
         if self.options.ready_file is not None:
             _write_ready_file(self.options.ready_file, self.describe())
 
+    def leave_listeners(self) -> None:
+        """Stop accepting, because a successor has the listening sockets."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()  # the ready file is the successor's by now
+
     async def hand_over(self) -> None:
         """A successor has the listening sockets: returns when all connections are over.
 
@@ -259,9 +265,7 @@ class Service:
         IdleConnectionTimeout at the latest; what is still there then, tunnels above all, after
         `HAND_OVER_GRACE`.
         """
-        for listener in self._listeners:
-            listener.close()
-        self._listeners.clear()  # the ready file is the successor's by now
+        self.leave_listeners()
         self.front.end_with_next_response()
         await self.front.wait_until_empty(HAND_OVER_GRACE)
 
