@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import socket
 import struct
 import sys
@@ -111,6 +112,10 @@ class Channel:
         return self._sock
 
     @property
+    def poller(self) -> Poller:
+        return self._poller
+
+    @property
     def backlog(self) -> int:
         """Bytes that the kernel refused and that wait until it takes more.
 
@@ -177,6 +182,17 @@ class Channel:
     def stop_reading(self) -> None:
         self._reading = False
 
+    @property
+    def emptied(self) -> bool:
+        """Nothing is left to read of all that the poller has told of."""
+        return not self._ready
+
+    def silent(self) -> bool:
+        """Whether the kernel has nothing to tell: no bytes, no end, no error. A system call."""
+        look = select.poll()
+        look.register(self._fd, select.POLLIN | select.POLLRDHUP)
+        return not (self.closed or look.poll(0))
+
     def recv_into(self, buffer: memoryview | bytearray) -> int:
         """``socket.recv_into``; 0 is FIN. Raises OSError, BlockingIOError among them.
 
@@ -235,6 +251,10 @@ class Channel:
             self._queued = None
             if not self.broken and not self.closed:
                 self._send_now(queued)
+
+    def drop_queued(self) -> None:
+        """What waits for the end of the turn is not sent."""
+        self._queued = None
 
     def _send_now(self, data: memoryview | bytes | bytearray) -> None:
         try:

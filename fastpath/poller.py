@@ -65,6 +65,10 @@ class Poller:
         self._turn_comes = False  # by `again`
         self._at_end: list[Callable[[], None]] = []
         self._in_turn = False
+        self.turn = 0
+        """The number of this turn, or of the last one."""
+        self.all_told = False
+        """A turn is running which handles all that had happened when it began."""
 
     @classmethod
     def of(cls, loop: AbstractEventLoop) -> Poller:
@@ -119,11 +123,14 @@ class Poller:
 
     def _turn(self) -> None:
         self._in_turn = True
+        self.turn += 1
         try:
             if self._again:
                 self._read_on()
             get = self._polled.get
-            for fd, events in self._epoll.poll(0, _EVENTS_PER_TURN):
+            happened = self._epoll.poll(0, _EVENTS_PER_TURN)
+            self.all_told = len(happened) < _EVENTS_PER_TURN
+            for fd, events in happened:
                 ready = get(fd)
                 if ready is not None:  # else closed by one that came before it in this turn
                     try:
@@ -132,7 +139,7 @@ class Poller:
                         log.exception("internal error in a connection")
                         ready.crashed()
         finally:  # KeyboardInterrupt and the like
-            self._in_turn = False
+            self._in_turn = self.all_told = False
             if self._at_end:
                 self._end_turn()
 
