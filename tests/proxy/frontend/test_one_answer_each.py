@@ -4,6 +4,7 @@ So nothing may be left on it: no body that should not be, no bytes that nobody h
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 
 import pytest
 
@@ -173,3 +174,28 @@ def test_what_is_there_before_the_request_is_nobodys_answer(
                 assert other.read_answer().body == body
     if what == "bytes" and "POST" in how:
         assert upstream.received.count(b"POST ") == 5  # none was sent twice
+
+
+def test_in_a_crowd_too(proxy: Rig, serve: Serve) -> None:
+    """More happens than the poller tells of in one turn, and the app's bytes come last."""
+
+    def script(side: UpstreamSide) -> None:
+        while True:
+            side.read_request()
+            side.send(response(b"its own"))
+
+    upstream = serve(script)
+    with ExitStack() as stack, proxy.client() as one:
+        crowd = [stack.enter_context(proxy.client()) for _ in range(80)]
+        for _ in range(3):
+            assert one.ask().body == b"its own"
+            kept = {pool._idle[-1] for pool in proxy.front.pools.values() if pool._idle}
+            ports = {connection.channel.sock.getsockname()[1] for connection in kept}  # type: ignore[attr-defined]
+            with proxy.standing_still():
+                for client in crowd:
+                    client.send(request())
+                for side in upstream.sides:
+                    if side.sock.fileno() >= 0 and side.sock.getpeername()[1] in ports:
+                        side.send(PWNED)
+            for client in crowd:
+                assert client.read_answer().body == b"its own"
