@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import socket
 import struct
 import sys
@@ -113,6 +114,10 @@ class Channel:
         return self._sock
 
     @property
+    def poller(self) -> Poller:
+        return self._poller
+
+    @property
     def backlog(self) -> int:
         """Bytes that the kernel refused and that wait until it takes more.
 
@@ -179,6 +184,17 @@ class Channel:
     def stop_reading(self) -> None:
         self._reading = False
 
+    @property
+    def emptied(self) -> bool:
+        """Nothing is left to read of all that the poller has told of."""
+        return not self._ready
+
+    def silent(self) -> bool:
+        """Whether the kernel has nothing to tell: no bytes, no end, no error. A system call."""
+        look = select.poll()
+        look.register(self._fd, select.POLLIN | select.POLLRDHUP)
+        return not (self.closed or look.poll(0))
+
     def recv_into(self, buffer: memoryview | bytearray) -> int:
         """``socket.recv_into``; 0 is FIN. Raises OSError, BlockingIOError among them.
 
@@ -238,6 +254,10 @@ class Channel:
             if not self.broken and not self.closed:
                 self._send_now(queued)
 
+    def drop_queued(self) -> None:
+        """What waits for the end of the turn is not sent."""
+        self._queued = None
+
     def _send_now(self, data: memoryview | bytes | bytearray) -> None:
         try:
             sent = self._send(data)
@@ -275,7 +295,7 @@ class Channel:
 
     def _wait_with(self, rest: bytearray) -> None:
         self._pending = rest
-        self.waits_since = self._poller.turns
+        self.waits_since = self._poller.turn
         self._poller.wait_with(len(rest))
         if not self._always_writing:
             self._poller.watch_writing(self._fd, True)
@@ -296,7 +316,7 @@ class Channel:
             return
         if sent < len(self._pending):
             del self._pending[:sent]
-            self.waits_since = self._poller.turns
+            self.waits_since = self._poller.turn
             self._poller.wait_with(-sent)
             return
         self._drop_pending()

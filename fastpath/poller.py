@@ -66,8 +66,12 @@ class Poller:
         self._turn_comes = False  # by `again`
         self._at_end: list[Callable[[], None]] = []
         self._in_turn = False
-        self.turns = 0  # a clock for who has waited longer than whom
-        self.waiting = 0  # bytes that kernels have refused, of all channels together
+        self.turn = 0
+        """The number of this turn, or of the last one."""
+        self.all_told = False
+        """A turn is running which handles all that had happened when it began."""
+        self.waiting = 0
+        """Bytes that kernels have refused, of all channels together."""
         self._most_waiting = sys.maxsize
         self._too_much: Callable[[], None] = _nothing
         self._told_too_much = False
@@ -150,12 +154,14 @@ class Poller:
 
     def _turn(self) -> None:
         self._in_turn = True
-        self.turns += 1
+        self.turn += 1
         try:
             if self._again:
                 self._read_on()
             get = self._polled.get
-            for fd, events in self._epoll.poll(0, _EVENTS_PER_TURN):
+            happened = self._epoll.poll(0, _EVENTS_PER_TURN)
+            self.all_told = len(happened) < _EVENTS_PER_TURN
+            for fd, events in happened:
                 ready = get(fd)
                 if ready is not None:  # else closed by one that came before it in this turn
                     try:
@@ -164,7 +170,7 @@ class Poller:
                         log.exception("internal error in a connection")
                         ready.crashed()
         finally:  # KeyboardInterrupt and the like
-            self._in_turn = False
+            self._in_turn = self.all_told = False
             if self._at_end:
                 self._end_turn()
 

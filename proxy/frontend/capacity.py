@@ -47,7 +47,7 @@ class Holder(Protocol):
 
     @property
     def waits_since(self) -> int:
-        """The turn (`Poller.turns`) in which the client took something last; the present one if
+        """The turn (`Poller.turn`) in which the client took something last; the present one if
         nothing waits for it."""
 
     def cut(self) -> None:

@@ -122,7 +122,7 @@ class ClientConnection:
     def waits_since(self) -> int:
         """Likewise."""
         channel = self._channel
-        return channel.waits_since if channel.backlog else Poller.of(self._front.loop).turns
+        return channel.waits_since if channel.backlog else Poller.of(self._front.loop).turn
 
     def cut(self) -> None:
         """Likewise."""

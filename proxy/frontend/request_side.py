@@ -4,7 +4,7 @@
 
 An upstream that refuses the connection has seen nothing, so the next one of the site is tried. One
 that closes a kept-alive connection may have seen all of it, so only idempotent requests are sent
-again.
+again; except on a connection that turns out to be of no use before anything was sent on it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from proxy.frontend.site import SiteFront
 from proxy.http.bodies import BodyReader, LengthReader
-from proxy.http.forward import encode_chunks, last_chunk
+from proxy.http.forward import encode_chunks, last_chunk, without_trailer_field
 from proxy.http.messages import HttpError, RequestHead
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.pool import Connecting, Pool
@@ -41,6 +41,7 @@ class RequestSide:
         "_connection",
         "_continued",
         "_head",
+        "_interim",
         "_outbox",
         "_pool",
         "_reader",
@@ -69,6 +70,7 @@ class RequestSide:
         self._upstream: UpstreamConnection | None = None
         self._connecting: Connecting | Handle | None = None
         self._outbox: bytearray | None = None  # waits for the connection to the upstream
+        self._interim = 0  # 1xx answers since the client has last sent anything
         self._replay: bytes | None = None  # all that was sent, while it could be sent again
 
     def start(self, first: bytes, data: memoryview) -> int:
@@ -77,6 +79,8 @@ class RequestSide:
         connection.deadline = connection.front.response_deadline
         used = 0
         if not self.request_done:
+            if self._head.chunked and not self._site.site.pass_trailers:
+                first = without_trailer_field(first)
             try:
                 body, used = self._encode_body(data)
             except HttpError as error:
@@ -91,12 +95,18 @@ class RequestSide:
             self._set_deadline()
         return used
 
+    def _may_repeat(self, upstream: UpstreamConnection) -> bool:
+        """Whether the request may be sent again, after it was sent on ``upstream`` in vain."""
+        if not upstream.reused or upstream.partial:
+            return False
+        return upstream.untouched or self._head.method in _IDEMPOTENT
+
     def _use_idle(self, first: bytes) -> bool:
         """Sends all that there is on a kept-alive connection, if there is one."""
-        upstream = self._pool.take()
+        upstream = self._pool.take(len(first))
         if upstream is None:
             return False
-        if self._head.method in _IDEMPOTENT and len(first) <= _MAX_REPLAY:
+        if len(first) <= _MAX_REPLAY:
             self._replay = first
         self._upstream = upstream
         upstream.user = self
@@ -118,6 +128,7 @@ class RequestSide:
     def request_body(self, data: memoryview) -> int:
         """More plaintext while the request is not done; returns the bytes that are body."""
         self._replay = None
+        self._interim = 0
         try:
             if type(self._reader) is LengthReader:
                 pieces, used = self._reader.feed(data)
@@ -142,8 +153,15 @@ class RequestSide:
         if reader.done:
             self.request_done = True
             if self._head.chunked:
-                body += last_chunk(reader.trailers)
+                body += last_chunk(reader.trailers if self._site.site.pass_trailers else ())
         return body, used
+
+    @property
+    def _trailers_passed(self) -> bool:
+        """The app has got trailers. Some take them for fields of the next request on the
+        connection, or for the request itself, so that must not be another client's."""
+        reader = self._reader
+        return reader is not None and bool(reader.trailers) and self._site.site.pass_trailers
 
     def _send(self, data: bytes | bytearray | memoryview) -> None:
         if self._outbox is not None:

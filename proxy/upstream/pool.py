@@ -87,9 +87,15 @@ class Pool:
         """Connections that are kept for the next exchange."""
         return len(self._idle)
 
-    def take(self) -> UpstreamConnection | None:
-        """A kept-alive connection, if there is one."""
-        return self._idle.pop() if self._idle else None
+    def take(self, size: int) -> UpstreamConnection | None:
+        """A kept-alive connection for an exchange that sends ``size`` bytes first, if there is one
+        that is still good."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.take(size):
+                return connection
+            connection.close()
+        return None
 
     def connect(self, connector: Connector) -> Connecting:
         """Opens a new connection for ``connector``."""

@@ -23,9 +23,7 @@ def test_the_old_one_has_left_the_sockets(tmp_path: Path, monkeypatch: pytest.Mo
     """The successor accepts a moment before it tells the old one so: both do meanwhile."""
     old, new = record(os.getpid()), record(os.getppid(), predecessor=os.getpid())
     running.write_record(tmp_path, old)
-    monkeypatch.setattr(
-        control, "_signal", lambda *signalled: running.write_record(tmp_path, new)
-    )
+    monkeypatch.setattr(control, "_signal", lambda *signalled: running.write_record(tmp_path, new))
     polled = []
 
     def pause(seconds: float) -> None:
