@@ -164,4 +164,4 @@ class ResponseHead:
     """The upstream connection may carry another request after this message."""
     connection_options: frozenset[bytes]
     upgrade: bytes | None
-    """What a 101 switches to; None for every other status."""
+    """What a 101 switches to, or what a 426 requires; None for every other status."""
