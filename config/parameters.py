@@ -50,9 +50,10 @@ class Parameters:
     url_retrieval_allowed: str = ""
     reject_client_certificates: int = 0
     max_field_length: int = 16384
-    max_request_bytes: int = 16384
-    url_segment_max_length: int = 260
-    url_segment_max_count: int = 255
+    max_request_bytes: int = 32768
+    max_response_head_bytes: int = 65536
+    url_segment_max_length: int = 0
+    url_segment_max_count: int = 0
     allow_restricted_chars: int = 0
     percent_u_allowed: int = 1
     enable_non_utf8: int = 1

@@ -8,11 +8,13 @@ time limits carry the names of http.sys's timers; UserModeHops (after the statio
 A row stands here only if it changes what this version does. To add one: a row here and a field in
 `config.parameters.Parameters`; an import fails if one is without the other.
 
-`Parameter.default` is the *native* profile. It differs from Windows in four places:
+`Parameter.default` is the *native* profile. It differs from Windows in these places:
 EnableKernelSSL (Windows Server 2003: 0) and EnableSslCloseNotify (0) are on, because speed and
 truncation protection should not have to be asked for; HeaderWaitTimeout is 30 s instead of 120,
 because a client that trickles its header holds a connection for that long; MaxBytesPerSend is
-128 KiB, one batch from the upstream, because half of it costs CPU time for nothing.
+128 KiB, one batch from the upstream, because half of it costs CPU time for nothing;
+UrlSegmentMaxLength and UrlSegmentMaxCount are off and MaxRequestBytes is 32 KiB, as in other
+proxies: apps have long segments (signed URLs, encoded objects), browsers many cookies.
 """
 
 from __future__ import annotations
@@ -77,21 +79,28 @@ PARAMETERS: tuple[Parameter, ...] = (
         risk="higher: more memory for each connection that sends a header",
     ),
     Parameter(
-        name="MaxRequestBytes", default=16384, windows=16384, minimum=256, maximum=16777216,
+        name="MaxRequestBytes", default=32768, windows=16384, minimum=256, maximum=16777216,
         unit="bytes", live=True,
         meaning="longest request line and header fields together; "
         "more is answered 400 (RequestLength)",
         risk="higher: more memory for each connection that sends a header",
     ),
     Parameter(
-        name="UrlSegmentMaxLength", default=260, windows=260, maximum=32766, unit="characters",
+        name="MaxResponseHeadBytes", default=65536, minimum=4096, maximum=16777216,
+        unit="bytes", live=True,
+        meaning="longest status line and header fields of an upstream's response, and so its "
+        "longest single field; more is answered 502",
+        risk="higher: more memory for each upstream connection that sends a header",
+    ),
+    Parameter(
+        name="UrlSegmentMaxLength", default=0, windows=260, maximum=32766, unit="characters",
         zero="unlimited", live=True,
         meaning="longest part of a path between two slashes, decoded; "
         "more is answered 400 (URL)",
         risk="higher: apps that make file names of segments see longer ones",
     ),
     Parameter(
-        name="UrlSegmentMaxCount", default=255, windows=255, maximum=16383, unit="segments",
+        name="UrlSegmentMaxCount", default=0, windows=255, maximum=16383, unit="segments",
         zero="unlimited", live=True,
         meaning="most parts of a path; more is answered 400 (URL)",
         risk="higher: apps that walk a path spend more time on one",

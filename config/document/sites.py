@@ -188,6 +188,19 @@ def _limits(section: Section) -> SiteLimits:
     )
 
 
+def _check_hsts_names(section: Section, site: Site) -> None:
+    """Browsers keep HSTS by name, whatever the port."""
+    local = [name for name in site.hostnames if name == "localhost" or name.endswith(".localhost")]
+    if not site.hostnames and site.certificate is None:
+        local = ["localhost"]  # of the development certificate
+    if local:
+        section.warning(
+            f"browsers will refuse http://{local[0]} on every port, also of other programs, for "
+            "max_age seconds; leave hsts out for local names",
+            "hsts",
+        )
+
+
 def _check_schemes(section: Section, site: Site) -> None:
     """What has no effect, or cannot work, with the bindings of `site`."""
     plain = any(not binding.tls for binding in site.bindings)
@@ -202,5 +215,7 @@ def _check_schemes(section: Section, site: Site) -> None:
         section.warning("has no effect: the site has no http:// binding", "redirect")
     if site.hsts is not None and not encrypted:
         section.warning("has no effect: the site has no https:// binding", "hsts")
+    elif site.hsts is not None and site.hsts.max_age:
+        _check_hsts_names(section, site)
     if "Ssl" in site.ssl_flags and not encrypted:
         section.warning("without an https:// binding every request is answered 403.4")

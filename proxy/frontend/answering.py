@@ -126,6 +126,15 @@ class Answering:
             site=self.admission.site,
         )
 
+    def log_unread(self) -> None:
+        """Log that the client has stopped to read."""
+        limit = self.front.parameters.entity_body_timeout
+        log.warning(
+            "%s: read nothing of its response for EntityBodyTimeout (%d s)",
+            self.client.address,
+            limit,
+        )
+
     def ended(self, ending: Ending) -> None:
         """The engine's last word. A client that was to say close_notify and did not may not resume
         its session, and the log says why."""

@@ -26,6 +26,7 @@ from proxy.frontend.errorline import handshake_reason, write_line
 from proxy.frontend.front import Front
 from proxy.frontend.hello import HelloWait
 from proxy.frontend.http_connection import HttpConnection
+from proxy.frontend.proxy_header import proxy_header_version
 from proxy.http.pages import plain_http_response
 from proxy.http.policy import own_fields
 
@@ -142,10 +143,25 @@ class ClientConnection:
                 HelloWait(self._channel, self, self._first)
         elif self._first[0] >= _LEGACY:
             self._legacy()
+        else:
+            self._no_tls()
+
+    def _no_tls(self) -> None:
+        version = proxy_header_version(self._first)
+        if version:
+            self._proxy_header(version)
         elif _METHOD_BEGINS.match(self._first):
             self._plain_http()
-        else:
+        elif version is None:
             self._not_ours()
+
+    def _proxy_header(self, version: int) -> None:
+        self._log_early(
+            f"a PROXY protocol header (version {version}), which this port does not take: have the "
+            "load balancer send none (send-proxy, proxy_protocol)"
+        )
+        self._log_error("BadRequest", 0, self._first.partition(b"\r\n")[0])
+        self._drop()
 
     def _legacy(self) -> None:
         """A hello of SSL 2.0 or PCT 1.0, or in their format."""

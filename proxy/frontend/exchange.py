@@ -250,22 +250,25 @@ class Exchange(RequestSide):
 
     def expired(self) -> None:
         """Nothing moved for as long as the limits allow."""
+        parameters = self._connection.front.parameters
+        silence = f"UpstreamResponseTimeout ({parameters.upstream_response_timeout} s)"
         if self._response is not None and self._connection.engine.backlog:
-            log.warning("%s took nothing for too long", self._connection.client.address)
+            self._connection.log_unread()
             self.log(self._response.status)
             self.log_error("Timer_Response", self._response.status)
             self._connection.abort()
         elif self._response is not None:
-            self._cut_short(UpstreamError("stood still in the middle of the response"))
+            self._cut_short(UpstreamError(f"sent nothing for {silence}"))
         elif not self.request_done and not self._upstream_owes():
+            limit = parameters.entity_body_timeout
+            detail = f"Nothing more of the request body came for EntityBodyTimeout ({limit} s)."
             self._connection.refuse(
-                HttpError(408, "Timer_EntityBody", "The request body came too slowly."),
-                self._request_line(),
+                HttpError(408, "Timer_EntityBody", detail), self._request_line()
             )
         else:
             target = self._pool.target
-            log.error("upstream %s: no answer in time", target)
-            self._gateway_error(504, f"The app at {target} did not answer in time.")
+            log.error("upstream %s: no answer within %s", target, silence)
+            self._gateway_error(504, f"The app at {target} did not answer within {silence}.")
 
     def given_up(self) -> None:
         """The service stops, and waits no longer. For the logs alone."""

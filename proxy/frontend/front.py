@@ -299,14 +299,8 @@ def _limits(parameters: Parameters) -> Limits:
     return Limits(
         max_field_length=parameters.max_field_length,
         max_request_bytes=parameters.max_request_bytes,
-        url=UrlRules(
-            segment_max_length=parameters.url_segment_max_length,
-            segment_max_count=parameters.url_segment_max_count,
-            allow_restricted_chars=bool(parameters.allow_restricted_chars),
-            percent_u_allowed=bool(parameters.percent_u_allowed),
-            enable_non_utf8=bool(parameters.enable_non_utf8),
-            favor_utf8=bool(parameters.favor_utf8),
-        ),
+        max_response_head=parameters.max_response_head_bytes,
+        url=UrlRules.of(parameters),
     )
 
 

@@ -338,12 +338,14 @@ class HttpConnection(Answering):
             elif self._exchange is not None:
                 self._exchange.expired()
             else:
-                log.warning("%s took nothing for too long", self.client.address)
+                self.log_unread()
                 self.log_error("Timer_Response")
                 self.abort()
         elif self._head_began:
             raw = bytes(self._buffer)
-            self.refuse(HttpError(408, "Timer_HeaderWait", "The request head came too late."), raw)
+            limit = self.front.parameters.header_wait_timeout
+            detail = f"The request head took longer than HeaderWaitTimeout ({limit} s)."
+            self.refuse(HttpError(408, "Timer_HeaderWait", detail), raw)
         else:
             self.log_error("Timer_ConnectionIdle")
             self.close()

@@ -13,7 +13,8 @@ from proxy.http.messages import Fields, HttpError, Limits, RequestHead, client_e
 from proxy.http.names import NOT_NOMINABLE
 from proxy.http.shared_rules import (
     COMMON_OPTIONS,
-    check_fields,
+    check_count,
+    check_lengths,
     connection_options,
     content_length,
     may_break_limits,
@@ -40,7 +41,8 @@ def make_request(
     Raises HttpError.
     """
     if may_break_limits(head_size, limits):
-        check_fields(fields, limits, client_error)
+        check_count(fields, limits, client_error)
+        check_lengths(fields, limits, client_error)
     modern = minor == b"1"
     host: bytes | None = None
     length: int | None = None

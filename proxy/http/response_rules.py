@@ -9,7 +9,7 @@ from proxy.http import grammar
 from proxy.http.messages import Fields, Framing, Limits, ResponseHead, UpstreamError, upstream_error
 from proxy.http.shared_rules import (
     COMMON_OPTIONS,
-    check_fields,
+    check_count,
     connection_options,
     content_length,
     may_break_limits,
@@ -40,7 +40,8 @@ def make_response(
     Framing is that of RFC 9112 section 6.3. Raises UpstreamError.
     """
     if may_break_limits(head_size, limits):
-        check_fields(fields, limits, upstream_error)
+        # Its fields may be as long as the head: applications send large cookies and policies.
+        check_count(fields, limits, upstream_error)
     length: int | None = None
     chunked = False
     options = _NO_OPTIONS

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from fastpath.channel import Channel, describe
+from proxy.http import grammar
+from proxy.http.errors import too_long_response
 from proxy.http.memo import ResponseMemo
 from proxy.http.messages import UpstreamError
 
@@ -95,6 +97,7 @@ class UpstreamConnection:
 
         Raises UpstreamError when it is longer.
         """
+        scan = 0
         if self.partial is None:
             found = BUFFER.find(b"\r\n\r\n", start, end)
             if found >= 0:
@@ -110,8 +113,12 @@ class UpstreamConnection:
                 start = end - (len(self.partial) - len(raw))
                 self.partial = None
                 return raw, start
-        if self.partial is not None and len(self.partial) > limit:
-            raise UpstreamError(f"its response head is longer than {limit} bytes.")
+        if self.partial is not None:
+            if grammar.broken_line_end(self.partial, scan) is not None:
+                # Otherwise it would wait for an end that the upstream has already sent.
+                raise UpstreamError("its response head has a bare CR, a bare LF or a NUL.")
+            if len(self.partial) > limit:
+                raise UpstreamError(too_long_response(limit))
         return None, end
 
     def close(self) -> None:

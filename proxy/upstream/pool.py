@@ -151,6 +151,7 @@ class Connecting:
         self._connector: Connector | None = connector
         self._left = list(addresses)
         self._reason = "no address"
+        self._timeout = timeout
         self._sock: socket.socket | None = None
         self._opening: SecureOpening | None = None
         self._address: Address | None = None
@@ -249,7 +250,8 @@ class Connecting:
     def _timed_out(self) -> None:
         what = "TLS handshake" if self._opening is not None else "connection attempt"
         self._drop()
-        self._refuse(f"no answer to the {what}", timed_out=True)
+        limit = f"UpstreamConnectTimeout ({self._timeout:g} s)"
+        self._refuse(f"no answer to the {what} within {limit}", timed_out=True)
 
     def _refuse(self, reason: str, *, timed_out: bool) -> None:
         self._timer.cancel()

@@ -31,9 +31,10 @@ EXPECTED: dict[str, tuple[Value, int, int]] = {
     "UrlRetrievalAllowed": ("", 0, 2048),
     "RejectClientCertificates": (0, 0, 1),
     "MaxFieldLength": (16384, 64, 65534),
-    "MaxRequestBytes": (16384, 256, 16777216),
-    "UrlSegmentMaxLength": (260, 0, 32766),
-    "UrlSegmentMaxCount": (255, 0, 16383),
+    "MaxRequestBytes": (32768, 256, 16777216),
+    "MaxResponseHeadBytes": (65536, 4096, 16777216),
+    "UrlSegmentMaxLength": (0, 0, 32766),
+    "UrlSegmentMaxCount": (0, 0, 16383),
     "AllowRestrictedChars": (0, 0, 1),
     "PercentUAllowed": (1, 0, 1),
     "EnableNonUTF8": (1, 0, 1),
@@ -57,6 +58,9 @@ WINDOWS = {
     "EnableSslCloseNotify": (0, 0),
     "HeaderWaitTimeout": (120, 120),
     "MaxBytesPerSend": (65536, 65536),
+    "MaxRequestBytes": (16384, 16384),
+    "UrlSegmentMaxLength": (260, 260),
+    "UrlSegmentMaxCount": (255, 255),
 }
 
 

@@ -252,3 +252,21 @@ def test_warnings(line: str, said: str) -> None:
 
 def test_a_number_for_hsts() -> None:
     assert read(site("hsts = 0")).sites[0].hsts == Hsts(0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "warned"),
+    [
+        ('hostnames = ["app.example", "app.localhost"]\ncertificate = "a.pem"', "app.localhost"),
+        ('hostnames = ["localhost"]', "localhost"),
+        ("", "localhost"),
+        ('certificate = "a.pem"', ""),
+        ('hostnames = ["app.example", "notlocalhost"]\ncertificate = "a.pem"', ""),
+    ],
+)
+def test_hsts_for_local_names_is_warned_of(lines: str, warned: str) -> None:
+    """A browser would refuse plain HTTP on every port of that name."""
+    warnings = "".join(read(site(f"hsts = 60\n{lines}")).warnings)
+    assert ("hsts: browsers will refuse" in warnings) == bool(warned)
+    assert f"http://{warned} on every port" in warnings or not warned
+    assert read(site(f"hsts = 0\n{lines}")).warnings == ()

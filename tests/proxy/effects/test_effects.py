@@ -22,6 +22,7 @@ EFFECTS: dict[str, Callable[[Services], None]] = {
     "RejectClientCertificates": client_certificates.reject_client_certificates,
     "MaxFieldLength": requests.max_field_length,
     "MaxRequestBytes": requests.max_request_bytes,
+    "MaxResponseHeadBytes": requests.max_response_head_bytes,
     "UrlSegmentMaxLength": requests.url_segment_max_length,
     "UrlSegmentMaxCount": requests.url_segment_max_count,
     "AllowRestrictedChars": requests.allow_restricted_chars,

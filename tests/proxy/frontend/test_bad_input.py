@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
+from proxy.frontend.proxy_header import proxy_header_version
 from tests.proxy.frontend.clients import ClosedError, CutError, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig, wait_for
@@ -122,13 +123,13 @@ def test_clients_that_do_not_go_on(proxy: Rig, caplog: pytest.LogCaptureFixture)
 
 def test_an_oversized_head(proxy: Rig, serve: Serve) -> None:
     upstream = serve(answer_all(response()))
-    for pieces in ([b"a" * 20_000], [b"a" * 8_000] * 3, [b"a" * 100_000]):
+    for pieces in ([b"a" * 40_000], [b"a" * 8_000] * 5, [b"a" * 100_000]):
         with proxy.client() as client:
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
             client.send(*pieces)
             answer = client.read_answer()
             assert answer.status == 400
-            assert b"longer than 16384 bytes" in answer.body
+            assert b"longer than MaxRequestBytes (32768 bytes)" in answer.body
             with pytest.raises((ClosedError, CutError)):
                 client.more()
     assert upstream.accepted == 0
@@ -279,3 +280,49 @@ def test_a_clients_words_cannot_forge_a_log_line(
     assert "\n" not in message
     assert "\x1b" not in message
     assert len(message) < 400
+
+
+# -- load balancers ----------------------------------------------------------------------------
+
+PROXY_HEADERS = {
+    1: [b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 443\r\n", b"PROXY UNKNOWN\r\n", b"PROXY TCP6 ::1 "],
+    2: [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12), b"\r\n\r\n\0\r\nQUIT\n"],
+}
+
+
+@one_mode
+@pytest.mark.parametrize(
+    ("version", "header"),
+    [(version, header) for version, headers in PROXY_HEADERS.items() for header in headers],
+)
+@pytest.mark.parametrize("step", [1, 1000])
+def test_a_proxy_header_is_told_at_once(
+    proxy: Rig, version: int, header: bytes, step: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever TLS would follow; no time limit is needed."""
+    proxy.configure(header_wait_timeout=3600)
+    with ExitStack() as stack:
+        sock = plain(proxy, stack)
+        with suppress(OSError):  # it is closed before all is sent
+            for start in range(0, len(header), step):
+                sock.sendall(header[start : start + step])
+        with suppress(ConnectionResetError):
+            assert read_all(sock) == b""
+        wait_for(lambda: not proxy.front.connections, "it is forgotten")
+    (record,) = caplog.records
+    assert f"a PROXY protocol header (version {version})" in record.getMessage()
+
+
+@pytest.mark.parametrize("first", [b"P", b"PRO", b"\r\n\r\n", b"PROXY TCP"])
+def test_what_may_become_a_proxy_header_is_waited_for(first: bytes) -> None:
+    assert proxy_header_version(first) == 0
+    assert proxy_header_version(first + b"?") is None
+
+
+def test_a_proxy_header_without_tls_is_named(proxy: Rig) -> None:
+    with ExitStack() as stack:
+        sock = stack.enter_context(socket.create_connection(("127.0.0.1", proxy.plain_port)))
+        sock.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 80\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = read_all(sock)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"This is a PROXY protocol header" in answer

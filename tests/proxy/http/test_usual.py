@@ -21,6 +21,7 @@ from proxy.http.forward import (
 )
 from proxy.http.messages import Fields, HttpError, RequestHead, ResponseHead, UpstreamError
 from proxy.http.names import special_lines
+from proxy.http.repair import repair_response
 from proxy.http.request_rules import make_request
 from proxy.http.response_rules import make_response
 from tests.proxy.http.drive import LIMITS
@@ -51,7 +52,7 @@ def slow_request(head: bytes) -> RequestHead:
 
 
 def slow_response(head: bytes, method: bytes) -> ResponseHead:
-    minor, status, reason, fields = strict.split_response(head)
+    minor, status, reason, fields = strict.split_response(repair_response(head))
     return make_response(
         minor, int(status), reason, Fields(fields), method, None, len(head), LIMITS
     )
