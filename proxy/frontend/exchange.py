@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from proxy.frontend.draining import Drain
 from proxy.frontend.request_side import RequestSide
 from proxy.frontend.responses import own_page
 from proxy.frontend.site import SiteFront
@@ -91,13 +92,18 @@ class Exchange(RequestSide):
             response = self._upstream.memo.parse(
                 raw,
                 self._head,
-                self._head.keep_alive and connection.endpoint.open and connection.stays,
+                self._head.keep_alive
+                and connection.endpoint.open
+                and connection.stays
+                and (self.request_done or self._body_will_end()),
                 front.codec,
                 front.limits,
                 connection.admission.policy,
             )
             head = response.head
             if head.status == 101:
+                if not self.request_done:
+                    raise UpstreamError("it switched protocols before it had the whole request.")
                 self._switch(response.text, start, end)
                 return
             if head.status >= 200:
@@ -105,6 +111,8 @@ class Exchange(RequestSide):
             self._interim_response(response)
         self._response = head
         self._keep_alive = response.keep_alive
+        if self._expects is not None:
+            self._expects.cancel()
         text = response.text
         # Written in front of the body that came along, so that both are sealed as one.
         first = start - len(text)
@@ -133,13 +141,13 @@ class Exchange(RequestSide):
             raise UpstreamError(f"it sent more than {MAX_INTERIM} interim (1xx) answers.")
         if not head.keep_alive:
             upstream.tainted = True
+        if head.status == 100 and self._expects is not None and not self._expects.meet():
+            return  # the client has had one
         if self._head.version == b"1.1":
             connection.write(response.text)
         upstream.paused = connection.engine.congested
         if upstream.paused:
             upstream.channel.stop_reading()
-        if head.status == 100:
-            self._continued = True
         if upstream.paused or head.status == 100:
             self._set_deadline()  # it is the client's turn
 
@@ -228,8 +236,20 @@ class Exchange(RequestSide):
             if response.keep_alive and self.request_done and not last:
                 self._pool.release(upstream, connection.front.deadlines.now)
             else:
-                upstream.close()
-        connection.exchange_done(self._keep_alive and self.request_done)
+                upstream.let_go(complete=self.request_done)
+        if self.request_done:
+            connection.exchange_done(self._keep_alive)
+        else:
+            self._answered_early(self._keep_alive)
+
+    def _answered_early(self, keep_alive: bool) -> None:
+        """The response is complete, and the request is not. ``keep_alive``: as the client was told
+        in the response's head."""
+        connection, reader = self._connection, self._reader
+        if keep_alive and reader is not None:
+            connection.drain(Drain(connection, reader, self._request_line()))
+        else:
+            connection.exchange_done(False)
 
     def _switch(self, text: bytes, start: int, end: int) -> None:
         """101: the connection becomes a tunnel (RFC 9110 §7.8)."""
@@ -295,7 +315,8 @@ class Exchange(RequestSide):
     def _gateway_error(self, status: int, detail: str, reason: str = "Upstream") -> None:
         connection = self._connection
         stays = connection.endpoint.open and connection.stays
-        keep_alive = self.request_done and self._head.keep_alive and stays
+        ends = self.request_done or self._body_will_end()
+        keep_alive = ends and self._head.keep_alive and stays
         page = own_page(
             connection,
             status,
@@ -308,7 +329,10 @@ class Exchange(RequestSide):
         self.log_error(reason, status)
         self.cancel()  # a connection that opens later must not come to this exchange any more
         connection.write(page)
-        connection.exchange_done(keep_alive)
+        if self.request_done:
+            connection.exchange_done(keep_alive)
+        else:
+            self._answered_early(keep_alive)
 
     def _cut_short(self, problem: UpstreamError, *, truncated: bool = False) -> None:
         target = self._pool.target

@@ -21,6 +21,7 @@ from fastpath.verifier.messages import ClientVerdict
 from proxy.frontend.answering import Answering
 from proxy.frontend.certificate import Refused
 from proxy.frontend.deadlines import NEVER
+from proxy.frontend.draining import Drain
 from proxy.frontend.endpoint import Endpoint
 from proxy.frontend.exchange import Exchange
 from proxy.frontend.front import Front
@@ -92,7 +93,7 @@ class HttpConnection(Answering):
         self.deadline = NEVER
         self._done = done
         self._buffer = bytearray()  # the beginning of the next head, or pipelined requests
-        self._exchange: Exchange | None = None
+        self._exchange: Exchange | Drain | None = None
         self._tunnel: Tunnel | None = None
         self._next_waits = False  # a held request, for its turn
         self._peer_closed = self._peer_clean = False
@@ -152,12 +153,16 @@ class HttpConnection(Answering):
                 else:
                     self._read_head(data)
                 return
-            if not exchange.request_done:
-                used = exchange.request_body(data)
-                if self.over or used == len(data):
-                    return
-                data = data[used:]
-            self._hold(data)
+            if exchange.request_done:
+                self._hold(data)
+                return
+            used = exchange.request_body(data)
+            if self.over:
+                return
+            if used < len(data):
+                self._hold(data[used:])
+            if isinstance(exchange, Drain) and exchange.done:
+                self.exchange_done(True)
         except Exception:
             self.bug("while reading a request")
 
@@ -170,6 +175,8 @@ class HttpConnection(Answering):
             else:
                 log.warning("%s: tunnel cut: FIN without close_notify", self.client.address)
                 self.abort()  # for all we know the app has only a part, and must not take it whole
+        elif isinstance(exchange, Drain):
+            self.close()  # it has its answer
         elif exchange is not None and not exchange.request_done:
             exchange.log(499)
             exchange.log_error("Connection_Dropped")
@@ -289,6 +296,12 @@ class HttpConnection(Answering):
             # The exchange may have paused it, and then the rest of its body came all the same.
             self.engine.resume_reading()
 
+    def drain(self, rest: Drain) -> None:
+        """The response is complete, and ``rest`` of its request is to come."""
+        self._exchange = rest
+        self.deadline = self.front.body_deadline
+        self.engine.resume_reading()
+
     def _next_head(self) -> None:
         if self.over or not self._next_waits:
             return
@@ -324,7 +337,7 @@ class HttpConnection(Answering):
 
     def cut(self) -> None:
         """There is no memory for it, and others are quicker."""
-        if self._exchange is not None:
+        if isinstance(self._exchange, Exchange):
             self._exchange.given_up("Memory_Full")
         else:
             self.log_error("Memory_Full", 0, _first_line(self._buffer))
@@ -361,11 +374,12 @@ class HttpConnection(Answering):
     def end(self) -> None:
         """The service stops. In the middle of something a clean end would make a part of it look
         like the whole; a tunnel is always in the middle."""
-        if self._exchange is not None:
-            self._exchange.given_up()
-        elif not self.idle:
+        exchange = self._exchange
+        if isinstance(exchange, Exchange):
+            exchange.given_up()
+        elif exchange is None and not self.idle:
             self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
-        if self.idle and self._tunnel is None:
+        if isinstance(exchange, Drain) or (self.idle and self._tunnel is None):
             self.close()
         else:
             self.abort()

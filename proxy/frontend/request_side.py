@@ -13,6 +13,8 @@ import logging
 from asyncio import Handle
 from typing import TYPE_CHECKING
 
+from proxy.frontend.draining import MAX_DRAIN
+from proxy.frontend.expectation import CONTINUE, Expectation
 from proxy.frontend.site import SiteFront
 from proxy.http.bodies import BodyReader, LengthReader
 from proxy.http.forward import encode_chunks, last_chunk, without_trailer_field
@@ -39,7 +41,7 @@ class RequestSide:
     __slots__ = (
         "_connecting",
         "_connection",
-        "_continued",
+        "_expects",
         "_head",
         "_interim",
         "_outbox",
@@ -64,7 +66,8 @@ class RequestSide:
                 reader = site.rules.limited(reader)
             self._reader = reader
         self.request_done = self._reader is None
-        self._continued = not head.expect_continue  # the client need not wait with its body
+        # None: the client does not wait with its body.
+        self._expects = Expectation() if head.expect_continue else None
         self._pool: Pool
         self._tried: list[Pool] | None = None  # those that refused
         self._upstream: UpstreamConnection | None = None
@@ -92,6 +95,7 @@ class RequestSide:
         if not self._use_idle(first):
             self._connect(first)
         elif not self.request_done:
+            self._await_continue()
             self._set_deadline()
         return used
 
@@ -129,6 +133,8 @@ class RequestSide:
         """More plaintext while the request is not done; returns the bytes that are body."""
         self._replay = None
         self._interim = 0
+        if self._expects is not None:
+            self._expects.cancel()  # it does not wait
         try:
             if type(self._reader) is LengthReader:
                 pieces, used = self._reader.feed(data)
@@ -189,8 +195,36 @@ class RequestSide:
         """Whether the client waits for the upstream, and could not send on if it wanted to."""
         if self._upstream is None:
             return True  # it is being connected to, and reading is paused
-        waits = not self._continued and self._reader is not None and not self._reader.received
-        return waits or self._upstream.channel.backlog > 0
+        return self._client_waits() or self._upstream.channel.backlog > 0
+
+    def _client_waits(self) -> bool:
+        """Whether the client may be waiting for 100 before it sends its body."""
+        expects, reader = self._expects, self._reader
+        return (
+            expects is not None and not expects.met and reader is not None and not reader.received
+        )
+
+    def _await_continue(self) -> None:
+        """The app has the head, and with it the client's expectation, if it has one."""
+        if self._expects is not None and self._client_waits():
+            self._expects.watch(self._connection.front.loop, self._continue)
+
+    def _continue(self) -> None:
+        """The app has not said 100 in time, nor anything else."""
+        if self._expects is not None and self._expects.meet():
+            self._connection.write(CONTINUE)
+            self._set_deadline()
+
+    def _body_will_end(self) -> bool:
+        """Whether the rest of the body will be read if its response is over first (`Drain`).
+
+        Behind an answer in place of 100 the body may come, or the next request: RFC 9110 §10.1.1
+        leaves that to the client, so nothing can follow.
+        """
+        reader, length = self._reader, self._head.content_length
+        if reader is None or length is None:
+            return not self._client_waits()
+        return length - reader.received <= MAX_DRAIN and not self._client_waits()
 
     # -- the upstream connection -----------------------------------------------------------
 
@@ -208,6 +242,7 @@ class RequestSide:
         upstream = self._upstream
         if not self.request_done and upstream is not None and not upstream.channel.backlog:
             self._connection.engine.resume_reading()
+            self._await_continue()
             self._set_deadline()
 
     def upstream_refused(self, reason: str, *, timed_out: bool) -> None:
@@ -253,6 +288,8 @@ class RequestSide:
 
     def cancel(self) -> None:
         """The exchange is over, and so is the upstream connection, for its request is aborted."""
+        if self._expects is not None:
+            self._expects.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
             self._connecting = None

@@ -257,10 +257,13 @@ def build_client_response(
     elif framing is _LENGTH and not length_sent:
         # Connection nominated it, in vain.
         out.append(b"Content-Length: %d\r\n" % (length or 0))
-    if status == 101:
-        out += (b"Connection: upgrade\r\nUpgrade: ", head.upgrade or b"", _CRLF)
+    stays = keep_alive and framing is not _CLOSE
+    if head.upgrade is not None and client_version == b"1.1":
+        # 101 or 426. Whoever sends Upgrade sends the option too (RFC 9110 section 7.8).
+        option = b"upgrade" if stays or status == 101 else b"upgrade, close"
+        out += (b"Connection: ", option, b"\r\nUpgrade: ", head.upgrade, _CRLF)
     elif not (interim or status < 200):
-        if not keep_alive or framing is _CLOSE:
+        if not stays:
             out.append(b"Connection: close\r\n")
         elif client_version == b"1.0":
             out.append(b"Connection: keep-alive\r\n")

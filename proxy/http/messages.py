@@ -166,4 +166,4 @@ class ResponseHead:
     final response, as far as this one is concerned."""
     connection_options: frozenset[bytes]
     upgrade: bytes | None
-    """What a 101 switches to; None for every other status."""
+    """What a 101 switches to, or what a 426 requires; None for every other status."""

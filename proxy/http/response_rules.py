@@ -97,8 +97,9 @@ def make_response(
         keep_alive = False
     if status == 101:
         _check_switch(minor, options, upgrade, upgrade_asked)
-    else:
-        # Elsewhere Upgrade only advertises, and a proxy's client has nothing to do with that.
+    elif status != 426 or upgrade is None or not _is_protocol_list(upgrade):
+        # Elsewhere Upgrade only advertises, and a proxy's client has nothing to do with that. With
+        # 426 it says what the client has to do (RFC 9110 section 15.5.22).
         upgrade = None
     return ResponseHead(
         status,
@@ -121,10 +122,15 @@ def _check_switch(
         raise UpstreamError("The upstream switched protocols, which nobody had asked for.")
     if minor == b"0" or upgrade is None or b"upgrade" not in options:
         raise UpstreamError("The upstream switched protocols without saying to which.")
-    chosen = [item.strip(b" \t").lower() for item in upgrade.split(b",")]
-    if not all(grammar.protocol(item) for item in chosen):
+    if not _is_protocol_list(upgrade):
         raise UpstreamError("The upstream's Upgrade is not a list of protocols.")
     if isinstance(asked, bytes):
+        chosen = [item.strip(b" \t").lower() for item in upgrade.split(b",")]
         offered = {item.strip(b" \t").lower() for item in asked.split(b",")}
         if not offered.issuperset(chosen):
             raise UpstreamError("The upstream switched to a protocol that nobody had asked for.")
+
+
+def _is_protocol_list(value: bytes) -> bool:
+    """Whether the value of Upgrade is #protocol (RFC 9110 section 7.8)."""
+    return all(grammar.protocol(item.strip(b" \t")) for item in value.split(b","))

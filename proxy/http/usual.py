@@ -154,6 +154,8 @@ def request_plan(key: bytes) -> Plan | None:
 def response_plan(key: bytes, status: bytes, to_head: bool) -> Plan | None:
     """The plan for a final response of HTTP/1.1."""
     special = _fields(key)
+    if status == b"426" and any(low == b"upgrade" for low, _, _ in special):
+        return None  # its value passes, and is no part of the key
     method = b"HEAD" if to_head else b"GET"
     try:
         head = make_response(b"1", int(status), b"", Fields(special), method, None, 0, _LIMITS)

@@ -169,8 +169,6 @@ SMUGGLERS = {
     "two-hosts": b"GET / HTTP/1.1\r\n" + H + b"Host: other\r\n\r\n" + SMUGGLED,
     "nominated": b"POST / HTTP/1.1\r\n" + H
     + b"Connection: content-length\r\nContent-Length: 44\r\n\r\n" + SMUGGLED,
-    "h2c": b"GET / HTTP/1.1\r\n" + H + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
-    b"HTTP2-Settings: AAMAAABk\r\n\r\n" + SMUGGLED,
     "preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SMUGGLED,
     "09": b"GET /\r\n\r\n" + SMUGGLED,
     "connect": b"CONNECT localhost:80 HTTP/1.1\r\n" + H + b"\r\n" + SMUGGLED,

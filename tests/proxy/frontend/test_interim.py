@@ -8,6 +8,7 @@ import pytest
 
 from proxy.frontend import exchange
 from proxy.frontend.answering import Answering
+from proxy.frontend.exchange import Exchange
 from proxy.upstream.connection import RECEIVE_SIZE
 from tests.proxy.frontend.clients import request
 from tests.proxy.frontend.conftest import Serve
@@ -98,7 +99,8 @@ def test_a_client_that_does_not_read_pauses_them(
         return any(
             user._upstream.paused
             for connection in proxy.front.connections
-            if (user := connection._http and connection._http._exchange) and user._upstream
+            if isinstance(user := connection._http and connection._http._exchange, Exchange)
+            and user._upstream is not None
         )
 
     with proxy.client(receive_buffer=16384) as client:
