@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from config.errors import ConfigError, ProblemsError
+from fastpath.logs.standard import open_missing
 from proxy.cli import bench, ca, cert, check, control, demo, engines, reg, serve, status, trace
 
 _COMMANDS = (serve, control, status, check, reg, cert, demo, trace, bench, engines, ca)
@@ -25,6 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    open_missing()
     arguments = build_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 from config.document.read import Request, read_configuration, unused_ca
@@ -15,6 +14,7 @@ from config.parameter import Profile
 from config.parameters import parse_assignments
 from config.statedir import default_state_dir
 from config.target import Target, parse_listen
+from proxy.accesslog import standard_streams
 from proxy.frontend.service import ServiceOptions
 
 DEFAULT_LISTEN = "127.0.0.1:8443"
@@ -76,14 +76,19 @@ def service_options(arguments: argparse.Namespace, read: Configuration) -> Servi
         codec=arguments.http,
         workers=arguments.workers,
         ready_file=arguments.ready_file,
-        access_log=None if arguments.no_log else sys.stderr.buffer,
+        streams={} if arguments.no_log else standard_streams(),
     )
 
 
 def configuration(
-    arguments: argparse.Namespace, target: Target | None, path: Path | None
+    arguments: argparse.Namespace,
+    target: Target | None,
+    path: Path | None,
+    *,
+    running: bool = False,
 ) -> Configuration:
-    """What the command line, the environment and the file say now; asked again for a reload.
+    """What the command line, the environment and the file say now; asked again for a reload of
+    the service that is then ``running``.
 
     Raises ConfigError, and UsageError for what no file can make right.
     """
@@ -109,6 +114,7 @@ def configuration(
             key=_absolute(arguments.key),
             upstream_ca=_absolute(arguments.upstream_ca),
             client_ca=_absolute(arguments.client_ca),
+            running=running,
         )
     )
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from fastpath.logs.messages import limited
 from proxy.frontend.request_side import RequestSide
 from proxy.frontend.responses import own_page
 from proxy.frontend.site import SiteFront
@@ -65,7 +66,7 @@ class Exchange(RequestSide):
         except UpstreamError as problem:
             if self._response is None:
                 target = self._pool.target
-                log.error("upstream %s: %s", target, problem)
+                log.error("upstream %s: %s", target, problem, extra=limited(f"upstream {target}"))
                 self._gateway_error(502, f"The app at {target} sent a bad answer: {problem}")
             else:
                 self._cut_short(problem)
@@ -164,7 +165,10 @@ class Exchange(RequestSide):
             else:
                 what = f"connection to the app at {target} failed before it answered: {error}."
             log.error(
-                "upstream %s: %s before it answered", target, error or "closed the connection"
+                "upstream %s: %s before it answered",
+                target,
+                error or "closed the connection",
+                extra=limited(f"upstream {target}"),
             )
             self._gateway_error(502, f"The {what}")
             return
@@ -231,7 +235,11 @@ class Exchange(RequestSide):
     def expired(self) -> None:
         """Nothing moved for as long as the limits allow."""
         if self._response is not None and self._connection.engine.backlog:
-            log.warning("%s took nothing for too long", self._connection.client.address)
+            log.warning(
+                "%s took nothing for too long",
+                self._connection.client.address,
+                extra=limited("Timer_Response"),
+            )
             self.log(self._response.status)
             self.log_error("Timer_Response", self._response.status)
             self._connection.abort()
@@ -244,7 +252,7 @@ class Exchange(RequestSide):
             )
         else:
             target = self._pool.target
-            log.error("upstream %s: no answer in time", target)
+            log.error("upstream %s: no answer in time", target, extra=limited(f"upstream {target}"))
             self._gateway_error(504, f"The app at {target} did not answer in time.")
 
     def given_up(self) -> None:
@@ -278,7 +286,11 @@ class Exchange(RequestSide):
     def _cut_short(self, problem: UpstreamError, *, truncated: bool = False) -> None:
         target = self._pool.target
         log.error(
-            "upstream %s: response cut short after %d bytes: %s", target, self._body_sent, problem
+            "upstream %s: response cut short after %d bytes: %s",
+            target,
+            self._body_sent,
+            problem,
+            extra=limited(f"upstream {target}"),
         )
         assert self._response is not None
         self.log(self._response.status)

@@ -212,6 +212,12 @@ class Front:
 
     # -- connections -----------------------------------------------------------------------
 
+    def count_probe(self) -> None:
+        """A client's connection has ended before its first request, by the client's will: what a
+        load balancer does that wants to know whether somebody listens."""
+        self.closes.count_probe()
+        self.error_log.without_request()
+
     def forget(self, connection: ClientConnection) -> None:
         """The connection is over, or needs nothing more but time to close."""
         self.connections.discard(connection)

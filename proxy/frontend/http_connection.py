@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from fastpath.engines.contract import Engine, Session
 from fastpath.errors import Alert
+from fastpath.logs.messages import limited
 from fastpath.verifier.messages import ClientVerdict
 from proxy.frontend.answering import Answering
 from proxy.frontend.certificate import Refused
@@ -168,12 +169,14 @@ class HttpConnection(Answering):
             if clean or not self._needs_close_notify:
                 self._tunnel.client_closed()
             else:
-                log.warning("%s: tunnel cut: FIN without close_notify", self.client.address)
+                what = "tunnel cut: FIN without close_notify"
+                log.warning("%s: %s", self.client.address, what, extra=limited("tunnel cut"))
                 self.abort()  # for all we know the app has only a part, and must not take it whole
         elif exchange is not None and not exchange.request_done:
             exchange.log(499)
             exchange.log_error("Connection_Dropped")
-            log.warning("%s closed in the middle of a request body", self.client.address)
+            what = "closed in the middle of a request body"
+            log.warning("%s %s", self.client.address, what, extra=limited("Connection_Dropped"))
             if exchange.responding:
                 self.abort()
             else:
@@ -202,7 +205,8 @@ class HttpConnection(Answering):
             self.log_error(word, 0, _first_line(self._buffer))
         # Clients go away all the time, and the access log has a 499 for it.
         level = logging.INFO if reason in _USUAL else logging.WARNING
-        log.log(level, "%s: connection lost: %s", self.client.address, reason)
+        of_kind = limited("connection lost")
+        log.log(level, "%s: connection lost: %s", self.client.address, reason, extra=of_kind)
         self._end()
 
     def writable(self) -> None:
@@ -325,7 +329,8 @@ class HttpConnection(Answering):
             elif self._exchange is not None:
                 self._exchange.expired()
             else:
-                log.warning("%s took nothing for too long", self.client.address)
+                what = "took nothing for too long"
+                log.warning("%s %s", self.client.address, what, extra=limited("Timer_Response"))
                 self.log_error("Timer_Response")
                 self.abort()
         elif self._head_began:

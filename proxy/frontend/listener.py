@@ -12,6 +12,7 @@ from asyncio import AbstractEventLoop
 
 from config.errors import ConfigError
 from config.target import Listen
+from fastpath.logs.messages import limited
 from proxy.frontend.client import ClientConnection
 from proxy.frontend.endpoint import Endpoint
 from proxy.frontend.errorline import write_line
@@ -117,7 +118,13 @@ class Listener:
                     what = (
                         "the limit of open files" if maximum == self._by_files else "MaxConnections"
                     )
-                    log.warning("%s (%d) reached; %d refused so far", what, maximum, self._refused)
+                    log.warning(
+                        "%s (%d) reached; %d refused so far",
+                        what,
+                        maximum,
+                        self._refused,
+                        extra=limited("Connections_Refused"),
+                    )
                 continue
             sock.setblocking(False)
             ClientConnection(front, self.endpoint, sock, (address[0], address[1]))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from fastpath.logs.messages import limited
 from proxy.frontend.site import SiteFront
 from proxy.http.bodies import BodyReader, LengthReader
 from proxy.http.forward import encode_chunks, last_chunk
@@ -192,7 +193,8 @@ class RequestSide:
         pool = self._pool
         if self._site.group.only is None and self._try_another(reason):
             return
-        log.error("upstream %s: %s", pool.target, reason)
+        of_kind = limited(f"upstream {pool.target}")
+        log.error("upstream %s: %s", pool.target, reason, extra=of_kind)
         if timed_out:
             self._gateway_error(504, f"The app at {pool.target} did not answer: {reason}.")
         else:
