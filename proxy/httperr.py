@@ -15,9 +15,9 @@ Lines are collected during a turn of the event loop and written at its end, by a
 (`fastpath.logs`). Who logs never gets an exception: what cannot be written is counted, told once,
 and told again when writing works again.
 
-At most `MOST` lines with the same reason are written within `SECONDS`. How many more there were is
-said in one line. Connections that end before a request, as the probes of a load balancer do, are
-one line an hour together.
+Of lines that belong to no request, and of those with BadRequest, at most `MOST` with the same
+reason are written within `SECONDS`. How many more there were is said in one line. Connections that
+end before a request, as the probes of a load balancer do, are one line an hour together.
 """
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ FIELDS = (
 MAX_METHOD = 255
 MAX_URI = 4096
 
-MOST = 500
+MOST = 100
 SECONDS = 10.0
+_BAD_REQUEST = "BadRequest"  # also of what is no HTTP at all
 
 # Seconds for which connections without a request are counted before the log has a line of them.
 PROBE_SECONDS = 3600.0
@@ -89,7 +90,7 @@ class ErrorLog:
     truncate_size: bytes at which the log goes on in its next file.
     now: seconds since 1970. call_soon: calls a function at the end of the event loop's turn.
     in_background: files are written by a thread, so that nobody waits for the disk.
-    allowance: for each reason.
+    allowance: for each reason, where there is no request.
 
     Raises ConfigError when somebody else could read, forge or redirect what is written: the folder
     or a log in it is a symlink, belongs to another user, or others may write to it.
@@ -153,7 +154,11 @@ class ErrorLog:
         client, server: address and port. version: ``1.1`` or ``HTTP/1.1``. uri: the target as
         received. site, queue: number and name of the site.
         """
-        if self._allowance is not None and not self._allowance.allows(reason):
+        if (
+            self._allowance is not None
+            and (not method or reason == _BAD_REQUEST)
+            and not self._allowance.allows(reason)
+        ):
             return
         second = int(self._now())
         if second != self._second:

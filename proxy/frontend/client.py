@@ -8,7 +8,7 @@ import socket
 
 from config.client_certificates import REJECT
 from config.profiles import no_client_certificates
-from fastpath.channel import Channel, describe
+from fastpath.channel import RESETS, Channel, describe
 from fastpath.closing import GracefulClose
 from fastpath.engines.contract import Engine, Handover, Session
 from fastpath.engines.plain import PlainEngine
@@ -358,6 +358,12 @@ class ClientConnection:
 
     def handshake_failed(self, reason: str) -> None:
         self._handshake = None
+        if reason in RESETS:
+            # A load balancer that looks at the handshake alone: its reset may overtake the end.
+            log.info("%s: handshake: %s", self._peer[0], reason)
+            self._front.count_probe()
+            self._forget()
+            return
         self._log_early("Handshake", f"handshake failed: {reason}")
         self._log_error(handshake_reason(reason))
         self._forget()

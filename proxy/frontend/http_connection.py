@@ -10,11 +10,10 @@ called from the event loop's readiness callbacks.
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
 from collections.abc import Callable
 
+from fastpath.channel import RESETS
 from fastpath.engines.contract import Engine, Session
 from fastpath.errors import Alert
 from fastpath.logs.messages import limited
@@ -36,8 +35,6 @@ log = logging.getLogger("kssl")
 _CR = 13
 
 TLS12 = "TLSv1.2"
-
-_USUAL = {os.strerror(code).lower() for code in (errno.ECONNRESET, errno.EPIPE)}
 
 
 class HttpConnection(Answering):
@@ -197,14 +194,14 @@ class HttpConnection(Answering):
         # held counts first; `_next_head` comes back to this.
 
     def engine_failed(self, reason: str) -> None:
-        word = "Client_Reset" if reason in _USUAL else "Connection_Dropped"
+        word = "Client_Reset" if reason in RESETS else "Connection_Dropped"
         if self._exchange is not None:
             self._exchange.log(499)
             self._exchange.log_error(word)
         elif self._head_began:
             self.log_error(word, 0, _first_line(self._buffer))
         # Clients go away all the time, and the access log has a 499 for it.
-        level = logging.INFO if reason in _USUAL else logging.WARNING
+        level = logging.INFO if reason in RESETS else logging.WARNING
         of_kind = limited("connection lost")
         log.log(level, "%s: connection lost: %s", self.client.address, reason, extra=of_kind)
         self._end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import select
@@ -106,7 +107,7 @@ def test_waiting(pipe: tuple[int, int]) -> None:
     os.set_blocking(writing, False)
     sink = Descriptor(writing, own=False)
     assert sink.wait(0)
-    with pytest.raises(BlockingIOError):
+    with contextlib.suppress(BlockingIOError):
         while True:
             sink.write(b"x" * 4096, 0)
     assert not sink.wait(0)
