@@ -128,11 +128,14 @@ class Site:
         return self.client_certificates.policy if self.client_certificates is not None else ""
 
 
+STDERR, STDOUT, OFF = "stderr", "stdout", "off"
+
+
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """`access`: a file, "stderr" or "off"."""
+    """`access`: a file, or one of the words `STDERR`, `STDOUT` and `OFF`."""
 
-    access: Path | str = "stderr"
+    access: Path | str = STDERR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

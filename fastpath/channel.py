@@ -395,3 +395,7 @@ def _nothing_broken(error: OSError) -> None:
 def describe(error: OSError) -> str:
     """A short sentence for a log line: ``connection reset by peer``."""
     return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
+RESETS = frozenset(os.strerror(code).lower() for code in (errno.ECONNRESET, errno.EPIPE))
+"""What `describe` says of a peer that has gone away, as peers do all the time."""

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from typing import ClassVar, Protocol
 from weakref import WeakKeyDictionary, ref
 
+from fastpath.logs.messages import limited
+
 log = logging.getLogger("kssl")
 
 # Sockets handled before what they queued is sent. More would save calls of epoll_wait, but the
@@ -167,7 +169,7 @@ class Poller:
                     try:
                         ready.happened(events)
                     except Exception:  # one connection's bug must not stop the others
-                        log.exception("internal error in a connection")
+                        log.exception("internal error in a connection", extra=limited("Internal"))
                         ready.crashed()
         finally:  # KeyboardInterrupt and the like
             self._in_turn = self.all_told = False
@@ -180,7 +182,7 @@ class Poller:
             try:
                 polled.read_on()
             except Exception:
-                log.exception("internal error in a connection")
+                log.exception("internal error in a connection", extra=limited("Internal"))
                 polled.crashed()
 
     def _end_turn(self) -> None:
@@ -189,7 +191,7 @@ class Poller:
             try:
                 action()
             except Exception:  # the others' data must leave all the same
-                log.exception("internal error while sending")
+                log.exception("internal error while sending", extra=limited("Internal"))
 
 
 def _nothing() -> None:

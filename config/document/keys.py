@@ -298,7 +298,7 @@ LOGS = (
         name="access",
         schema=_TEXT,
         default="stderr",
-        meaning='access log: "stderr", "off" or a file',
+        meaning='access log: "stderr", "stdout", "off" or a file ("./stdout": one of that name)',
     ),
 )
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from fastpath import collector
 from fastpath.hardening import become_helper
+from fastpath.logs import messages
 from fastpath.worker.client_handshake import ClientHandshake
 from fastpath.worker.connections import WorkerConnection
 from fastpath.worker.frames import (
@@ -141,6 +142,7 @@ class Worker:
         counts = {
             "connections": len(self._connections),
             "handshakes": sum(each.handshaking for each in self._connections.values()),
+            **messages.told(),
         }
         self._output.frame(FrameType.COUNTS, 0, json.dumps(counts).encode())
 
@@ -178,7 +180,7 @@ def main() -> int:
     """``python -m fastpath.worker FD``: FD is the worker's end of the socketpair."""
     link = int(sys.argv[1])
     become_helper(link)
-    logging.basicConfig(format="kssl worker: %(message)s", level=logging.WARNING)
+    messages.take_over("kssl worker")
     collector.tune()
     with socket.socket(fileno=link) as sock, contextlib.suppress(ConnectionError):
         Worker(sock).run()

@@ -40,6 +40,7 @@ def status_text(document: dict[str, Any]) -> Iterator[str]:
     for upstream in document["upstreams"]:
         yield _line("upstream", f"{upstream['target']}: {_count(upstream['idle'], 'connection')}"
             " kept for the next request")  # fmt: skip
+    yield from _logs(document["logs"])
     yield ""
     yield from _ends(document)
 
@@ -76,6 +77,18 @@ def _restarts(process: dict[str, Any]) -> str:
     return f"restarted {_count(process['restarts'], 'time')}"
 
 
+def _logs(logs: dict[str, Any]) -> Iterator[str]:
+    """Nothing if every line was written."""
+    names = {"access": "access log", "errors": "HTTPERR", "messages": "standard error"}
+    for name, text in names.items():
+        if logs["lost"][name]:
+            yield _line("log lines lost", f"{text}: {logs['lost'][name]} could not be written")
+    for name, left_out in logs["left_out"].items():
+        if left_out:
+            kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(left_out.items()))
+            yield _line("log lines left out", f"{names[name]}: {kinds}, of more than its limits")
+
+
 def _ends(document: dict[str, Any]) -> Iterator[str]:
     closes = document["closes"]
     yield _line("TLS ended by", "".join(f"{end.value:>{_NUMBER}}" for end in _COLUMNS))
@@ -89,6 +102,7 @@ def _ends(document: dict[str, Any]) -> Iterator[str]:
         f"(EnableSslCloseNotify={wanted})"
     )
     yield f"  {_count(closes['upstream_truncated'], 'answer')} of upstreams refused as truncated"
+    yield f"  {_count(closes['without_request'], 'connection')} of clients without a request"
 
 
 def _count(number: int, what: str) -> str:

@@ -8,13 +8,14 @@ import socket
 
 from config.client_certificates import REJECT
 from config.profiles import no_client_certificates
-from fastpath.channel import Channel, describe
+from fastpath.channel import RESETS, Channel, describe
 from fastpath.closing import GracefulClose
 from fastpath.engines.contract import Engine, Handover, Session
 from fastpath.engines.plain import PlainEngine
 from fastpath.errors import Alert
 from fastpath.handshake import Handshake
 from fastpath.legacy import NEED_MORE, recognise
+from fastpath.logs.messages import limited
 from fastpath.poller import Poller
 from fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
 from fastpath.worker.frames import FrameType, pack_begin
@@ -154,6 +155,7 @@ class ClientConnection:
             if self._first:
                 self.hello_ended()
             else:
+                self._front.count_probe()
                 self._drop()
         elif self._first[0] == _TLS_HANDSHAKE:
             if self._front.sessions is None:
@@ -191,12 +193,12 @@ class ClientConnection:
         if word is None:
             self._not_ours()
             return
-        self._log_early(f"{word}: no protocol before TLS 1.2 is spoken here")
+        self._log_early(word, f"{word}: no protocol before TLS 1.2 is spoken here")
         self._log_error(word)
         self._drop()
 
     def _not_ours(self) -> None:
-        self._log_early("bytes that are neither TLS nor HTTP")
+        self._log_early("BadRequest", "bytes that are neither TLS nor HTTP")
         self._log_error("BadRequest")
         self._drop()
 
@@ -214,19 +216,20 @@ class ClientConnection:
                 extra_fields=own_fields(None, self._front.server_field),
             )
         )
-        self._log_early("plain HTTP on the TLS port, answered 400")
+        self._log_early("plain HTTP", "plain HTTP on the TLS port, answered 400")
         self._log_error("BadRequest", 400, data.partition(b"\n")[0].rstrip(b"\r"))
         self._forget()
         GracefulClose(self._front.loop, self._channel)
 
     def _broken(self, error: OSError) -> None:
         log.info("%s: %s", self._peer[0], describe(error))
+        self._front.count_probe()
         self._drop()
 
-    def _log_early(self, what: str) -> None:
+    def _log_early(self, of_kind: str, what: str) -> None:
         # Part of it may be the client's words.
         text = escape(what[:_MAX_LOGGED].encode("ascii", "replace")).decode()
-        log.warning("%s: %s", self._peer[0], text)
+        log.warning("%s: %s", self._peer[0], text, extra=limited(of_kind))
 
     def _log_error(self, reason: str, status: int = 0, request_line: bytes = b"") -> None:
         write_line(
@@ -245,7 +248,7 @@ class ClientConnection:
         self._start_handshake()
 
     def hello_ended(self) -> None:
-        self._log_early("closed before TLS began")
+        self._log_early("Connection_Dropped", "closed before TLS began")
         self._log_error("Connection_Dropped")
         self._drop()
 
@@ -259,7 +262,7 @@ class ClientConnection:
     def begin_handshake(self) -> None:
         index = self._endpoint.index
         if index is None:
-            self._log_early("closed: nothing listens on this address any more")
+            self._log_early("reload", "closed: nothing listens on this address any more")
             self._drop()
             return
         first, self._first = self._first, b""
@@ -302,7 +305,7 @@ class ClientConnection:
         if verdict is None:
             self._unjudged(shaken)
         elif shaken.link.lost and not shaken.keys:
-            self._log_early("closed: the crypto worker died, and with it the keys")
+            self._log_early("Internal", "closed: the crypto worker died, and with it the keys")
             self._log_error("Internal")
             self._drop()
         else:
@@ -312,7 +315,13 @@ class ClientConnection:
 
     def _log_verdict(self, verdict: ClientVerdict) -> None:
         text = " ".join((verdict.reason, *verdict.notes))
-        log.warning("%s: client certificate %s: %s", self._peer[0], verdict.word, text)
+        log.warning(
+            "%s: client certificate %s: %s",
+            self._peer[0],
+            verdict.word,
+            text,
+            extra=limited("client certificate"),
+        )
 
     def _start(self, shaken: Shaken, verdict: ClientVerdict | None) -> None:
         """``verdict`` None: no certificate was asked for."""
@@ -332,12 +341,17 @@ class ClientConnection:
         why = no_client_certificates(
             front.profile, kernel_mode=front.engine.kernel_mode, reject=True
         )
-        log.warning("%s: a client certificate was presented: %s", self._peer[0], why)
+        log.warning(
+            "%s: a client certificate was presented: %s",
+            self._peer[0],
+            why,
+            extra=limited("Cert_Rejected"),
+        )
         self._refuse(shaken, Refused(Alert.ACCESS_DENIED, "Cert_Rejected"))
 
     def _unjudged(self, shaken: Shaken) -> None:
         """Fails closed."""
-        self._log_early("closed: the client's certificate could not be checked")
+        self._log_early("Cert_Unchecked", "closed: the client's certificate could not be checked")
         self._refuse(shaken, Refused(Alert.INTERNAL_ERROR, "Cert_Unchecked"))
 
     def _refuse(self, shaken: Shaken, refused: Refused) -> None:
@@ -380,7 +394,13 @@ class ClientConnection:
 
     def handshake_failed(self, reason: str) -> None:
         self._handshake = None
-        self._log_early(f"handshake failed: {reason}")
+        if reason in RESETS:
+            # A load balancer that looks at the handshake alone: its reset may overtake the end.
+            log.info("%s: handshake: %s", self._peer[0], reason)
+            self._front.count_probe()
+            self._forget()
+            return
+        self._log_early("Handshake", f"handshake failed: {reason}")
         self._log_error(handshake_reason(reason))
         self._forget()
 
@@ -388,7 +408,7 @@ class ClientConnection:
 
     def expired(self) -> None:
         what = "the handshake" if self._handshake or self._judging else "a ClientHello"
-        self._log_early(f"closed: {what} took longer than HeaderWaitTimeout")
+        self._log_early("Timer_HeaderWait", f"closed: {what} took longer than HeaderWaitTimeout")
         self._log_error("Timer_HeaderWait")
         self._drop()
 

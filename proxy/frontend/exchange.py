@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from fastpath.logs.messages import limited
 from proxy.frontend.draining import Drain
 from proxy.frontend.request_side import RequestSide
 from proxy.frontend.responses import own_page
@@ -72,7 +73,7 @@ class Exchange(RequestSide):
         except UpstreamError as problem:
             if self._response is None:
                 target = self._pool.target
-                log.error("upstream %s: %s", target, problem)
+                log.error("upstream %s: %s", target, problem, extra=limited(f"upstream {target}"))
                 self._gateway_error(502, f"The app at {target} sent a bad answer: {problem}")
             else:
                 self._cut_short(problem)
@@ -195,7 +196,10 @@ class Exchange(RequestSide):
             else:
                 what = f"connection to the app at {target} failed before it answered: {error}."
             log.error(
-                "upstream %s: %s before it answered", target, error or "closed the connection"
+                "upstream %s: %s before it answered",
+                target,
+                error or "closed the connection",
+                extra=limited(f"upstream {target}"),
             )
             self._gateway_error(502, f"The {what}")
             return
@@ -294,7 +298,12 @@ class Exchange(RequestSide):
             )
         else:
             target = self._pool.target
-            log.error("upstream %s: no answer within %s", target, silence)
+            log.error(
+                "upstream %s: no answer within %s",
+                target,
+                silence,
+                extra=limited(f"upstream {target}"),
+            )
             self._gateway_error(504, f"The app at {target} did not answer within {silence}.")
 
     def given_up(self, reason: str = "Connection_Dropped") -> None:
@@ -337,7 +346,11 @@ class Exchange(RequestSide):
     def _cut_short(self, problem: UpstreamError, *, truncated: bool = False) -> None:
         target = self._pool.target
         log.error(
-            "upstream %s: response cut short after %d bytes: %s", target, self._body_sent, problem
+            "upstream %s: response cut short after %d bytes: %s",
+            target,
+            self._body_sent,
+            problem,
+            extra=limited(f"upstream {target}"),
         )
         assert self._response is not None
         self.log(self._response.status)

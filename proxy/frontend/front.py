@@ -20,6 +20,7 @@ from config.table import PARAMETERS
 from config.target import Target
 from fastpath.channel import Channel
 from fastpath.engines.contract import Engine
+from fastpath.logs.messages import limited
 from fastpath.worker.sessions import SessionOwners
 from fastpath.worker.supervisor import Supervisor
 from proxy.accesslog import AccessLog
@@ -218,6 +219,12 @@ class Front:
 
     # -- connections -----------------------------------------------------------------------
 
+    def count_probe(self) -> None:
+        """A client's connection has ended before its first request, by the client's will: what a
+        load balancer does that wants to know whether somebody listens."""
+        self.closes.count_probe()
+        self.error_log.without_request()
+
     def forget(self, connection: ClientConnection) -> None:
         """The connection is over, or needs nothing more but time to close."""
         self.connections.discard(connection)
@@ -264,6 +271,7 @@ class Front:
                 self.capacity.memory >> 20,
                 cut,
                 before,
+                extra=limited("Memory_Full"),
             )
         return cut
 

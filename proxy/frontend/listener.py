@@ -10,6 +10,7 @@ from asyncio import AbstractEventLoop
 
 from config.errors import ConfigError
 from config.target import Listen
+from fastpath.logs.messages import limited
 from proxy.frontend.client import ClientConnection
 from proxy.frontend.endpoint import Endpoint
 from proxy.frontend.errorline import write_line
@@ -108,7 +109,12 @@ class Listener:
                 sock.close()
                 self._refused += 1
                 if self._refused == 1 or self._refused % 1000 == 0:
-                    log.warning("%s reached; %d refused so far", refusal, self._refused)
+                    log.warning(
+                        "%s reached; %d refused so far",
+                        refusal,
+                        self._refused,
+                        extra=limited("Connections_Refused"),
+                    )
                 continue
             sock.setblocking(False)
             ClientConnection(front, self.endpoint, sock, (address[0], address[1]))

@@ -13,6 +13,7 @@ import logging
 from asyncio import Handle
 from typing import TYPE_CHECKING
 
+from fastpath.logs.messages import limited
 from proxy.frontend.draining import MAX_DRAIN
 from proxy.frontend.expectation import CONTINUE, Expectation
 from proxy.frontend.site import SiteFront
@@ -250,7 +251,8 @@ class RequestSide:
         pool = self._pool
         if self._site.group.only is None and self._try_another(reason):
             return
-        log.error("upstream %s: %s", pool.target, reason)
+        of_kind = limited(f"upstream {pool.target}")
+        log.error("upstream %s: %s", pool.target, reason, extra=of_kind)
         if timed_out:
             self._gateway_error(504, f"The app at {pool.target} did not answer: {reason}.")
         else:

@@ -14,10 +14,10 @@ import resource
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from config import routing
 from config.errors import ConfigError
@@ -26,8 +26,9 @@ from config.profiles import NEEDS_RESTART, RULES
 from config.statedir import ensure_state_dir, write_public
 from fastpath.engines.registry import choose_engine
 from fastpath.hardening import protect_memory
+from fastpath.logs import messages
 from fastpath.poller import Poller
-from proxy.accesslog import AccessLog, close_own, open_access_log
+from proxy.accesslog import AccessLog, Standard, Stream, close_own, open_access_log
 from proxy.frontend.capacity import Capacity, FileLimit, automatic_ceiling
 from proxy.frontend.deadlines import Deadlines
 from proxy.frontend.front import Front
@@ -51,6 +52,11 @@ DEFAULT_NAMES = ("localhost", "127.0.0.1", "::1")
 # How long a service that has a successor lets its connections be, in seconds.
 HAND_OVER_GRACE = 600.0
 
+_LOG_STAYS = (
+    "the access log goes on where it was, and everything else applies; put the file right (with "
+    "logrotate: `create 0640`, for the user that kssl runs as), then send SIGHUP again"
+)
+
 # Open files to ask for where root may: some 30,000 connections, each with one to the upstream.
 _FILES = 65536
 
@@ -69,8 +75,8 @@ def _nothing(binding: str) -> None:
 class ServiceOptions:
     """What `kssl serve` was told.
 
-    `names`: of a development certificate where a site has no host names. `access_log`: the stream
-    that the word "stderr" in `configuration.logs` stands for; None: no log there.
+    `names`: of a development certificate where a site has no host names. `streams`: what the words
+    "stderr" and "stdout" in `configuration.logs` stand for; without them there is no log there.
     """
 
     configuration: Configuration
@@ -79,7 +85,7 @@ class ServiceOptions:
     codec: str = "auto"
     workers: int = 1
     names: tuple[str, ...] = DEFAULT_NAMES
-    access_log: BinaryIO | None = None
+    streams: Standard = field(default_factory=dict)
     ready_file: Path | None = None
 
 
@@ -150,7 +156,7 @@ class Service:
                 verifier=self._helpers.verifier,
                 access_log=access_log,
                 error_log=error_log,
-                deadlines=Deadlines(loop, lambda now: self.front.sweep(now)),
+                deadlines=Deadlines(loop, self._sweep),
                 capacity=self._capacity(loop),
             )
             self._front.apply(configuration, [endpoint for endpoint, _ in opened], addresses)
@@ -165,16 +171,18 @@ class Service:
         """Serves ``configuration`` instead, without dropping a request; returns what a person
         should know.
 
-        All or nothing: raises ConfigError, and then everything is as it was. What only a start
-        can change (parameters that are not live, the profile, the engine) stays; in a profile
+        All or nothing: raises ConfigError, and then everything is as it was. An access log that
+        cannot be opened is the exception: it goes on where it is, and the rest applies. What only a
+        start can change (parameters that are not live, the profile, the engine) stays; in a profile
         without hot certificates nothing but the access log changes.
         """
         async with self._reloading:
             if not RULES[self.configuration.profile].hot_certificates:
-                self.front.access_log.reopen(self._open_access_log(self.configuration))
-                return [NEEDS_RESTART]
-            await self._reload(configuration)
-            return [*self.warnings, *self._pending(configuration)]
+                stream, notes = self._next_stream(self.configuration)
+                self.front.access_log.reopen(stream)
+                return [*notes, NEEDS_RESTART]
+            notes = await self._reload(configuration)
+            return [*notes, *self.warnings, *self._pending(configuration)]
 
     def _pending(self, wanted: Configuration) -> list[str]:
         """What is configured and not in force: for the log."""
@@ -185,23 +193,24 @@ class Service:
             if value != now[name]
         ]
 
-    async def _reload(self, configuration: Configuration) -> None:
+    async def _reload(self, configuration: Configuration) -> list[str]:
         front, before = self.front, self.configuration
         addresses = await resolve_all(configuration)
         opened = open_endpoints(configuration, front.endpoints, _nothing)
         wanted = {address.binding for address in routing.endpoints(configuration)}
         given_up = [each for each in self._listeners if each.endpoint.binding not in wanted]
-        stream = None
+        stream: Stream | None = front.access_log.stream
         try:
             for listener in given_up:
                 listener.drain()
-            stream = self._open_access_log(configuration)
+            stream, notes = self._next_stream(configuration)
             front.begin_reload()
             warnings = await self._helpers.reconfigure(configuration, before)
         except BaseException:
             front.end_reload()
             close_all(opened)
-            close_own(stream)
+            if stream is not front.access_log.stream:
+                close_own(stream)
             raise
         kept = [each.endpoint for each in self._listeners if each not in given_up]
         # One that is not needed any more is about to end, and would answer nobody.
@@ -217,6 +226,13 @@ class Service:
         self.ca = self._helpers.ca
         self.warnings = [*configuration.warnings, *warnings]
         await self._helpers.settle(configuration)
+        return notes
+
+    def _sweep(self, now: float) -> None:
+        """Twice a second."""
+        self.front.sweep(now)
+        self.front.error_log.sweep()
+        messages.sweep()
 
     def _listen(self, opened: Sequence[Opened]) -> None:
         front = self.front
@@ -292,7 +308,7 @@ class Service:
             await front.wait_until_closed(ANSWER_GRACE)
             front.close_pools()
             front.deadlines.stop()
-            front.access_log.reopen(None)
+            front.access_log.close()
         if self._admin is not None:  # until now it can be asked what is left
             await self._admin.close()
             self._admin = None
@@ -303,8 +319,16 @@ class Service:
 
     # -- parts -----------------------------------------------------------------------------
 
-    def _open_access_log(self, configuration: Configuration) -> BinaryIO | None:
-        return open_access_log(configuration.logs, self.options.access_log)
+    def _open_access_log(self, configuration: Configuration) -> Stream | None:
+        return open_access_log(configuration.logs, self.options.streams)
+
+    def _next_stream(self, configuration: Configuration) -> tuple[Stream | None, list[str]]:
+        """Where the access log goes on after a reload, and lines for a person."""
+        try:
+            return self._open_access_log(configuration), []
+        except ConfigError as error:
+            # New certificates must not wait for logrotate to be set right.
+            return self.front.access_log.stream, [f"{error}; {_LOG_STAYS}"]
 
     def _capacity(self, loop: asyncio.AbstractEventLoop) -> Capacity:
         """Call it when the processes have started, so that what is left can be seen."""
@@ -318,7 +342,13 @@ class Service:
             return ErrorLog.off()
         folder = parameters.error_logging_dir or self.options.state_dir / "LogFiles"
         call_soon = asyncio.get_running_loop().call_soon
-        return ErrorLog(Path(folder), parameters.error_log_file_truncate_size, time.time, call_soon)
+        return ErrorLog(
+            Path(folder),
+            parameters.error_log_file_truncate_size,
+            time.time,
+            call_soon,
+            in_background=True,
+        )
 
 
 def _raise_file_limit() -> None:

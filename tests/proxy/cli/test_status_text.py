@@ -29,6 +29,10 @@ def document(**other: Any) -> dict[str, Any]:
         "verifier": {"pid": 14, "restarts": 0, "questions": 1},
         "upstreams": [{"target": "http://127.0.0.1:8000", "idle": 1}],
         "closes": closes.to_json(),
+        "logs": {
+            "lost": {"access": 0, "errors": 0, "messages": 0},
+            "left_out": {"errors": {}, "messages": {}},
+        },
         "parameters": {"EnableSslCloseNotify": 1},
         **other,
     }
@@ -52,7 +56,8 @@ https://a.example, http://a.example (process 12, kernel mode)
   to upstreams                   0             0             0             0             1
 
   1 connection of clients without their close_notify (EnableSslCloseNotify=1)
-  0 answers of upstreams refused as truncated"""
+  0 answers of upstreams refused as truncated
+  0 connections of clients without a request"""
     )
 
 

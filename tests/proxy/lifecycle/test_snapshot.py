@@ -70,6 +70,10 @@ def test_a_quiet_one(proxy: Rig) -> None:
         "upstreams": [{"target": str(next(iter(proxy.front.pools))), "idle": 0}],
         "capacity": proxy.front.capacity.to_json(0),
         "closes": proxy.front.closes.to_json(),
+        "logs": {
+            "lost": {"access": 0, "errors": 0, "messages": 0},
+            "left_out": {"errors": {}, "messages": {}},
+        },
         "parameters": parameters.by_name,
     }
 
