@@ -179,8 +179,9 @@ class ClientConnection:
 
     def _proxy_header(self, version: int) -> None:
         self._log_early(
+            "PROXY protocol",
             f"a PROXY protocol header (version {version}), which this port does not take: have the "
-            "load balancer send none (send-proxy, proxy_protocol)"
+            "load balancer send none (send-proxy, proxy_protocol)",
         )
         self._log_error("BadRequest", 0, self._first.partition(b"\r\n")[0])
         self._drop()

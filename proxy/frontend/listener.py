@@ -116,6 +116,7 @@ class Listener:
                         extra=limited("Connections_Refused"),
                     )
                 continue
+            self._refused = 0  # the next time that a limit is reached is told again
             sock.setblocking(False)
             ClientConnection(front, self.endpoint, sock, (address[0], address[1]))
         return True
