@@ -2,10 +2,10 @@
 of the connections to upstreams.
 
 A connection begins on the base context, which has no certificate and lives as long as the worker:
-its session cache is the one that counts, so sessions outlive every reload. Once the client's name
-is known the connection is given the context of a certificate (`SSL.Connection.set_context`), which
-brings the certificate, the suites, ALPN, the key log and the session-ID context with it; options
-and versions stay the base's.
+its session cache is the one that counts, so sessions outlive a reload that leaves the certificate
+and the policy as they were. Once the client's name is known the connection is given the context of
+a certificate (`SSL.Connection.set_context`), which brings the certificate, the suites, ALPN, the
+key log and the session-ID context with it; options and versions stay the base's.
 
 That must be before OpenSSL sees the ClientHello. Its servername callback is called with every
 ClientHello, with and without SNI, but behind the look into the session cache: measured with
@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.hashes import SHA256
 from OpenSSL import SSL
 
 from config.credentials import Credentials
@@ -78,11 +79,26 @@ def base_context() -> SSL.Context:
 
 
 def certificate_context(credentials: Credentials, policy: str) -> SSL.Context:
-    """For a connection of `base_context` to go on with. A session that began under one ``policy``
-    is not resumed under another."""
-    context = _context(hashlib.sha256(b"kssl " + policy.encode()).digest())
+    """Return the context with which a connection of `base_context` goes on.
+
+    A session that began under one certificate and ``policy`` is not resumed under another.
+    """
+    context = _context(_session_id_context(credentials, policy))
     _use(context, credentials)
     return context
+
+
+def _session_id_context(credentials: Credentials, policy: str) -> bytes:
+    """Return what binds a session to the server's certificate and to the policy of its site.
+
+    A server must not resume a session for another server name than the one that it began with
+    (RFC 6066 §3), because a client that resumes sees no certificate: it believes that the one of
+    the session is the one of the name (RFC 9846 §4.7.1). So names share sessions only where they
+    have the very same certificate, as those below a wildcard do, and one policy. A certificate
+    that was renewed is another one: the next handshake of each of its clients is a full one.
+    """
+    leaf = credentials.chain[0].fingerprint(SHA256())
+    return hashlib.sha256(b"kssl " + leaf + policy.encode()).digest()
 
 
 def ask_for_certificate(connection: SSL.Connection) -> None:
