@@ -33,7 +33,6 @@ from fastpath.record.handshake import PostHandshake
 from fastpath.record.opener import NO_DATA, make_opener
 from fastpath.record.sealer import make_sealer
 from fastpath.record.wire import (
-    MAX_FRAGMENT,
     MAX_KEY_UPDATES,
     MAX_TICKETS,
     MAX_WARNING_ALERTS,
@@ -61,6 +60,7 @@ class RecordLayer:
         "_client",
         "_data_at_last_check",
         "_key_updates",
+        "_max_fragment",
         "_opener",
         "_post_handshake",
         "_reading",
@@ -77,6 +77,7 @@ class RecordLayer:
 
     def __init__(self, keys: ConnectionKeys) -> None:
         self.suite = keys.suite
+        self._max_fragment = keys.max_fragment
         self._client = keys.client
         self.pending = b""
         self.outgoing = bytearray()
@@ -84,8 +85,8 @@ class RecordLayer:
         self.closed = False
         self.error: TlsError | None = None
         self._reading = True
-        self._opener = make_opener(keys.suite, keys.read)
-        self._sealer = make_sealer(keys.suite, keys.write)
+        self._opener = make_opener(keys.suite, keys.read, keys.max_fragment)
+        self._sealer = make_sealer(keys.suite, keys.write, keys.max_fragment)
         self._post_handshake = PostHandshake(keys.client)
         self._warnings = 0
         self._key_updates = 0
@@ -106,7 +107,8 @@ class RecordLayer:
     @property
     def keys(self) -> ConnectionKeys:
         """The keys and sequence numbers of the next records, to go on elsewhere."""
-        return ConnectionKeys(self.suite, self._opener.keys, self._sealer.keys, self._client)
+        read, write = self._opener.keys, self._sealer.keys
+        return ConnectionKeys(self.suite, read, write, self._client, self._max_fragment)
 
     # Reading
 
@@ -239,7 +241,7 @@ class RecordLayer:
     # Writing
 
     def seal(self, data: memoryview, length: int, out: memoryview) -> int:
-        """Seal `data[:length]` into records of at most 2^14 bytes; return bytes written to `out`.
+        """Seal `data[:length]` into records as long as they may be; return bytes written to `out`.
 
         `data` must be writable, with `len(data) > length`: see `sealer.py`. `len(out)` must be at
         least `sealed_size(length)`. Length 0 seals nothing. A key that is spent on the way is
@@ -300,8 +302,9 @@ class RecordLayer:
         """Send one post-handshake message, such as NewSessionTicket (TLS 1.3 only)."""
         if self.closed or not self.suite.tls13 or not message:
             raise ApiMisused("seal_handshake: closed, TLS 1.2, or empty")
-        for start in range(0, len(message), MAX_FRAGMENT):
-            self._send(ContentType.HANDSHAKE, message[start : start + MAX_FRAGMENT])
+        size = self._sealer.fragment
+        for start in range(0, len(message), size):
+            self._send(ContentType.HANDSHAKE, message[start : start + size])
 
     def _send(self, content_type: ContentType, content: bytes) -> None:
         """Into `outgoing`. Without a next key, alerts go out on the record kept free for them."""

@@ -6,6 +6,8 @@ import enum
 import struct
 from typing import Final
 
+from fastpath.fragment import MAX_FRAGMENT as MAX_FRAGMENT
+
 
 class ContentType(enum.IntEnum):
     """RFC 9846 §5.1, RFC 5246 §6.2.1."""
@@ -31,15 +33,13 @@ VERSION: Final = 0x0303
 TAG_LENGTH: Final = 16
 """Bytes of each AEAD here: RFC 5116 §5.1 (GCM), RFC 8439 §2.8 (ChaCha20-Poly1305)."""
 
-MAX_FRAGMENT: Final = 2**14
-"""Bytes of content in one record (RFC 9846 §5.1, RFC 5246 §6.2.1)."""
+EXPANSION_TLS13: Final = 1 + TAG_LENGTH
+"""Bytes that TLS 1.3 adds to a fragment without padding: inner content type and tag.
 
-MAX_LENGTH_TLS13: Final = MAX_FRAGMENT + 1 + TAG_LENGTH
-"""Bytes behind a TLS 1.3 header: 16,401.
-
-RFC 9846 §5.2 names 2^14 + 256, for AEADs with a longer tag. With ours, anything above 16,401 holds
-a TLSInnerPlaintext above the 2^14 + 1 bytes that §5.4 allows (content, type and padding). Both
-rules end in record_overflow, so one check of the header serves for both, before the body is read.
+RFC 9846 §5.2 names 2^14 + 256 for what follows the header, for AEADs with a longer tag. With ours,
+anything above 2^14 + 17 holds a TLSInnerPlaintext above the 2^14 + 1 bytes that §5.4 allows
+(content, type and padding). Both rules end in record_overflow, so one check of the header serves
+for both, before the body is read.
 """
 
 MAX_EXPANSION_TLS12: Final = 8 + TAG_LENGTH

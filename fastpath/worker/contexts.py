@@ -39,19 +39,32 @@ class Secrets:
 
     client: bytes = b""
     server: bytes = b""
+    client_handshake: bytes = b""  # of TLS 1.3, up to Finished
+    server_handshake: bytes = b""
+
+    def forget(self) -> None:
+        """Keep none of them."""
+        self.client = self.server = self.client_handshake = self.server_handshake = b""
 
     def __repr__(self) -> str:
         return "Secrets(…)"
 
 
+_FIELDS = {
+    b"CLIENT_TRAFFIC_SECRET_0": "client",
+    b"SERVER_TRAFFIC_SECRET_0": "server",
+    b"CLIENT_HANDSHAKE_TRAFFIC_SECRET": "client_handshake",
+    b"SERVER_HANDSHAKE_TRAFFIC_SECRET": "server_handshake",
+}
+
+
 def _key_logged(connection: SSL.Connection, line: bytes) -> None:
     """Called by OpenSSL for each secret: `LABEL client_random secret`, both in hex."""
     label, _, rest = line.partition(b" ")
-    secrets = connection.get_app_data()
-    if label == b"CLIENT_TRAFFIC_SECRET_0":
-        secrets.client = bytes.fromhex(rest.rpartition(b" ")[2].decode())
-    elif label == b"SERVER_TRAFFIC_SECRET_0":
-        secrets.server = bytes.fromhex(rest.rpartition(b" ")[2].decode())
+    field = _FIELDS.get(label)
+    if field is not None:
+        secret = bytes.fromhex(rest.rpartition(b" ")[2].decode())
+        setattr(connection.get_app_data(), field, secret)
 
 
 def _alpn_selected(connection: SSL.Connection, offered: list[bytes]) -> bytes:

@@ -16,7 +16,7 @@ from OpenSSL import SSL
 
 from fastpath.engines.aead import AeadEngine
 from fastpath.worker.development import MAX_NAMES
-from fastpath.worker.handshake import MAX_HANDSHAKE_RECORDS
+from fastpath.worker.handshake import MAX_SHORT_RECORDS
 from tests.fastpath.harness import Place, until
 from tests.fastpath.test_clienthello import hello
 
@@ -135,7 +135,7 @@ async def test_a_handshake_of_too_many_records_ends_the_connection(place: Place)
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):
         await client.send_raw(b"".join(b"\x16\x03\x01\0\1" + bytes([b]) for b in message))
     await until(lambda: accepted.decided)
-    assert accepted.failure == f"handshake of more than {MAX_HANDSHAKE_RECORDS} records"
+    assert accepted.failure == f"handshake of more than {MAX_SHORT_RECORDS} short records"
 
 
 async def test_what_a_client_sends_ahead_is_bounded(place: Place) -> None:

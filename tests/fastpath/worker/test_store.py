@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from OpenSSL import SSL
 
 from config import devca
 from fastpath.worker import development
 from fastpath.worker.certificates import Loaded
 from fastpath.worker.contexts import certificate_context
-from fastpath.worker.handshake import Failure, Flight
+from fastpath.worker.handshake import Failure
 from fastpath.worker.server_handshake import ServerHandshake
 from fastpath.worker.store import RECHECK, CertificatesError, ContextStore, UnknownEndpointError
 from tests.fastpath.test_clienthello import hello, real_hello, server_name
@@ -149,40 +147,6 @@ def test_nobody_is_served_before_a_name_was_chosen(store: ContextStore, files: l
     connection, _ = store.accept(0)
     step = ServerHandshake(connection, lambda name: "").receive(real_hello(b"one.example"))
     assert isinstance(step, Failure)
-
-
-# -- sessions ------------------------------------------------------------------------------
-
-
-def test_another_name_in_the_second_client_hello(store: ContextStore, files: list[Path]) -> None:
-    """As a client would to take a session of one policy to the name of another."""
-    certificates = [told_file(files[0]), told_file(files[1], "strict")]
-    store.load(tls(certificates, {"one.example": 1, "default": 0}))
-    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    context.set_options(SSL.OP_NO_TICKET)
-    client = SSL.Connection(context, None)
-    # A key share of the last group that the server would take: it asks for one of the first.
-    groups = b"P-521:X25519MLKEM768:X25519"
-    assert SSL._lib.SSL_set1_curves_list(client._ssl, groups)  # type: ignore[attr-defined]
-    client.set_connect_state()
-    client.set_tlsext_host_name(b"zero.example")
-    connection, choose = store.accept(0)
-    handshake = ServerHandshake(connection, choose)
-    hellos = []
-    for name in (b"one.example", b"one.example"):
-        with contextlib.suppress(SSL.WantReadError):
-            client.do_handshake()
-        hellos.append(client.bio_read(1 << 16))
-        step = handshake.receive(hellos[-1])
-        assert isinstance(step, Flight)
-        client.bio_write(step.data)
-        client.set_tlsext_host_name(name)
-    assert b"zero.example" in hellos[0]
-    assert b"one.example" in hellos[1]
-    client.do_handshake()
-    step = handshake.receive(client.bio_read(1 << 16))
-    assert isinstance(step, Failure)
-    assert step.reason == "the client's server name changed"
 
 
 # -- loading -------------------------------------------------------------------------------
