@@ -11,7 +11,8 @@ What each record that a peer sends does:
 | any other alert | ends the connection | fatal: the same; warning: ignored, 4 in a row |
 | handshake KeyUpdate | new read key, answered if asked | unexpected_message |
 | handshake NewSessionTicket, to a client | dropped, 32 in a row | unexpected_message |
-| handshake ClientHello, HelloRequest | unexpected_message | no_renegotiation: see `_fail` |
+| handshake ClientHello, to a server | unexpected_message | refused: no_renegotiation, 4 of them |
+| handshake HelloRequest, to a client | unexpected_message | refused: no_renegotiation, 4 of them |
 | any other handshake message | unexpected_message | unexpected_message |
 
 An error ends both directions: its alert is sealed, and no byte after it is read or written.
@@ -24,16 +25,16 @@ from fastpath.errors import (
     ApiMisused,
     KeyLimitReached,
     PeerAlert,
-    PeerIncompatible,
     PeerMisbehaved,
     TlsError,
 )
 from fastpath.keys import ConnectionKeys
-from fastpath.record.handshake import PostHandshake
+from fastpath.record.handshake import PostHandshake, Renegotiation
 from fastpath.record.opener import NO_DATA, make_opener
 from fastpath.record.sealer import make_sealer
 from fastpath.record.wire import (
     MAX_KEY_UPDATES,
+    MAX_RENEGOTIATIONS,
     MAX_TICKETS,
     MAX_WARNING_ALERTS,
     AlertLevel,
@@ -41,8 +42,6 @@ from fastpath.record.wire import (
 )
 
 _DATA = int(ContentType.APPLICATION_DATA)
-
-_RENEGOTIATION = (0, 1)  # HandshakeType hello_request and client_hello (RFC 5246 §7.4)
 
 
 class RecordLayer:
@@ -64,6 +63,7 @@ class RecordLayer:
         "_opener",
         "_post_handshake",
         "_reading",
+        "_renegotiation",
         "_sealer",
         "_update_requested",
         "_warnings",
@@ -88,6 +88,7 @@ class RecordLayer:
         self._opener = make_opener(keys.suite, keys.read, keys.max_fragment)
         self._sealer = make_sealer(keys.suite, keys.write, keys.max_fragment)
         self._post_handshake = PostHandshake(keys.client)
+        self._renegotiation = Renegotiation(keys.client)
         self._warnings = 0
         self._key_updates = 0
         self._data_at_last_check = 0
@@ -151,7 +152,7 @@ class RecordLayer:
             self._warnings = self._key_updates = self._post_handshake.tickets = 0
         if content_type == ContentType.HANDSHAKE and self.suite.tls13:
             self._handshake_tls13(content)
-        elif self._post_handshake.inside_message:
+        elif content_type != ContentType.HANDSHAKE and self._opener.data_type == NO_DATA:
             raise PeerMisbehaved(
                 Alert.UNEXPECTED_MESSAGE,
                 f"content type {content_type} inside a handshake message",
@@ -221,22 +222,24 @@ class RecordLayer:
         self._answer_waiting = True
 
     def _handshake_tls12(self, content: bytes) -> None:
-        if content and content[0] in _RENEGOTIATION:
-            raise PeerIncompatible(Alert.NO_RENEGOTIATION, "the peer asked for a renegotiation")
-        raise PeerMisbehaved(Alert.UNEXPECTED_MESSAGE, "a handshake message after the handshake")
+        """RFC 5246 §7.2.2: the warning refuses a renegotiation, and the peer decides what follows.
+        No cipher changes here, so an answer in progress goes on."""
+        renegotiation = self._renegotiation
+        before = renegotiation.refused
+        renegotiation.feed(content)
+        self._opener.data_type = NO_DATA if renegotiation.inside_message else _DATA
+        if renegotiation.refused > MAX_RENEGOTIATIONS:
+            raise PeerMisbehaved(Alert.UNEXPECTED_MESSAGE, "too many attempts to renegotiate")
+        for _ in range(before, renegotiation.refused):
+            if not (self.closed or self._sealer.spent):
+                self._send(ContentType.ALERT, bytes((AlertLevel.WARNING, Alert.NO_RENEGOTIATION)))
 
     def _fail(self, error: TlsError) -> None:
         # Where it was raised is of no use later, and holds this object in a cycle by its frames;
         # so does the AEAD's own error behind a bad record.
         self.error = error.with_traceback(None)
         error.__context__ = None
-        alert = error.alert
-        if alert is Alert.NO_RENEGOTIATION and not self.closed:
-            # Always a warning (RFC 5246 §7.2.2), so it closes nothing by itself. What does must not
-            # be close_notify: a part of an answer would look like the whole.
-            self._send(ContentType.ALERT, bytes((AlertLevel.WARNING, alert)))
-            alert = Alert.HANDSHAKE_FAILURE
-        self.send_alert(alert)
+        self.send_alert(error.alert)
 
     # Writing
 

@@ -76,6 +76,16 @@ MAX_TICKET_LENGTH: Final = 2**16 + 1024
 MAX_WARNING_ALERTS: Final = 4
 """Alerts that end nothing, without application data in between; BoringSSL's kMaxWarningAlerts."""
 
+MAX_RENEGOTIATIONS: Final = 4
+"""Renegotiations that are refused by a warning, on one connection (TLS 1.2). Each costs us an
+alert, and a peer that goes on asking did not understand; as many as of warnings.
+"""
+
+MAX_CLIENT_HELLO_LENGTH: Final = 2 + 32 + 33 + 2**16 + 256 + 2 + 2**16
+"""Bytes of a ClientHello's body, at most (RFC 5246 §7.4.1.2): version, random, session id, suites,
+compression methods and extensions, each list with its length.
+"""
+
 MAX_OWN_KEY_UPDATES: Final = 2**48 - 1
 """KeyUpdates that a sender may send; a receiver must not enforce it (RFC 9846 §4.7.3)."""
 
