@@ -6,6 +6,7 @@ import enum
 import struct
 from typing import Final
 
+from fastpath.errors import Alert
 from fastpath.fragment import MAX_FRAGMENT as MAX_FRAGMENT
 
 
@@ -94,3 +95,9 @@ KEY_UPDATE_LENGTH: Final = HEADER_LENGTH + 5 + 1 + TAG_LENGTH
 
 ALERT_LENGTH_TLS12: Final = HEADER_LENGTH + 2 + MAX_EXPANSION_TLS12
 """Bytes of a sealed TLS 1.2 alert, at most."""
+
+
+def alert_record(alert: Alert) -> bytes:
+    """Return the alert as a record in plaintext: before there are keys for it."""
+    level = AlertLevel.WARNING if alert is Alert.CLOSE_NOTIFY else AlertLevel.FATAL
+    return HEADER.pack(ContentType.ALERT, VERSION, 2) + bytes((level, alert))

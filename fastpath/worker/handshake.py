@@ -23,7 +23,7 @@ from fastpath.fragment import MAX_FRAGMENT, MIN_FRAGMENT
 from fastpath.keys import ConnectionKeys, DirectionKeys
 from fastpath.keyschedule import tls12_keys, traffic_keys
 from fastpath.record.sealer import make_sealer
-from fastpath.record.wire import VERSION, AlertLevel, ContentType
+from fastpath.record.wire import AlertLevel, ContentType, alert_record
 from fastpath.suites import BY_OPENSSL_NAME, CipherSuite
 
 RECORD_HEADER = struct.Struct("!BHH")
@@ -273,12 +273,6 @@ class TlsHandshake(ABC):
             elif kind == HANDSHAKE and after_change_cipher_spec and len(body) >= 8:
                 return int.from_bytes(body[:8], "big") + 1 & (1 << 64) - 1
         return 0
-
-
-def alert_record(alert: Alert) -> bytes:
-    """Return the alert as a record in plaintext."""
-    content = bytes((_level(alert), alert))
-    return RECORD_HEADER.pack(ContentType.ALERT, VERSION, len(content)) + content
 
 
 def _level(alert: Alert) -> AlertLevel:
