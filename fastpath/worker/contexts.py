@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from OpenSSL import SSL
 
 from config.credentials import Credentials
+from config.table import MODERN
 from fastpath.suites import BY_OPENSSL_NAME
 from fastpath.worker.handshake import NoProtocolError
 
@@ -80,9 +81,14 @@ def _name_acknowledged(connection: SSL.Connection) -> None:
     """That there is a callback makes OpenSSL answer SNI with the empty extension (RFC 6066 §3)."""
 
 
-def base_context() -> SSL.Context:
-    """Where all connections begin. Without a certificate: nobody is served by mistake."""
+def base_context(preset: str = "") -> SSL.Context:
+    """Where all connections begin. Without a certificate: nobody is served by mistake.
+
+    The groups of a ``preset`` are set for the whole process: see `openssl_conf`.
+    """
     context = _context(b"kssl")
+    if preset == MODERN:
+        context.set_min_proto_version(SSL.TLS1_3_VERSION)
     context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
     # Of clients' certificates: the path is the verifier's business, and a long one of large keys
     # costs milliseconds for which everybody would wait here.

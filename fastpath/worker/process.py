@@ -161,7 +161,7 @@ class Worker:
         if again and fixed != self._fixed:
             raise RuntimeError("RECONFIGURE with another mode or state folder")
         self._fixed = fixed
-        store = self._store or ContextStore(Path(wanted["state_dir"]))
+        store = self._store or ContextStore(Path(wanted["state_dir"]), preset=wanted["preset"])
         try:
             store.load(wanted["tls"])
         except CertificatesError as error:
