@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from fastpath import collector
+from fastpath.errors import Alert
 from fastpath.hardening import become_helper
 from fastpath.logs import messages
+from fastpath.record.wire import alert_record
 from fastpath.worker.client_handshake import ClientHandshake
 from fastpath.worker.connections import WorkerConnection
 from fastpath.worker.frames import (
@@ -36,6 +38,8 @@ from fastpath.worker.store import CertificatesError, ContextStore, UnknownEndpoi
 from fastpath.worker.upstreams import UnknownUpstreamError
 
 log = logging.getLogger("kssl.worker")
+
+_INTERNAL_ERROR = alert_record(Alert.INTERNAL_ERROR)
 
 # Several of the largest frames, and one spare byte: sealing writes TLS 1.3's content type behind
 # the plaintext for a moment, also when that is the last byte received.
@@ -110,7 +114,9 @@ class Worker:
         try:
             handshake = ServerHandshake(*store.accept(endpoint))
         except UnknownEndpointError as error:
-            self._output.frame(FrameType.FAILED, identifier, pack_failed(b"", str(error)))
+            self._output.frame(
+                FrameType.FAILED, identifier, pack_failed(_INTERNAL_ERROR, str(error))
+            )
             return
         self._add(identifier, handshake, kernel_mode).handshake(payload[BEGIN.size :])
 
@@ -157,7 +163,7 @@ class Worker:
         if again and fixed != self._fixed:
             raise RuntimeError("RECONFIGURE with another mode or state folder")
         self._fixed = fixed
-        store = self._store or ContextStore(Path(wanted["state_dir"]))
+        store = self._store or ContextStore(Path(wanted["state_dir"]), preset=wanted["preset"])
         try:
             store.load(wanted["tls"])
         except CertificatesError as error:

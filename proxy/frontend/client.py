@@ -14,9 +14,10 @@ from fastpath.engines.contract import Engine, Handover, Session
 from fastpath.engines.plain import PlainEngine
 from fastpath.errors import Alert
 from fastpath.handshake import Handshake
-from fastpath.legacy import NEED_MORE, recognise
+from fastpath.legacy import NEED_MORE, SSL2_FORMAT_HELLO, recognise
 from fastpath.logs.messages import limited
 from fastpath.poller import Poller
+from fastpath.record.wire import alert_record
 from fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
 from fastpath.worker.frames import FrameType, pack_begin
 from fastpath.worker.link import WorkerLink
@@ -24,7 +25,7 @@ from proxy.accesslog import escape
 from proxy.frontend.certificate import CertificateWait, Refused, Shaken
 from proxy.frontend.deadlines import NEVER
 from proxy.frontend.endpoint import Endpoint
-from proxy.frontend.errorline import handshake_reason, write_line
+from proxy.frontend.errorline import HANDSHAKE, handshake_reason, write_line
 from proxy.frontend.front import Front
 from proxy.frontend.hello import HelloWait
 from proxy.frontend.http_connection import HttpConnection
@@ -37,6 +38,9 @@ log = logging.getLogger("kssl")
 _BUFFER = memoryview(bytearray(65536))
 
 _TLS_HANDSHAKE = 0x16  # ContentType of a ClientHello's record (RFC 9846 §5.1)
+
+# Of all TLS records: no HTTP request and no hello of another age begins with such a byte.
+_CONTENT_TYPES = range(20, 27)
 
 # A client that speaks plain HTTP to the TLS port: method, target, and Host if it is there.
 _PLAIN_HTTP = re.compile(rb"[A-Z]{3,20} (\S{1,2048}) HTTP/1\.[01]\r?\n", re.ASCII)
@@ -163,6 +167,8 @@ class ClientConnection:
                 self._start_handshake()
             else:
                 HelloWait(self._channel, self, self._first)
+        elif self._first[0] in _CONTENT_TYPES:
+            self._no_hello()
         elif self._first[0] >= _LEGACY:
             self._legacy()
         else:
@@ -196,7 +202,23 @@ class ClientConnection:
             return
         self._log_early(word, f"{word}: no protocol before TLS 1.2 is spoken here")
         self._log_error(word)
-        self._drop()
+        if word == SSL2_FORMAT_HELLO:
+            self._end_with(Alert.PROTOCOL_VERSION)  # it knows TLS, and so its alerts
+        else:
+            self._drop()
+
+    def _no_hello(self) -> None:
+        self._log_early(
+            HANDSHAKE, f"a TLS record of type {self._first[0]} in place of a ClientHello"
+        )
+        self._log_error(HANDSHAKE)
+        self._end_with(Alert.UNEXPECTED_MESSAGE)
+
+    def _end_with(self, alert: Alert) -> None:
+        """Nothing has been sent yet, so the alert is in plaintext."""
+        self._channel.send(alert_record(alert))
+        self._forget()
+        GracefulClose(self._front.loop, self._channel)
 
     def _not_ours(self) -> None:
         self._log_early("BadRequest", "bytes that are neither TLS nor HTTP")
@@ -264,7 +286,7 @@ class ClientConnection:
         index = self._endpoint.index
         if index is None:
             self._log_early("reload", "closed: nothing listens on this address any more")
-            self._drop()
+            self._end_with(Alert.INTERNAL_ERROR)
             return
         first, self._first = self._first, b""
         self._handshake = Handshake(

@@ -145,6 +145,7 @@ class Helpers:
             tls=routing.tls_settings(
                 replace(configuration, parameters=parameters), self._default_names
             ),
+            preset=parameters.tls_preset,
         )
 
     def _verifier_settings(self, configuration: Configuration) -> VerifierSettings | None:

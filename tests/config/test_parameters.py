@@ -28,6 +28,7 @@ EXPECTED: dict[str, tuple[Value, int, int]] = {
     "UserModeHops": (1, 1, 2),
     "EnableSslCloseNotify": (1, 0, 1),
     "DisableSslCertChainCacheOnlyUrlRetrieval": (0, 0, 1),
+    "TlsPreset": ("", 0, 16),
     "UrlRetrievalAllowed": ("", 0, 2048),
     "RejectClientCertificates": (0, 0, 1),
     "MaxFieldLength": (16384, 64, 65534),
