@@ -91,6 +91,8 @@ class Exchange(RequestSide):
                 connection.admission.policy,
             )
             head = response.head
+            if self._pool.health.failures:
+                self._pool.answered()
             if head.status == 101:
                 self._switch(response.text, start, end)
                 return
@@ -166,6 +168,8 @@ class Exchange(RequestSide):
             log.error(
                 "upstream %s: %s before it answered", target, error or "closed the connection"
             )
+            if upstream is not None and not upstream.reused:
+                self._upstream_failed(f"{error or 'closed the connection'} before it answered")
             self._gateway_error(502, f"The {what}")
             return
         reader = self._response_reader
@@ -245,7 +249,14 @@ class Exchange(RequestSide):
         else:
             target = self._pool.target
             log.error("upstream %s: no answer in time", target)
+            if self._upstream is not None:
+                self._upstream_failed("no answer in time")
             self._gateway_error(504, f"The app at {target} did not answer in time.")
+
+    def _upstream_failed(self, reason: str) -> None:
+        """It took the request and said nothing: the next ones go elsewhere if they can."""
+        if self._site.group.only is None:
+            self._pool.failed(self, reason, silent=True)
 
     def given_up(self) -> None:
         """The service stops, and waits no longer. For the logs alone."""

@@ -1,17 +1,14 @@
-"""What a configuration needs before it is served: sockets that listen, addresses of upstreams."""
+"""What a configuration needs before it is served: sockets that listen."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Callable, Iterable, Sequence
 
 from config import routing
 from config.model import Configuration
-from config.target import Target
 from proxy.frontend.endpoint import Endpoint
 from proxy.frontend.listener import open_listener
-from proxy.upstream.pool import Address, resolve
 
 Opened = tuple[Endpoint, socket.socket]
 
@@ -42,16 +39,3 @@ def open_endpoints(
 def close_all(opened: Sequence[Opened]) -> None:
     for _, sock in opened:
         sock.close()
-
-
-async def resolve_all(configuration: Configuration) -> dict[Target, list[Address]]:
-    """The addresses of all upstreams. In threads, for a name server may take its time.
-
-    Raises ConfigError for a name that is not known.
-    """
-    loop = asyncio.get_running_loop()
-    targets = {target for site in configuration.sites for target in site.upstreams}
-    found = await asyncio.gather(
-        *(loop.run_in_executor(None, resolve, target) for target in targets)
-    )
-    return dict(zip(targets, found, strict=True))

@@ -16,8 +16,9 @@ from proxy.frontend.site import SiteFront
 from proxy.http.bodies import BodyReader, LengthReader
 from proxy.http.forward import encode_chunks, last_chunk
 from proxy.http.messages import HttpError, RequestHead
+from proxy.upstream.connecting import Attempt
 from proxy.upstream.connection import UpstreamConnection
-from proxy.upstream.pool import Connecting, Pool
+from proxy.upstream.pool import Pool
 
 if TYPE_CHECKING:
     from proxy.frontend.http_connection import HttpConnection
@@ -45,7 +46,6 @@ class RequestSide:
         "_reader",
         "_replay",
         "_site",
-        "_tried",
         "_upstream",
         "request_done",
     )
@@ -64,9 +64,8 @@ class RequestSide:
         self.request_done = self._reader is None
         self._continued = not head.expect_continue  # the client need not wait with its body
         self._pool: Pool
-        self._tried: list[Pool] | None = None  # those that refused
         self._upstream: UpstreamConnection | None = None
-        self._connecting: Connecting | None = None
+        self._connecting: Attempt | None = None
         self._outbox: bytearray | None = None  # waits for the connection to the upstream
         self._replay: bytes | None = None  # all that was sent, while it could be sent again
 
@@ -74,6 +73,8 @@ class RequestSide:
         """Sends ``first``, the head, and what of ``data`` is body; returns how much that is."""
         connection = self._connection
         connection.deadline = connection.front.response_deadline
+        group = self._site.group
+        self._pool = group.only or group.next(self, connection.front.deadlines.now)
         used = 0
         if not self.request_done:
             try:
@@ -82,8 +83,6 @@ class RequestSide:
                 connection.refuse(error, self._request_line())
                 return 0
             first += body
-        group = self._site.group
-        self._pool = group.only or group.next(connection.front.deadlines.now)
         if not self._use_idle(first):
             self._connect(first)
         elif not self.request_done:
@@ -95,16 +94,24 @@ class RequestSide:
         upstream = self._pool.take()
         if upstream is None:
             return False
-        if self._head.method in _IDEMPOTENT and len(first) <= _MAX_REPLAY:
-            self._replay = first
+        self._keep_for_replay(first)
         self._upstream = upstream
         upstream.user = self
         self._send(first)
         return True
 
+    def _keep_for_replay(self, first: bytes | bytearray) -> None:
+        """The connection was used before, and may turn out to be closed."""
+        if self._head.method in _IDEMPOTENT and len(first) <= _MAX_REPLAY:
+            self._replay = bytes(first)
+
     def _connect(self, first: bytes) -> None:
         self._outbox = bytearray(first)
-        self._connecting = self._pool.connect(self)
+        group, pool = self._site.group, self._pool
+        if group.only is None:
+            self._connecting = group.connect(self._connection.front.loop, pool, self)
+        else:
+            self._connecting = pool.connect(self)
         if not self.request_done:
             self._connection.engine.pause_reading()
 
@@ -171,12 +178,16 @@ class RequestSide:
 
     # -- the upstream connection -----------------------------------------------------------
 
-    def upstream_connected(self, connection: UpstreamConnection) -> None:
+    def upstream_connected(self, pool: Pool, connection: UpstreamConnection) -> None:
         self._connecting = None
+        self._pool = pool
         self._upstream = connection
         connection.user = self
         outbox, self._outbox = self._outbox, None
         assert outbox is not None
+        if connection.reused:
+            self._keep_for_replay(outbox)
+        self._connection.deadline = self._connection.front.response_deadline
         self._send(outbox)
         self._read_on()
 
@@ -187,42 +198,21 @@ class RequestSide:
             self._connection.engine.resume_reading()
             self._set_deadline()
 
-    def upstream_refused(self, reason: str, *, timed_out: bool) -> None:
+    def upstream_refused(self, pool: Pool, reason: str, *, timed_out: bool) -> None:
         self._connecting = None
-        pool = self._pool
-        if self._site.group.only is None and self._try_another(reason):
-            return
+        self._pool = pool
         log.error("upstream %s: %s", pool.target, reason)
         if timed_out:
             self._gateway_error(504, f"The app at {pool.target} did not answer: {reason}.")
         else:
             self._gateway_error(502, f"The app at {pool.target} cannot be reached: {reason}.")
 
-    def _try_another(self, reason: str) -> bool:
-        """Goes on with an upstream that has not refused this request yet, if there is one."""
-        connection = self._connection
-        group, now = self._site.group, connection.front.deadlines.now
-        group.refused(self._pool, reason, now)
-        self._tried = [*(self._tried or ()), self._pool]
-        other = group.instead(self._tried, now)
-        if other is None:
-            return False
-        self._pool = other
-        connection.deadline = connection.front.response_deadline
-        outbox, self._outbox = self._outbox, None
-        assert outbox is not None
-        first = bytes(outbox)
-        if self._use_idle(first):
-            self._read_on()
-        else:
-            self._connect(first)
-        return True
-
     def cancel(self) -> None:
         """The exchange is over, and so is the upstream connection, for its request is aborted."""
         if self._connecting is not None:
             self._connecting.cancel()
             self._connecting = None
+        self._pool.health.give_back(self)
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.let_go(complete=self.request_done)

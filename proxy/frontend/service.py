@@ -31,11 +31,13 @@ from proxy.frontend.deadlines import Deadlines
 from proxy.frontend.front import Front
 from proxy.frontend.helpers import Helpers
 from proxy.frontend.listener import Listener
-from proxy.frontend.opening import Opened, close_all, open_endpoints, resolve_all
+from proxy.frontend.opening import Opened, close_all, open_endpoints
 from proxy.http.codec import get_codec
 from proxy.httperr import ErrorLog
 from proxy.lifecycle.admin import AdminSocket, open_admin
 from proxy.lifecycle.snapshot import snapshot
+from proxy.upstream.lookup import Lookup, look_up
+from proxy.upstream.names import Names
 
 log = logging.getLogger("kssl")
 
@@ -83,7 +85,9 @@ class ServiceOptions:
 class Service:
     """One running proxy. ``configuration`` is the one that is served now."""
 
-    def __init__(self, options: ServiceOptions) -> None:
+    def __init__(self, options: ServiceOptions, look_up: Lookup = look_up) -> None:
+        """``look_up``: finds the addresses of upstreams."""
+        self._look_up = look_up
         self.options = options
         self.configuration = options.configuration
         self.ca: str | None = None
@@ -130,12 +134,13 @@ class Service:
         engine = choose_engine(options.engine, kernel_mode=bool(parameters.enable_kernel_ssl))
         opened = open_endpoints(configuration, (), inherited)
         try:
-            addresses = await resolve_all(configuration)
+            names = Names(loop, self._look_up)
+            unknown = await names.watch(routing.targets(configuration))
             codec = get_codec(options.codec)
             error_log = self._open_error_log()
             warnings = await self._helpers.start(options.workers)
             self.ca = self._helpers.ca
-            self.warnings = [*configuration.warnings, *warnings]
+            self.warnings = [*configuration.warnings, *warnings, *unknown]
             access_log = AccessLog(loop, self._open_access_log(configuration))
             self._front = Front(
                 loop=loop,
@@ -148,8 +153,9 @@ class Service:
                 access_log=access_log,
                 error_log=error_log,
                 deadlines=Deadlines(loop, lambda now: self.front.sweep(now)),
+                names=names,
             )
-            self._front.apply(configuration, [endpoint for endpoint, _ in opened], addresses)
+            self._front.apply(configuration, [endpoint for endpoint, _ in opened])
             self._listen(opened)
             self._admin = open_admin(options.state_dir, self._snapshot)
         except BaseException:
@@ -169,7 +175,11 @@ class Service:
             if not RULES[self.configuration.profile].hot_certificates:
                 self.front.access_log.reopen(self._open_access_log(self.configuration))
                 return [NEEDS_RESTART]
-            await self._reload(configuration)
+            try:
+                await self._reload(configuration)
+            except BaseException:
+                self.front.names.keep(self.front.pools)
+                raise
             return [*self.warnings, *self._pending(configuration)]
 
     def _pending(self, wanted: Configuration) -> list[str]:
@@ -183,7 +193,7 @@ class Service:
 
     async def _reload(self, configuration: Configuration) -> None:
         front, before = self.front, self.configuration
-        addresses = await resolve_all(configuration)
+        unknown = await front.names.watch(routing.targets(configuration))
         opened = open_endpoints(configuration, front.endpoints, _nothing)
         wanted = {address.binding for address in routing.endpoints(configuration)}
         given_up = [each for each in self._listeners if each.endpoint.binding not in wanted]
@@ -202,7 +212,7 @@ class Service:
         kept = [each.endpoint for each in self._listeners if each not in given_up]
         # One that is not needed any more is about to end, and would answer nobody.
         front.verifier = self._helpers.verifier if self._helpers.judges(configuration) else None
-        front.apply(configuration, [*kept, *(endpoint for endpoint, _ in opened)], addresses)
+        front.apply(configuration, [*kept, *(endpoint for endpoint, _ in opened)])
         front.access_log.reopen(stream)
         self._listen(opened)
         for listener in given_up:
@@ -211,7 +221,7 @@ class Service:
             self._listeners.remove(listener)
         self.configuration = configuration
         self.ca = self._helpers.ca
-        self.warnings = [*configuration.warnings, *warnings]
+        self.warnings = [*configuration.warnings, *warnings, *unknown]
         await self._helpers.settle(configuration)
 
     def _listen(self, opened: Sequence[Opened]) -> None:

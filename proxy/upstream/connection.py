@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Protocol
 
 from fastpath.channel import Channel, describe
 from proxy.http.memo import ResponseMemo
 from proxy.http.messages import UpstreamError
+from proxy.upstream.dial import Place
 
 # Reads from the upstream go into one buffer for the whole process, behind room in which the
 # response head for the client can be written just in front of the body that came with it.
@@ -19,6 +21,9 @@ RECEIVE_SIZE = 128 * 1024
 BUFFER = bytearray(HEADROOM + RECEIVE_SIZE + 1)
 VIEW = memoryview(BUFFER)
 _RECEIVE = VIEW[HEADROOM:-1]
+
+# Of a connection that was not opened by an address.
+_NOWHERE = Place((socket.AF_UNSPEC, None))
 
 
 class UpstreamUser(Protocol):
@@ -60,6 +65,7 @@ class UpstreamConnection:
         "idle_since",
         "memo",
         "partial",
+        "place",
         "reused",
         "user",
     )
@@ -78,6 +84,7 @@ class UpstreamConnection:
         self.user: UpstreamUser | None = None
         self.reused = False  # it has served an exchange before
         self.idle_since = 0.0
+        self.place = _NOWHERE  # where it goes
         self.memo = ResponseMemo()
         self.partial: bytearray | None = None  # the beginning of a response head
         self._forget = forget
