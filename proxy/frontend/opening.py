@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterable, Sequence
 from config import routing
 from config.model import Configuration
 from proxy.frontend.endpoint import Endpoint
-from proxy.frontend.listener import open_listener
+from proxy.frontend.sockets import open_listeners
 
 Opened = tuple[Endpoint, socket.socket]
+"""An endpoint may have several sockets, each in a pair of its own."""
 
 
 def open_endpoints(
     configuration: Configuration,
     there: Iterable[Endpoint],
-    inherited: Callable[[str], socket.socket | None],
+    inherited: Callable[[str], Sequence[socket.socket]],
 ) -> list[Opened]:
-    """Listens on the bindings that ``there`` does not have, or takes an ``inherited`` socket.
+    """Listens on the bindings that ``there`` does not have, or takes ``inherited`` sockets.
 
     All or none: raises ConfigError.
     """
@@ -28,8 +29,9 @@ def open_endpoints(
         for address in routing.endpoints(configuration):
             if address.binding not in bound:
                 binding = address.binding
-                sock = inherited(str(binding)) or open_listener(binding.listen)
-                opened.append((Endpoint(address.binding, sock), sock))
+                sockets = inherited(str(binding)) or open_listeners(binding.listen)
+                endpoint = Endpoint(binding, sockets)
+                opened += [(endpoint, sock) for sock in sockets]
     except BaseException:
         close_all(opened)
         raise

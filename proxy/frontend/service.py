@@ -60,8 +60,9 @@ SEND_GRACE = 1.0
 ANSWER_GRACE = 0.25
 
 
-def _nothing(binding: str) -> None:
+def _nothing(binding: str) -> Sequence[socket.socket]:
     """No predecessor, no sockets of its."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,12 +116,15 @@ class Service:
         """One for each binding."""
         return [endpoint.url for endpoint in self.front.endpoints]
 
-    def listening_sockets(self) -> dict[str, socket.socket]:
+    def listening_sockets(self) -> dict[str, list[socket.socket]]:
         """By the text of their `Binding`: what a successor takes over."""
-        return {str(each.endpoint.binding): each.sock for each in self._listeners}
+        found: dict[str, list[socket.socket]] = {}
+        for each in self._listeners:
+            found.setdefault(str(each.endpoint.binding), []).append(each.sock)
+        return found
 
-    async def start(self, inherited: Callable[[str], socket.socket | None] = _nothing) -> None:
-        """``inherited``: the listening socket of a binding, by its text, that a predecessor has
+    async def start(self, inherited: Callable[[str], Sequence[socket.socket]] = _nothing) -> None:
+        """``inherited``: the listening sockets of a binding, by its text, that a predecessor has
         handed over.
 
         Raises ConfigError when something in the options cannot work.

@@ -18,7 +18,7 @@ from typing import Any
 
 import pycares
 
-from config.target import Target
+from config.target import LOCALHOST, LOOPBACKS, Target
 from proxy.upstream.dial import Address
 
 # Seconds for all servers and tries together, whatever resolv.conf says.
@@ -29,7 +29,6 @@ MAX_ADDRESSES = 16
 
 _UNKNOWN = (pycares.errno.ARES_ENOTFOUND, pycares.errno.ARES_ENODATA, pycares.errno.ARES_EBADNAME)
 _UNKNOWN_TO_SYSTEM = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
-_LOOPBACK = ("127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +56,8 @@ Lookup = Callable[[str], Found]
 def fixed(host: str) -> tuple[str, ...]:
     """The addresses of a ``host`` that need no look-up: an IP address, and localhost (RFC 6761
     §6.3); otherwise none."""
-    if host.lower().removesuffix(".") == "localhost":
-        return _LOOPBACK
+    if host.lower().removesuffix(".") == LOCALHOST:
+        return LOOPBACKS
     try:
         return (str(ipaddress.ip_address(host)),)
     except ValueError:

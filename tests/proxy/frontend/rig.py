@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -81,10 +82,13 @@ class Rig:
         profile: Profile = Profile.NATIVE,
         target: Target = NOBODY,
         look_up: Lookup = look_up,
+        site: Site | None = None,
+        inherited: Callable[[str], Sequence[socket.socket]] = lambda name: (),
         **values: int,
     ) -> None:
-        """``look_up`` finds upstreams. ``values``: parameters that it is started with, other than
-        the defaults."""
+        """``look_up`` finds upstreams. ``site`` instead of one with ``target`` on `BINDINGS`.
+        ``inherited``: as `Service.start` takes it. ``values``: parameters that it is started with,
+        other than the defaults."""
         self.mode = mode
         self.codec = "auto"
         self.loop = uvloop.new_event_loop()
@@ -96,7 +100,7 @@ class Rig:
                 configuration=Configuration(
                     profile=profile,
                     parameters=self._parameters,
-                    sites=(replace(one_site(target), bindings=BINDINGS),),
+                    sites=(site or replace(one_site(target), bindings=BINDINGS),),
                 ),
                 state_dir=state_dir,
                 workers=workers,
@@ -105,7 +109,7 @@ class Rig:
         )
         self.log = io.BytesIO()
         self.errors = Errors()
-        self.wait(self.service.start())
+        self.wait(self.service.start(inherited))
         self._endpoints = list(self.front.endpoints)
         self.context = ssl.create_default_context(cafile=self.service.ca)
 
