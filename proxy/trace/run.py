@@ -87,7 +87,7 @@ def _look_for_the_app(plan: Plan) -> None:
                 probe.connect(address)
             return
         except OSError as error:
-            failure = error
+            failure = failure or error  # localhost may be more than this machine has
     why = (failure.strerror or str(failure)).lower() if failure else "no address"
     raise TraceError(
         f"no app at {plan.target}: {why}; start it first, or leave the URL out for the demo app"

@@ -9,6 +9,7 @@ The race is that of RFC 8305 §5. Only connecting is raced: nothing of a request
 
 from __future__ import annotations
 
+import errno
 from asyncio import AbstractEventLoop, TimerHandle
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 # Seconds that a TCP connect may take before the next address, or upstream, is tried beside it: the
 # Connection Attempt Delay that RFC 8305 §5 recommends.
 ATTEMPT_DELAY = 0.25
+
+# This machine has no way to such an address, whatever listens there.
+_NOT_HERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.ENETUNREACH)
 
 
 class Connector(Protocol):
@@ -58,6 +62,7 @@ class Connecting:
         self._pool = pool
         self._left = deque(places)
         self._reason = pool.unknown or "no address"
+        self._tried = False  # the reason is an address's
         self._dials: list[Dial] = []  # that have no result yet
         self._opening: SecureOpening | None = None
         self._place: Place | None = None  # the one that has connected
@@ -89,14 +94,21 @@ class Connecting:
             if not dial.error:
                 self._connected(dial)
                 return
-            self._reason = dial.reason
+            self._note(dial)
         if not self._dials:
             self._refuse(self._reason, timed_out=False)
 
     def _failed(self, dial: Dial) -> None:
         self._dials.remove(dial)
-        self._reason = dial.reason
+        self._note(dial)
         self._next()
+
+    def _note(self, dial: Dial) -> None:
+        """Keep the reason for people. Of localhost a machine may have one address alone, which says
+        nothing about the app."""
+        if not self._tried or dial.error not in _NOT_HERE:
+            self._reason = dial.reason
+        self._tried = self._tried or dial.error not in _NOT_HERE
 
     def _connected(self, dial: Dial) -> None:
         self._stop_waiting()

@@ -245,7 +245,7 @@ def test_ready_file(app: Upstream, tmp_path: Path) -> None:
     assert isinstance(worker, int)
     first, second = stderr.splitlines()[:2]
     assert first == (
-        f"kssl: {told['url']}  →  http://127.0.0.1:{app.port}   (user mode, engine worker)"
+        f"kssl: {told['url']}  →  http://localhost:{app.port}   (user mode, engine worker)"
     )
     assert f"curl --cacert {told['ca']} {told['url']}/" in second
     assert all(line.startswith("kssl: ") for line in stderr.splitlines())

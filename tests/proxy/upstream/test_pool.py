@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
@@ -185,6 +186,32 @@ def test_the_next_address_is_tried_and_then_preferred(how: str) -> None:
                     pool.connect(asker)
                     (await asker.connection()).close()
                     assert pool.addresses == [live, dead]
+
+    run(test)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_reason_is_the_app_s(order: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without IPv6 has half of localhost, which is no reason for anybody."""
+    real = socket.socket
+
+    def without_ipv6(family: int, kind: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "refused by the test")
+        return real(family, kind)
+
+    async def test() -> None:
+        with listener() as server:
+            port = server.getsockname()[1]
+        target = Target("http", "localhost", port)
+        async with pool_for(target) as pool:
+            pool.move([])
+            pool.move(resolve(target)[::order])
+            with monkeypatch.context() as patch:
+                patch.setattr("proxy.upstream.dial.socket.socket", without_ipv6)
+                asker = Asker()
+                pool.connect(asker)
+                assert await asker.told == ("connection refused", False)
 
     run(test)
 
