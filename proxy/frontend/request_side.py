@@ -94,16 +94,12 @@ class RequestSide:
         upstream = self._pool.take()
         if upstream is None:
             return False
-        self._keep_for_replay(first)
+        if self._head.method in _IDEMPOTENT and len(first) <= _MAX_REPLAY:
+            self._replay = first
         self._upstream = upstream
         upstream.user = self
         self._send(first)
         return True
-
-    def _keep_for_replay(self, first: bytes | bytearray) -> None:
-        """The connection was used before, and may turn out to be closed."""
-        if self._head.method in _IDEMPOTENT and len(first) <= _MAX_REPLAY:
-            self._replay = bytes(first)
 
     def _connect(self, first: bytes) -> None:
         self._outbox = bytearray(first)
@@ -185,8 +181,9 @@ class RequestSide:
         connection.user = self
         outbox, self._outbox = self._outbox, None
         assert outbox is not None
-        if connection.reused:
-            self._keep_for_replay(outbox)
+        kept = connection.reused and self._head.method in _IDEMPOTENT
+        if kept and len(outbox) <= _MAX_REPLAY:
+            self._replay = bytes(outbox)
         self._connection.deadline = self._connection.front.response_deadline
         self._send(outbox)
         self._read_on()

@@ -13,6 +13,7 @@ from config.target import Target
 from tests.proxy.frontend.clients import post
 from tests.proxy.frontend.rig import Rig, one_site, wait_for
 from tests.proxy.frontend.upstreams import Upstream, UpstreamSide, answer_all, response
+from tests.proxy.upstream.support import black_hole
 
 pytestmark = pytest.mark.parametrize(
     "proxy", [("kernel", "httptools"), ("user", "h11")], ids=["kernel", "user"], indirect=True
@@ -190,3 +191,18 @@ def test_a_client_that_leaves_gives_its_trial_back(proxy: Rig) -> None:
             assert pool.health.trial is not None
             client.reset()
         wait_for(lambda: pool.health.trial is None, "the trial is given back")
+
+
+def test_a_black_hole_holds_nobody_up(proxy: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    """Not for the time limit of connecting, which is longer than any client here waits."""
+    with ExitStack() as stack:
+        hole = stack.enter_context(black_hole())
+        serve(proxy, hole, *apps(stack, 1), upstream_connect_timeout=120)
+        clients = [stack.enter_context(proxy.client()) for _ in range(4)]
+        for client in clients:
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert [client.read_answer().body for client in clients] == [b"0"] * 4
+        for client in clients:
+            client.send(post(b"x" * 100_000))
+            assert client.read_answer().body == b"0"
+    assert len([line for line in caplog.messages if str(hole) in line]) == 1

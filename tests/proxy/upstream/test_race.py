@@ -55,8 +55,7 @@ async def ask(group: Group, first: Pool | None = None) -> Asker:
 
 
 def test_a_black_hole_costs_one_request_a_moment(app: Target) -> None:
-    """Of a hundred requests one goes there, and that one is answered by the other. On the old code
-    each second one waited there for the whole time limit, in turn."""
+    """Of a hundred requests one goes there, and that one is answered by the other."""
 
     async def test() -> None:
         with black_hole() as hole:
