@@ -38,8 +38,7 @@ def status_text(document: dict[str, Any]) -> Iterator[str]:
     if document["verifier"] is not None:
         yield _line("verifier", _verifier(document["verifier"]))
     for upstream in document["upstreams"]:
-        yield _line("upstream", f"{upstream['target']}: {_count(upstream['idle'], 'connection')}"
-            " kept for the next request")  # fmt: skip
+        yield _line("upstream", _upstream(upstream))
     yield from _logs(document["logs"])
     yield ""
     yield from _ends(document)
@@ -65,6 +64,22 @@ def _verifier(verifier: dict[str, Any]) -> str:
         f"process {verifier['pid']}: {_count(verifier['questions'], 'question')}; "
         f"{_restarts(verifier)}"
     )
+
+
+def _upstream(upstream: dict[str, Any]) -> str:
+    target, kept = upstream["target"], _count(upstream["idle"], "connection")
+    text = f"{target}: {kept} kept for the next request"
+    # A service of an older version does not tell the rest.
+    addresses = upstream.get("addresses", [])
+    if any(address not in target for address in addresses):
+        text += f"; at {', '.join(addresses)}"
+    if upstream.get("unknown"):
+        text += f"; {upstream['unknown']}"
+    if upstream.get("failures"):
+        pause = upstream["paused"]
+        how = f"paused for {pause} s" if pause else "to be tried again"
+        text += f"; failed {_count(upstream['failures'], 'time')} in a row, {how}"
+    return text
 
 
 def _silent(process: dict[str, Any]) -> str:

@@ -62,7 +62,9 @@ def test_a_service_at_work(kssl: Kssl, app: Upstream, tmp_path: Path, mode: str)
             (each["pid"], each["restarts"], each["connections"], each["handshakes"])
             for each in told["workers"]
         ] == [(pid, 0, 1, 0) for pid in proxy.worker_pids]
-        assert told["upstreams"] == [{"target": f"http://127.0.0.1:{app.port}", "idle": 1}]
+        (upstream,) = told["upstreams"]
+        assert (upstream["target"], upstream["idle"]) == (f"http://localhost:{app.port}", 1)
+        assert upstream["addresses"] == ["127.0.0.1", "::1"]
         assert set(told["closes"]) == {
             "client",
             "upstream",

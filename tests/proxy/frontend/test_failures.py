@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
+from proxy.upstream.connecting import Connecting
 from proxy.upstream.connection import UpstreamConnection
-from proxy.upstream.pool import Connecting
 from tests.proxy.frontend.clients import Answer, Client, ClosedError, post, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig, wait_for
@@ -175,7 +175,7 @@ def test_a_connection_that_opens_after_the_504_comes_to_nobody(proxy: Rig) -> No
         proxy.configure(port=port, upstream_connect_timeout=30, upstream_response_timeout=1)
         is_page(client.ask(), 504, b"did not answer within UpstreamResponseTimeout (1 s)")
         attempts = [item for item in gc.get_objects() if type(item) is Connecting]
-        assert [attempt for attempt in attempts if attempt._connector is not None] == []
+        assert [attempt for attempt in attempts if attempt.connector is not None] == []
 
 
 @both_modes
