@@ -18,7 +18,7 @@ from typing import Any
 
 from OpenSSL import SSL, crypto
 
-from config.credentials import Credentials, pem_credentials
+from config.credentials import pem_credentials
 from config.errors import ConfigError
 from config.pemfile import SourceFile, pem_blocks, read_source
 from fastpath.worker.contexts import client_context
@@ -117,7 +117,11 @@ def _prepare(told: Mapping[str, Any], now: datetime, built: dict[_Key, SSL.Conte
         credentials = pem_credentials(certificate, key, now=now, of_server=False)
     known_as = (_file_key(ca), _file_key(certificate), _file_key(key))
     if known_as not in built:
-        built[known_as] = _context(ca, credentials)
+        try:
+            context = client_context(credentials)
+        except ConfigError as error:
+            raise ConfigError(f"{told['certificate']}: {error}") from None
+        built[known_as] = _trusting(context, ca)
     return Prepared(
         identity,
         ca.path if ca is not None else None,
@@ -136,8 +140,8 @@ def _file_key(file: SourceFile | None) -> _FileKey | None:
     return (str(file.path), hashlib.sha256(file.data).digest()) if file is not None else None
 
 
-def _context(ca: SourceFile | None, credentials: Credentials | None) -> SSL.Context:
-    context = client_context(credentials)
+def _trusting(context: SSL.Context, ca: SourceFile | None) -> SSL.Context:
+    """Raise ConfigError."""
     if ca is None:
         check_system_cas()
         context.set_default_verify_paths()
