@@ -62,6 +62,7 @@ class Upstreams:
     def __init__(self) -> None:
         self._present: dict[str, Prepared] = {}
         self._before: dict[str, Prepared] = {}
+        self._broken: dict[str, str] = {}  # by the last `prepare`: why
 
     def prepare(
         self, told: Sequence[Mapping[str, Any]], now: datetime, problems: list[str]
@@ -72,10 +73,13 @@ class Upstreams:
             each.known_as: each.context for each in self._present.values() if each.ca is not None
         }
         prepared = {}
+        self._broken = {}
         for each in told:
+            known_as = json.dumps(each, sort_keys=True)
             try:
-                prepared[json.dumps(each, sort_keys=True)] = _prepare(each, now, built)
+                prepared[known_as] = _prepare(each, now, built)
             except ConfigError as error:
+                self._broken[known_as] = str(error)
                 problems.append(str(error))
         return prepared
 
@@ -96,7 +100,9 @@ class Upstreams:
         """
         known = self._present.get(upstream) or self._before.get(upstream)
         if known is None:
-            raise UnknownUpstreamError("the configuration no longer has this upstream")
+            raise UnknownUpstreamError(
+                self._broken.get(upstream, "the configuration no longer has this upstream")
+            )
         connection = SSL.Connection(known.context, None)
         connection.set_app_data(
             Upstream(identity=known.identity, ca=known.ca, has_certificate=known.has_certificate)
