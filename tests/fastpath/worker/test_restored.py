@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 from OpenSSL import SSL
 
 from fastpath.engines.aead import AeadEngine
@@ -19,6 +20,7 @@ from fastpath.worker.server_handshake import ServerHandshake
 from fastpath.worker.store import CertificatesError, ContextStore
 from fastpath.worker.supervisor import WorkerRefusedError, WorkerSettings
 from fastpath.worker.upstreams import UnknownUpstreamError
+from tests.config import oddities
 from tests.config.oddities import ODD
 from tests.fastpath.harness import Certificates, Place, told_certificate, until
 from tests.fastpath.worker.visits import RefusedError, told_file, visit, write_certificate
@@ -130,6 +132,24 @@ def test_an_rsassa_pss_key_is_served(tmp_path: Path, tls13: bool) -> None:
     assert visit(store, tls13=tls13).names == ["localhost"]
 
 
+@pytest.mark.parametrize(
+    "key",
+    [ed25519.Ed25519PrivateKey.generate(), ed448.Ed448PrivateKey.generate()],
+    ids=["Ed25519", "Ed448"],
+)
+@pytest.mark.parametrize("tls13", [True, False], ids=["TLS1.3", "TLS1.2"])
+def test_keys_of_rfc_8410_are_served(
+    tmp_path: Path, key: ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey, tls13: bool
+) -> None:
+    path = tmp_path / "both.pem"
+    path.touch(0o600)
+    path.write_bytes(oddities.pem(oddities.made(key)) + oddities.key_pem(key))
+    store = ContextStore(tmp_path / "state")
+    told = {"certificates": [told_file(path)], "endpoints": [{"names": {}, "default": 0}]}
+    store.load(told)
+    assert visit(store, tls13=tls13).names == ["localhost"]
+
+
 # -- over a process ------------------------------------------------------------------------
 
 
@@ -205,4 +225,23 @@ async def test_one_that_does_not_start_refuses_at_once_and_backs_off(
     monkeypatch.undo()
     await place.worker_is_back()
     assert not place.supervisor.down
+    await place.connect(AeadEngine)
+
+
+@pytest.mark.asyncio
+async def test_other_settings_do_not_wait_for_the_end_of_a_pause(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*arguments: Any) -> Any:
+        raise OSError("no descriptors")
+
+    monkeypatch.setattr(module, "spawn", failing)
+    monkeypatch.setattr(module, "_PAUSE", 3600.0)
+    monkeypatch.setattr(module, "_LONGEST_PAUSE", 3600.0)
+    monkeypatch.setattr(module, "_SHORT_LIFE", 0.0)
+    place.kill_worker()
+    await place.worker_is_lost()
+    await until(lambda: place.supervisor.down)
+    monkeypatch.undo()
+    await place.supervisor.reconfigure(place.supervisor._settings)
     await place.connect(AeadEngine)
