@@ -36,6 +36,9 @@ def status_text(document: dict[str, Any]) -> Iterator[str]:
     for upstream in document["upstreams"]:
         yield _line("upstream", f"{upstream['target']}: {_count(upstream['idle'], 'connection')}"
             " kept for the next request")  # fmt: skip
+        if upstream["uncertain"]:
+            requests = _count(upstream["uncertain"], "request")
+            yield _line("", f"{requests} met a kept connection as the app closed it")
     yield ""
     yield from _ends(document)
 

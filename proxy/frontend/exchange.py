@@ -14,7 +14,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from proxy.frontend.draining import Drain
-from proxy.frontend.request_side import RequestSide
+from proxy.frontend.request_side import IDEMPOTENT, RequestSide
 from proxy.frontend.responses import own_page
 from proxy.frontend.site import SiteFront
 from proxy.http.bodies import BodyReader, LengthReader
@@ -67,7 +67,8 @@ class Exchange(RequestSide):
             if self._response is None:
                 target = self._pool.target
                 log.error("upstream %s: %s", target, problem)
-                self._gateway_error(502, f"The app at {target} sent a bad answer: {problem}")
+                what = f"The app at {target} sent a bad answer: {problem}"
+                self._gateway_error(502, what + self._unsure())
             else:
                 self._cut_short(problem)
         except Exception:
@@ -171,10 +172,19 @@ class Exchange(RequestSide):
                 what = f"app at {target} closed the connection before it answered."
             else:
                 what = f"connection to the app at {target} failed before it answered: {error}."
+            kept = ""
+            if upstream is not None and upstream.reused and not upstream.partial:
+                self._pool.uncertain += 1
+                kept = (
+                    "; it was kept from an earlier request, and the app closed it as idle, perhaps"
+                )
             log.error(
-                "upstream %s: %s before it answered", target, error or "closed the connection"
+                "upstream %s: %s before it answered%s",
+                target,
+                error or "closed the connection",
+                kept,
             )
-            self._gateway_error(502, f"The {what}")
+            self._gateway_error(502, f"The {what}{self._unsure()}")
             return
         reader = self._response_reader
         try:
@@ -208,7 +218,8 @@ class Exchange(RequestSide):
             # A body that may not be there (HEAD, 304) would be the next client's answer.
             doubtful = response.framing is _NONE and bool(response.content_length)
             if response.keep_alive and self.request_done and not surplus and not doubtful:
-                self._pool.release(upstream, connection.front.deadlines.now)
+                now = connection.front.deadlines.now
+                self._pool.release(upstream, now, response.idle_limit)
             else:
                 upstream.let_go(complete=self.request_done)
         if self.request_done:
@@ -268,7 +279,10 @@ class Exchange(RequestSide):
         else:
             target = self._pool.target
             log.error("upstream %s: no answer within %s", target, silence)
-            self._gateway_error(504, f"The app at {target} did not answer within {silence}.")
+            unsure = self._unsure() if self._upstream is not None else ""
+            self._gateway_error(
+                504, f"The app at {target} did not answer within {silence}.{unsure}"
+            )
 
     def given_up(self) -> None:
         """The service stops, and waits no longer. For the logs alone."""
@@ -279,6 +293,15 @@ class Exchange(RequestSide):
     def _upstream_owes(self) -> bool:
         """Also the rest of a response that it began before the request was over."""
         return self._response is not None or super()._upstream_owes()
+
+    def _unsure(self) -> str:
+        """For the page about a request that the app has got, in whole or in part, and that has no
+        answer. An idempotent one may be sent again, whatever the app has done (RFC 9110 §9.2.2)."""
+        if self._head.method in IDEMPOTENT:
+            return ""
+        return (
+            " The app may or may not have acted on this request: find out before you send it again."
+        )
 
     def _gateway_error(self, status: int, detail: str) -> None:
         connection = self._connection

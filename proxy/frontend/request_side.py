@@ -28,7 +28,7 @@ log = logging.getLogger("kssl")
 
 # RFC 9110 §9.2.2. Only these are sent again when a kept-alive connection turns out to be closed:
 # of another request nobody can tell whether the app has acted on it.
-_IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
 # What is kept to be sent again, in bytes; a longer beginning of a body is not.
 _MAX_REPLAY = 64 * 1024
@@ -99,7 +99,7 @@ class RequestSide:
         upstream = self._pool.take()
         if upstream is None:
             return False
-        if self._head.method in _IDEMPOTENT and len(first) <= _MAX_REPLAY:
+        if self._head.method in IDEMPOTENT and len(first) <= _MAX_REPLAY:
             self._replay = first
         self._upstream = upstream
         upstream.user = self

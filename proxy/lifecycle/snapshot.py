@@ -35,7 +35,8 @@ async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict
         "workers": workers,
         "verifier": verifier,
         "upstreams": [
-            {"target": str(target), "idle": pool.idle} for target, pool in front.pools.items()
+            {"target": str(target), "idle": pool.idle, "uncertain": pool.uncertain}
+            for target, pool in front.pools.items()
         ],
         "closes": front.closes.to_json(),
         "parameters": front.parameters.by_name,

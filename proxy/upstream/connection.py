@@ -59,7 +59,7 @@ class UpstreamConnection:
         "_forget",
         "_plain",
         "channel",
-        "idle_since",
+        "idle_until",
         "memo",
         "partial",
         "reused",
@@ -79,7 +79,7 @@ class UpstreamConnection:
         self.channel = channel
         self.user: UpstreamUser | None = None
         self.reused = False  # it has served an exchange before
-        self.idle_since = 0.0
+        self.idle_until = 0.0  # while it is in the pool
         self.memo = ResponseMemo()
         self.partial: bytearray | None = None  # the beginning of a response head
         self._forget = forget

@@ -67,7 +67,7 @@ def test_a_quiet_one(proxy: Rig) -> None:
             }
         ],
         "verifier": None,
-        "upstreams": [{"target": str(next(iter(proxy.front.pools))), "idle": 0}],
+        "upstreams": [{"target": str(next(iter(proxy.front.pools))), "idle": 0, "uncertain": 0}],
         "closes": proxy.front.closes.to_json(),
         "parameters": parameters.by_name,
     }
