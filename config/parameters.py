@@ -46,6 +46,7 @@ class Parameters:
     enable_kernel_ssl: int = 1
     user_mode_hops: int = 1
     enable_ssl_close_notify: int = 1
+    tls_preset: str = ""
     disable_ssl_cert_chain_cache_only_url_retrieval: int = 0
     url_retrieval_allowed: str = ""
     reject_client_certificates: int = 0
@@ -59,6 +60,7 @@ class Parameters:
     enable_non_utf8: int = 1
     favor_utf8: int = 1
     max_connections: int = 0
+    max_connection_memory: int = 0
     max_bytes_per_send: int = 131072
     disable_server_header: int = 0
     idle_connection_timeout: int = 120

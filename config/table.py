@@ -3,7 +3,8 @@
 Names, ranges and Windows defaults are those of
 ``HKLM\\System\\CurrentControlSet\\Services\\HTTP\\Parameters`` where Windows has the value. The
 time limits carry the names of http.sys's timers; UserModeHops (after the stations of seeds 002 and
-004) and the two ``Upstream…`` ones are ours. Windows' values without a meaning here are absent.
+004), TlsPreset and the two ``Upstream…`` ones are ours. Windows' values without a meaning here are
+absent.
 
 A row stands here only if it changes what this version does. To add one: a row here and a field in
 `config.parameters.Parameters`; an import fails if one is without the other.
@@ -20,6 +21,9 @@ proxies: apps have long segments (signed URLs, encoded objects), browsers many c
 from __future__ import annotations
 
 from config.parameter import Parameter
+
+INTERMEDIATE, MODERN = "intermediate", "modern"
+"""Values of TlsPreset."""
 
 # Upper bound of the timers: 65535 s is the largest that http.sys's timeout properties hold
 # (HTTP_TIMEOUT_LIMIT_INFO: USHORT seconds). 0 would mean "give up at once", hence a minimum of 1.
@@ -48,6 +52,15 @@ PARAMETERS: tuple[Parameter, ...] = (
         meaning="1: require and send close_notify, and resume a session only after a clean close",
         risk="0: a client cannot tell a truncated answer without framing from a whole one; "
         "1: full handshakes for clients that never send close_notify",
+    ),
+    Parameter(
+        name="TlsPreset", default="", words=("", INTERMEDIATE, MODERN), maximum=16,
+        meaning="which TLS is spoken, after Mozilla's server side TLS guidelines. intermediate: "
+        "TLS 1.2 and 1.3, groups X25519MLKEM768, X25519, P-256, P-384; modern: the same groups, "
+        "with clients TLS 1.3 alone; empty: TLS 1.2 and 1.3, all groups of OpenSSL. The cipher "
+        "suites are the same in all, and the client's preference counts. The groups are those "
+        "towards https:// upstreams too",
+        risk="modern: clients older than TLS 1.3 cannot connect",
     ),
     Parameter(
         name="DisableSslCertChainCacheOnlyUrlRetrieval", default=0, windows=0, maximum=1,
@@ -133,7 +146,16 @@ PARAMETERS: tuple[Parameter, ...] = (
         unit="connections", zero="unlimited", live=True,
         meaning="client connections at the same time; more are closed at once "
         "(Connections_Refused)",
-        risk="unlimited: only the limit of open files protects the machine's memory",
+        risk="unlimited: only MaxConnectionMemory and the limit of open files protect the machine",
+    ),
+    Parameter(
+        name="MaxConnectionMemory", default=0, minimum=16, maximum=1048576, unit="MiB",
+        zero="automatic", live=True,
+        meaning="memory of all client connections together: 40 KiB for each, and what waits for "
+        "peers that do not read. Above it new ones are refused (Connections_Refused) and the "
+        "slowest are cut (Memory_Full). Automatic: three quarters of what the machine or the "
+        "cgroup leaves at the start",
+        risk="too high: the kernel kills the whole service; low: slow clients are cut",
     ),
     Parameter(
         name="MaxBytesPerSend", default=131072, windows=65536, minimum=1, maximum=0xFFFFF,

@@ -46,6 +46,15 @@ class ClientHello:
             return ""
         return self.server_name.decode("ascii").lower().removesuffix(".")
 
+    def offers(self, extension: int) -> bool:
+        """Return whether the client has sent that extension, with any content."""
+        at, extensions = 0, self.extensions
+        while at + 4 <= len(extensions):
+            if int.from_bytes(extensions[at : at + 2], "big") == extension:
+                return True
+            _, at = _vector(extensions, at + 2, 2)
+        return False
+
     @property
     def session_ids(self) -> tuple[bytes, ...]:
         """The sessions that the client would like to resume, of 1 to 32 bytes each: its

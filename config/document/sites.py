@@ -23,6 +23,13 @@ from config.target import Target, parse_target
 
 H = TypeVar("H", bound=Hashable)
 
+_DROP_TRAILERS, _PASS_TRAILERS = keys.TRAILERS
+_TRAILERS_RISK = (
+    "trailer fields of requests reach the app, and some take them for header fields or for another "
+    "request, which no rule of kssl's has seen; each such request costs a connection to the app; "
+    f'"{_DROP_TRAILERS}" does not pass them'
+)
+
 
 @dataclass(frozen=True, slots=True)
 class SiteRead:
@@ -63,6 +70,7 @@ def read_site(section: Section, number: int, name: str, context: Context) -> Sit
         hsts=_hsts(section),
         limits=_limits(section),
         pass_truncated=upstreams.pass_truncated,
+        pass_trailers=_pass_trailers(section),
         client_certificates=read_client_certificates(section, flags, own_bindings, context),
     )
     _check_schemes(section, site)
@@ -174,6 +182,13 @@ def _hsts(section: Section) -> Hsts | None:
             "preload",
         )
     return hsts
+
+
+def _pass_trailers(section: Section) -> bool:
+    passed = section.choice("request_trailers") == _PASS_TRAILERS
+    if passed:
+        section.warning(_TRAILERS_RISK, "request_trailers")
+    return passed
 
 
 def _limits(section: Section) -> SiteLimits:

@@ -12,7 +12,7 @@ from pathlib import Path
 from config import statedir
 from config.errors import ConfigError
 from config.running import last_start, running_services
-from proxy.cli.serve import add_serve_arguments
+from proxy.cli.options import add_serve_arguments
 from proxy.lifecycle.control import NotRunningError, find_service, restart, stop
 from proxy.lifecycle.launch import launch
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from config.document.read import Request, read_configuration, unused_ca
 from config.document.where import VARIABLE, config_path
@@ -15,7 +15,9 @@ from config.parameter import Profile
 from config.parameters import parse_assignments
 from config.statedir import default_state_dir
 from config.target import Target, parse_listen
-from proxy.frontend.service import ServiceOptions
+
+if TYPE_CHECKING:
+    from proxy.frontend.service import ServiceOptions
 
 DEFAULT_LISTEN = "127.0.0.1:8443"
 
@@ -65,8 +67,19 @@ def add_service_options(parser: argparse.ArgumentParser, *, listen: str = DEFAUL
     add("--no-access-log", action="store_true", dest="no_log", help="no access log")
 
 
+def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `kssl serve` takes, and so `kssl start`."""
+    parser.add_argument("target", metavar="TARGET", nargs="?",
+        help=f"{TARGET_HELP}; or --config FILE with sites")  # fmt: skip
+    add_service_options(parser)
+
+
 def service_options(arguments: argparse.Namespace, read: Configuration) -> ServiceOptions:
     """Raises ConfigError."""
+    # Imported here: `kssl start` and others take the options and need no front end.
+    from proxy.accesslog import standard_streams
+    from proxy.frontend.service import ServiceOptions
+
     if not 1 <= arguments.workers <= 64:
         raise ConfigError(f"--workers {arguments.workers}: must be 1-64")
     return ServiceOptions(
@@ -76,14 +89,19 @@ def service_options(arguments: argparse.Namespace, read: Configuration) -> Servi
         codec=arguments.http,
         workers=arguments.workers,
         ready_file=arguments.ready_file,
-        access_log=None if arguments.no_log else sys.stderr.buffer,
+        streams={} if arguments.no_log else standard_streams(),
     )
 
 
 def configuration(
-    arguments: argparse.Namespace, target: Target | None, path: Path | None
+    arguments: argparse.Namespace,
+    target: Target | None,
+    path: Path | None,
+    *,
+    running: bool = False,
 ) -> Configuration:
-    """What the command line, the environment and the file say now; asked again for a reload.
+    """What the command line, the environment and the file say now; asked again for a reload of
+    the service that is then ``running``.
 
     Raises ConfigError, and UsageError for what no file can make right.
     """
@@ -109,6 +127,7 @@ def configuration(
             key=_absolute(arguments.key),
             upstream_ca=_absolute(arguments.upstream_ca),
             client_ca=_absolute(arguments.client_ca),
+            running=running,
         )
     )
 

@@ -29,6 +29,10 @@ def status_text(document: dict[str, Any]) -> Iterator[str]:
     yield _line("started", document["started"])
     connections = document["connections"]
     yield _line("connections", f"{connections['open']} open, {connections['closing']} closing")
+    files, memory = document["capacity"]["files"], document["capacity"]["memory"]
+    yield _line("descriptors", f"{files['used']} of {files['limit']}")
+    of = f"{memory['used'] >> 20} of {memory['limit'] >> 20} MiB"
+    yield _line("memory", f"{of}, {memory['cut']} connections cut for want of it")
     for worker in document["workers"]:
         yield _line("worker", _worker(worker))
     if document["verifier"] is not None:
@@ -39,6 +43,7 @@ def status_text(document: dict[str, Any]) -> Iterator[str]:
         if upstream["uncertain"]:
             requests = _count(upstream["uncertain"], "request")
             yield _line("", f"{requests} met a kept connection as the app closed it")
+    yield from _logs(document["logs"])
     yield ""
     yield from _ends(document)
 
@@ -75,6 +80,18 @@ def _restarts(process: dict[str, Any]) -> str:
     return f"restarted {_count(process['restarts'], 'time')}"
 
 
+def _logs(logs: dict[str, Any]) -> Iterator[str]:
+    """Nothing if every line was written."""
+    names = {"access": "access log", "errors": "HTTPERR", "messages": "standard error"}
+    for name, text in names.items():
+        if logs["lost"][name]:
+            yield _line("log lines lost", f"{text}: {logs['lost'][name]} could not be written")
+    for name, left_out in logs["left_out"].items():
+        if left_out:
+            kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(left_out.items()))
+            yield _line("log lines left out", f"{names[name]}: {kinds}, of more than its limits")
+
+
 def _ends(document: dict[str, Any]) -> Iterator[str]:
     closes = document["closes"]
     yield _line("TLS ended by", "".join(f"{end.value:>{_NUMBER}}" for end in _COLUMNS))
@@ -88,6 +105,7 @@ def _ends(document: dict[str, Any]) -> Iterator[str]:
         f"(EnableSslCloseNotify={wanted})"
     )
     yield f"  {_count(closes['upstream_truncated'], 'answer')} of upstreams refused as truncated"
+    yield f"  {_count(closes['without_request'], 'connection')} of clients without a request"
 
 
 def _count(number: int, what: str) -> str:

@@ -60,6 +60,11 @@ class Drain:
         """The body is over, and what came behind it is the next request."""
         return self.request_done
 
+    @property
+    def held(self) -> int:
+        """Bytes that wait for an app: none."""
+        return 0
+
     def expired(self) -> None:
         """EntityBodyTimeout."""
         self._give_up("Timer_EntityBody", "still not over when EntityBodyTimeout had passed")

@@ -13,12 +13,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from fastpath.logs.messages import limited
 from proxy.frontend.draining import Drain
-from proxy.frontend.request_side import IDEMPOTENT, RequestSide
+from proxy.frontend.request_side import RequestSide
 from proxy.frontend.responses import own_page
 from proxy.frontend.site import SiteFront
 from proxy.http.bodies import BodyReader, LengthReader
 from proxy.http.forward import encode_chunks, last_chunk
+from proxy.http.memo import Response
 from proxy.http.messages import Framing, HttpError, RequestHead, ResponseHead, UpstreamError
 from proxy.http.pages import body_size
 from proxy.upstream.connection import HEADROOM, VIEW
@@ -28,8 +30,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kssl")
 
+MAX_INTERIM = 100
+"""Interim (1xx) answers to one request, counted anew whenever the client has sent more of its body:
+some apps tell of the progress of an upload by them. Each costs us the work for a whole head."""
+
 # Looking up a member in the class takes 50 ns.
-_NONE = Framing.NONE
 _LENGTH = Framing.LENGTH
 _CHUNKED = Framing.CHUNKED
 
@@ -61,12 +66,14 @@ class Exchange(RequestSide):
                 self._response_head(end)
             else:
                 self._response_body(HEADROOM, HEADROOM, end)
-            if self._upstream is not None:  # there is more to come
+            # There is more to come. Until the head of the answer is complete, the time for it runs
+            # on, whatever comes in front of it and however slowly.
+            if self._upstream is not None and self._response is not None:
                 self._set_deadline()
         except UpstreamError as problem:
             if self._response is None:
                 target = self._pool.target
-                log.error("upstream %s: %s", target, problem)
+                log.error("upstream %s: %s", target, problem, extra=limited(f"upstream {target}"))
                 what = f"The app at {target} sent a bad answer: {problem}"
                 self._gateway_error(502, what + self._unsure())
             else:
@@ -103,10 +110,7 @@ class Exchange(RequestSide):
                 return
             if head.status >= 200:
                 break
-            if head.status == 100 and self._expects is not None and not self._expects.meet():
-                continue  # the client has had one
-            if self._head.version == b"1.1":
-                connection.write(response.text)
+            self._interim_response(response)
         self._response = head
         self._keep_alive = response.keep_alive
         if self._expects is not None:
@@ -128,6 +132,26 @@ class Exchange(RequestSide):
         self._client_chunked = response.framing is _CHUNKED
         self._response_reader = front.codec.response_body(head, front.limits)
         self._response_body(first, start, end)
+
+    def _interim_response(self, response: Response) -> None:
+        """A 1xx in front of the answer. It may not have a body (RFC 9110 section 15.2); behind one
+        that announces a body, nobody knows where the next answer begins."""
+        upstream, connection, head = self._upstream, self._connection, response.head
+        assert upstream is not None
+        self._interim += 1
+        if self._interim > MAX_INTERIM:
+            raise UpstreamError(f"it sent more than {MAX_INTERIM} interim (1xx) answers.")
+        if not head.keep_alive:
+            upstream.tainted = True
+        if head.status == 100 and self._expects is not None and not self._expects.meet():
+            return  # the client has had one
+        if self._head.version == b"1.1":
+            connection.write(response.text)
+        upstream.paused = connection.engine.congested
+        if upstream.paused:
+            upstream.channel.stop_reading()
+        if upstream.paused or head.status == 100:
+            self._set_deadline()  # it is the client's turn
 
     def _response_body(self, front: int, start: int, end: int) -> None:
         """Sends ``BUFFER[front:start]``, the head if it is new, and the body in ``[start:end]``."""
@@ -163,7 +187,7 @@ class Exchange(RequestSide):
         the end tells how long the body is, it must be one that nobody could forge."""
         upstream, self._upstream = self._upstream, None
         if self._response is None:
-            if upstream is not None and upstream.reused and self._replay and not upstream.partial:
+            if upstream is not None and self._replay and self._may_repeat(upstream):
                 replay, self._replay = self._replay, None
                 self._connect(replay)
                 return
@@ -174,15 +198,14 @@ class Exchange(RequestSide):
                 what = f"connection to the app at {target} failed before it answered: {error}."
             kept = ""
             if upstream is not None and upstream.reused and not upstream.partial:
-                self._pool.uncertain += 1
-                kept = (
-                    "; it was kept from an earlier request, and the app closed it as idle, perhaps"
-                )
+                kept = " (it was kept from an earlier request)"
+                self._pool.uncertain += not upstream.untouched
             log.error(
                 "upstream %s: %s before it answered%s",
                 target,
                 error or "closed the connection",
                 kept,
+                extra=limited(f"upstream {target}"),
             )
             self._gateway_error(502, f"The {what}{self._unsure()}")
             return
@@ -201,9 +224,13 @@ class Exchange(RequestSide):
         self._finish_response()
 
     def client_writable(self) -> None:
-        if self._upstream is not None:
-            self._upstream.channel.start_reading()
-            self._set_deadline()
+        upstream = self._upstream
+        if upstream is not None:
+            upstream.channel.start_reading()
+            # An engine may call this for every interim answer, which is no reason for more time.
+            if self._response is not None or upstream.paused:
+                upstream.paused = False
+                self._set_deadline()
 
     def _finish_response(self, *, surplus: bool = False) -> None:
         connection = self._connection
@@ -215,9 +242,8 @@ class Exchange(RequestSide):
         self.log(response.status)
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
-            # A body that may not be there (HEAD, 304) would be the next client's answer.
-            doubtful = response.framing is _NONE and bool(response.content_length)
-            if response.keep_alive and self.request_done and not surplus and not doubtful:
+            last = surplus or (self._reader is not None and self._trailers_passed)
+            if response.keep_alive and self.request_done and not last:
                 now = connection.front.deadlines.now
                 self._pool.release(upstream, now, response.idle_limit)
             else:
@@ -263,10 +289,11 @@ class Exchange(RequestSide):
         """Nothing moved for as long as the limits allow."""
         parameters = self._connection.front.parameters
         silence = f"UpstreamResponseTimeout ({parameters.upstream_response_timeout} s)"
-        if self._response is not None and self._connection.engine.backlog:
+        if self._connection.engine.backlog and (self._response is not None or self._interim):
             self._connection.log_unread()
-            self.log(self._response.status)
-            self.log_error("Timer_Response", self._response.status)
+            status = self._status
+            self.log(status)
+            self.log_error("Timer_Response", status)
             self._connection.abort()
         elif self._response is not None:
             self._cut_short(UpstreamError(f"sent nothing for {silence}"))
@@ -278,32 +305,33 @@ class Exchange(RequestSide):
             )
         else:
             target = self._pool.target
-            log.error("upstream %s: no answer within %s", target, silence)
+            log.error(
+                "upstream %s: no answer within %s",
+                target,
+                silence,
+                extra=limited(f"upstream {target}"),
+            )
             unsure = self._unsure() if self._upstream is not None else ""
             self._gateway_error(
                 504, f"The app at {target} did not answer within {silence}.{unsure}"
             )
 
-    def given_up(self) -> None:
-        """The service stops, and waits no longer. For the logs alone."""
-        status = self._response.status if self._response is not None else 499
+    def given_up(self, reason: str = "Connection_Dropped") -> None:
+        """The service waits no longer. For the logs alone."""
+        status = self._status
         self.log(status)
-        self.log_error("Connection_Dropped", status)
+        self.log_error(reason, status)
+
+    @property
+    def _status(self) -> int:
+        """What the client got, or for the logs 499."""
+        return self._response.status if self._response is not None else 499
 
     def _upstream_owes(self) -> bool:
         """Also the rest of a response that it began before the request was over."""
         return self._response is not None or super()._upstream_owes()
 
-    def _unsure(self) -> str:
-        """For the page about a request that the app has got, in whole or in part, and that has no
-        answer. An idempotent one may be sent again, whatever the app has done (RFC 9110 §9.2.2)."""
-        if self._head.method in IDEMPOTENT:
-            return ""
-        return (
-            " The app may or may not have acted on this request: find out before you send it again."
-        )
-
-    def _gateway_error(self, status: int, detail: str) -> None:
+    def _gateway_error(self, status: int, detail: str, reason: str = "Upstream") -> None:
         connection = self._connection
         stays = connection.endpoint.open and connection.stays
         ends = self.request_done or self._body_will_end()
@@ -317,7 +345,7 @@ class Exchange(RequestSide):
         )
         self._body_sent = body_size(page)
         self.log(status)
-        self.log_error("Upstream", status)
+        self.log_error(reason, status)
         self.cancel()  # a connection that opens later must not come to this exchange any more
         connection.write(page)
         if self.request_done:
@@ -328,7 +356,11 @@ class Exchange(RequestSide):
     def _cut_short(self, problem: UpstreamError, *, truncated: bool = False) -> None:
         target = self._pool.target
         log.error(
-            "upstream %s: response cut short after %d bytes: %s", target, self._body_sent, problem
+            "upstream %s: response cut short after %d bytes: %s",
+            target,
+            self._body_sent,
+            problem,
+            extra=limited(f"upstream {target}"),
         )
         assert self._response is not None
         self.log(self._response.status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from asyncio import AbstractEventLoop
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,9 +20,11 @@ from config.table import PARAMETERS
 from config.target import Target
 from fastpath.channel import Channel
 from fastpath.engines.contract import Engine
+from fastpath.logs.messages import limited
 from fastpath.worker.sessions import SessionOwners
 from fastpath.worker.supervisor import Supervisor
 from proxy.accesslog import AccessLog
+from proxy.frontend.capacity import Capacity, Closing, Holder
 from proxy.frontend.closes import Closes
 from proxy.frontend.deadlines import Deadlines
 from proxy.frontend.endpoint import Endpoint, Routes
@@ -36,6 +39,8 @@ from proxy.upstream.secure import TlsClient
 
 if TYPE_CHECKING:
     from proxy.frontend.client import ClientConnection
+
+log = logging.getLogger("kssl")
 
 # States in which we have not sent FIN yet (tcp(7) TCP_INFO, tcpi_state: the first byte).
 _OPEN = (1, 8)  # ESTABLISHED, CLOSE_WAIT
@@ -58,6 +63,7 @@ class Front:
     access_log: AccessLog
     error_log: ErrorLog
     deadlines: Deadlines
+    capacity: Capacity
     verifier: Supervisor | None = None  # there is one if a site asks for client certificates
     limits: Limits = field(init=False)
     sessions: SessionOwners | None = field(init=False)  # None with one worker: it has them all
@@ -123,6 +129,7 @@ class Front:
         """
         self.parameters = _with_live(self.parameters, configuration.parameters, self.profile)
         self.limits = _limits(self.parameters)
+        self.capacity.configure(self.parameters.max_connection_memory)
         self.set_deadlines()
         self._set_pools(addresses)
         ports = {endpoint.binding: endpoint.port for endpoint in endpoints}
@@ -212,6 +219,12 @@ class Front:
 
     # -- connections -----------------------------------------------------------------------
 
+    def count_probe(self) -> None:
+        """A client's connection has ended before its first request, by the client's will: what a
+        load balancer does that wants to know whether somebody listens."""
+        self.closes.count_probe()
+        self.error_log.without_request()
+
     def forget(self, connection: ClientConnection) -> None:
         """The connection is over, or needs nothing more but time to close."""
         self.connections.discard(connection)
@@ -234,6 +247,41 @@ class Front:
         for pool in self.pools.values():
             pool.sweep(now)
         self.drop_closed()
+        self.watch_memory()
+        if self.capacity.may_exceed(self.open_connections, self.limits.max_request_bytes):
+            self.relieve()
+
+    def watch_memory(self) -> None:
+        """Notice at once when connections hold more than they may, however many there are now."""
+        self.capacity.watch(self.open_connections, self._too_much_waits)
+
+    def _too_much_waits(self) -> None:
+        if not self.relieve():
+            # What waits is on its way to apps or workers. The next sweep looks again.
+            self.capacity.unwatch()
+
+    def relieve(self) -> int:
+        """Cut connections if all together hold more than they may; return how many."""
+        before = self.open_connections
+        holders: list[Holder] = [*self.connections, *map(Closing, self.closing)]
+        cut = self.capacity.relieve(holders, before)
+        if cut:
+            log.warning(
+                "MaxConnectionMemory (%d MiB) is used up: the slowest %d of %d connections are cut",
+                self.capacity.memory >> 20,
+                cut,
+                before,
+                extra=limited("Memory_Full"),
+            )
+        return cut
+
+    def make_room(self) -> bool:
+        """Whether another connection to an app may be opened, if need be instead of an idle one."""
+        if not self.capacity.upstream_fits:
+            for pool in self.pools.values():
+                if pool.close_oldest():
+                    break
+        return self.capacity.upstream_fits
 
     def close_pools(self) -> None:
         """Closes all idle connections to upstreams."""

@@ -10,13 +10,13 @@ called from the event loop's readiness callbacks.
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
 from collections.abc import Callable
 
+from fastpath.channel import RESETS
 from fastpath.engines.contract import Engine, Session
 from fastpath.errors import Alert
+from fastpath.logs.messages import limited
 from fastpath.verifier.messages import ClientVerdict
 from proxy.frontend.answering import Answering
 from proxy.frontend.certificate import Refused
@@ -36,8 +36,6 @@ log = logging.getLogger("kssl")
 _CR = 13
 
 TLS12 = "TLSv1.2"
-
-_USUAL = {os.strerror(code).lower() for code in (errno.ECONNRESET, errno.EPIPE)}
 
 
 class HttpConnection(Answering):
@@ -173,14 +171,16 @@ class HttpConnection(Answering):
             if clean or not self._needs_close_notify:
                 self._tunnel.client_closed()
             else:
-                log.warning("%s: tunnel cut: FIN without close_notify", self.client.address)
+                what = "tunnel cut: FIN without close_notify"
+                log.warning("%s: %s", self.client.address, what, extra=limited("tunnel cut"))
                 self.abort()  # for all we know the app has only a part, and must not take it whole
         elif isinstance(exchange, Drain):
             self.close()  # it has its answer
         elif exchange is not None and not exchange.request_done:
             exchange.log(499)
             exchange.log_error("Connection_Dropped")
-            log.warning("%s closed in the middle of a request body", self.client.address)
+            what = "closed in the middle of a request body"
+            log.warning("%s %s", self.client.address, what, extra=limited("Connection_Dropped"))
             if exchange.responding:
                 self.abort()
             else:
@@ -201,15 +201,16 @@ class HttpConnection(Answering):
         # held counts first; `_next_head` comes back to this.
 
     def engine_failed(self, reason: str) -> None:
-        word = "Client_Reset" if reason in _USUAL else "Connection_Dropped"
+        word = "Client_Reset" if reason in RESETS else "Connection_Dropped"
         if self._exchange is not None:
             self._exchange.log(499)
             self._exchange.log_error(word)
         elif self._head_began:
             self.log_error(word, 0, _first_line(self._buffer))
         # Clients go away all the time, and the access log has a 499 for it.
-        level = logging.INFO if reason in _USUAL else logging.WARNING
-        log.log(level, "%s: connection lost: %s", self.client.address, reason)
+        level = logging.INFO if reason in RESETS else logging.WARNING
+        of_kind = limited("connection lost")
+        log.log(level, "%s: connection lost: %s", self.client.address, reason, extra=of_kind)
         self._end()
 
     def writable(self) -> None:
@@ -326,6 +327,22 @@ class HttpConnection(Answering):
             self.peer_closed(self._peer_clean)
         else:
             self.engine.resume_reading()
+
+    # -- memory ----------------------------------------------------------------------------
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait here for the client, for the app, or for the rest of a head."""
+        user = self._exchange or self._tunnel
+        return len(self._buffer) + self.engine.backlog + (user.held if user is not None else 0)
+
+    def cut(self) -> None:
+        """There is no memory for it, and others are quicker."""
+        if isinstance(self._exchange, Exchange):
+            self._exchange.given_up("Memory_Full")
+        else:
+            self.log_error("Memory_Full", 0, _first_line(self._buffer))
+        self.abort()
 
     # -- ending ----------------------------------------------------------------------------
 

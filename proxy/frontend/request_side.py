@@ -4,19 +4,21 @@
 
 An upstream that refuses the connection has seen nothing, so the next one of the site is tried. One
 that closes a kept-alive connection may have seen all of it, so only idempotent requests are sent
-again.
+again; except on a connection that turns out to be of no use before anything was sent on it.
 """
 
 from __future__ import annotations
 
 import logging
+from asyncio import Handle
 from typing import TYPE_CHECKING
 
+from fastpath.logs.messages import limited
 from proxy.frontend.draining import MAX_DRAIN
 from proxy.frontend.expectation import CONTINUE, Expectation
 from proxy.frontend.site import SiteFront
 from proxy.http.bodies import BodyReader, LengthReader
-from proxy.http.forward import encode_chunks, last_chunk
+from proxy.http.forward import encode_chunks, last_chunk, without_trailer_field
 from proxy.http.messages import HttpError, RequestHead
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.pool import Connecting, Pool
@@ -28,7 +30,7 @@ log = logging.getLogger("kssl")
 
 # RFC 9110 §9.2.2. Only these are sent again when a kept-alive connection turns out to be closed:
 # of another request nobody can tell whether the app has acted on it.
-IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+_IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
 # What is kept to be sent again, in bytes; a longer beginning of a body is not.
 _MAX_REPLAY = 64 * 1024
@@ -42,6 +44,7 @@ class RequestSide:
         "_connection",
         "_expects",
         "_head",
+        "_interim",
         "_outbox",
         "_pool",
         "_reader",
@@ -69,8 +72,9 @@ class RequestSide:
         self._pool: Pool
         self._tried: list[Pool] | None = None  # those that refused
         self._upstream: UpstreamConnection | None = None
-        self._connecting: Connecting | None = None
+        self._connecting: Connecting | Handle | None = None
         self._outbox: bytearray | None = None  # waits for the connection to the upstream
+        self._interim = 0  # 1xx answers since the client has last sent anything
         self._replay: bytes | None = None  # all that was sent, while it could be sent again
 
     def start(self, first: bytes, data: memoryview) -> int:
@@ -79,6 +83,8 @@ class RequestSide:
         connection.deadline = connection.front.response_deadline
         used = 0
         if not self.request_done:
+            if self._head.chunked and not self._site.site.pass_trailers:
+                first = without_trailer_field(first)
             try:
                 body, used = self._encode_body(data)
             except HttpError as error:
@@ -94,12 +100,27 @@ class RequestSide:
             self._set_deadline()
         return used
 
+    def _may_repeat(self, upstream: UpstreamConnection) -> bool:
+        """Whether the request may be sent again, after it was sent on ``upstream`` in vain."""
+        if not upstream.reused or upstream.partial:
+            return False
+        return upstream.untouched or self._head.method in _IDEMPOTENT
+
+    def _unsure(self) -> str:
+        """For the page about a request that the app has got, in whole or in part, and that has no
+        answer. An idempotent one may be sent again, whatever the app has done (RFC 9110 §9.2.2)."""
+        if self._head.method in _IDEMPOTENT:
+            return ""
+        return (
+            " The app may or may not have acted on this request: find out before you send it again."
+        )
+
     def _use_idle(self, first: bytes) -> bool:
         """Sends all that there is on a kept-alive connection, if there is one."""
-        upstream = self._pool.take()
+        upstream = self._pool.take(len(first))
         if upstream is None:
             return False
-        if self._head.method in IDEMPOTENT and len(first) <= _MAX_REPLAY:
+        if len(first) <= _MAX_REPLAY:
             self._replay = first
         self._upstream = upstream
         upstream.user = self
@@ -108,7 +129,11 @@ class RequestSide:
 
     def _connect(self, first: bytes) -> None:
         self._outbox = bytearray(first)
-        self._connecting = self._pool.connect(self)
+        front = self._connection.front
+        if front.make_room():
+            self._connecting = self._pool.connect(self)
+        else:  # not from within `start`, which has more to do
+            self._connecting = front.loop.call_soon(self._no_file_left)
         if not self.request_done:
             self._connection.engine.pause_reading()
 
@@ -117,6 +142,7 @@ class RequestSide:
     def request_body(self, data: memoryview) -> int:
         """More plaintext while the request is not done; returns the bytes that are body."""
         self._replay = None
+        self._interim = 0
         if self._expects is not None:
             self._expects.cancel()  # it does not wait
         try:
@@ -143,8 +169,15 @@ class RequestSide:
         if reader.done:
             self.request_done = True
             if self._head.chunked:
-                body += last_chunk(reader.trailers)
+                body += last_chunk(reader.trailers if self._site.site.pass_trailers else ())
         return body, used
+
+    @property
+    def _trailers_passed(self) -> bool:
+        """The app has got trailers. Some take them for fields of the next request on the
+        connection, or for the request itself, so that must not be another client's."""
+        reader = self._reader
+        return reader is not None and bool(reader.trailers) and self._site.site.pass_trailers
 
     def _send(self, data: bytes | bytearray | memoryview) -> None:
         if self._outbox is not None:
@@ -227,11 +260,22 @@ class RequestSide:
         pool = self._pool
         if self._site.group.only is None and self._try_another(reason):
             return
-        log.error("upstream %s: %s", pool.target, reason)
+        of_kind = limited(f"upstream {pool.target}")
+        log.error("upstream %s: %s", pool.target, reason, extra=of_kind)
         if timed_out:
             self._gateway_error(504, f"The app at {pool.target} did not answer: {reason}.")
         else:
             self._gateway_error(502, f"The app at {pool.target} cannot be reached: {reason}.")
+
+    def _no_file_left(self) -> None:
+        """Another upstream would need a descriptor as well."""
+        self._connecting = None
+        limit = self._connection.front.capacity.files.total
+        self._gateway_error(
+            503,
+            f"The proxy has as many connections as its limit of open files ({limit}) allows.",
+            "QueueFull",
+        )
 
     def _try_another(self, reason: str) -> bool:
         """Goes on with an upstream that has not refused this request yet, if there is one."""
@@ -264,6 +308,12 @@ class RequestSide:
         if upstream is not None:
             upstream.let_go(complete=self.request_done)
 
+    @property
+    def held(self) -> int:
+        """Bytes that wait for the app."""
+        waiting = len(self._outbox) if self._outbox is not None else 0
+        return waiting + (self._upstream.channel.backlog if self._upstream is not None else 0)
+
     def _request_line(self) -> bytes:
         return b"%b %b HTTP/%b" % (self._head.method, self._head.target, self._head.version)
 
@@ -278,5 +328,5 @@ class RequestSide:
     def _body_refused(self, error: HttpError) -> None:
         raise NotImplementedError
 
-    def _gateway_error(self, status: int, detail: str) -> None:
+    def _gateway_error(self, status: int, detail: str, reason: str = "Upstream") -> None:
         raise NotImplementedError

@@ -14,10 +14,10 @@ import resource
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from config import routing
 from config.errors import ConfigError
@@ -26,11 +26,15 @@ from config.profiles import NEEDS_RESTART, RULES
 from config.statedir import ensure_state_dir, write_public
 from fastpath.engines.registry import choose_engine
 from fastpath.hardening import protect_memory
-from proxy.accesslog import AccessLog, close_own, open_access_log
+from fastpath.logs import messages
+from fastpath.poller import Poller
+from proxy.accesslog import AccessLog, Standard, Stream, close_own, open_access_log
+from proxy.frontend.capacity import Capacity, FileLimit, automatic_ceiling
 from proxy.frontend.deadlines import Deadlines
 from proxy.frontend.front import Front
 from proxy.frontend.helpers import Helpers
 from proxy.frontend.listener import Listener
+from proxy.frontend.memory_limit import memory_limit, resident
 from proxy.frontend.opening import Opened, close_all, open_endpoints, resolve_all
 from proxy.http.codec import get_codec
 from proxy.httperr import ErrorLog
@@ -47,6 +51,11 @@ DEFAULT_NAMES = ("localhost", "127.0.0.1", "::1")
 
 # How long a service that has a successor lets its connections be, in seconds.
 HAND_OVER_GRACE = 600.0
+
+_LOG_STAYS = (
+    "the access log goes on where it was, and everything else applies; put the file right (with "
+    "logrotate: `create 0640`, for the user that kssl runs as), then send SIGHUP again"
+)
 
 # Open files to ask for where root may: some 30,000 connections, each with one to the upstream.
 _FILES = 65536
@@ -66,8 +75,8 @@ def _nothing(binding: str) -> None:
 class ServiceOptions:
     """What `kssl serve` was told.
 
-    `names`: of a development certificate where a site has no host names. `access_log`: the stream
-    that the word "stderr" in `configuration.logs` stands for; None: no log there.
+    `names`: of a development certificate where a site has no host names. `streams`: what the words
+    "stderr" and "stdout" in `configuration.logs` stand for; without them there is no log there.
     """
 
     configuration: Configuration
@@ -76,7 +85,7 @@ class ServiceOptions:
     codec: str = "auto"
     workers: int = 1
     names: tuple[str, ...] = DEFAULT_NAMES
-    access_log: BinaryIO | None = None
+    streams: Standard = field(default_factory=dict)
     ready_file: Path | None = None
 
 
@@ -147,7 +156,8 @@ class Service:
                 verifier=self._helpers.verifier,
                 access_log=access_log,
                 error_log=error_log,
-                deadlines=Deadlines(loop, lambda now: self.front.sweep(now)),
+                deadlines=Deadlines(loop, self._sweep),
+                capacity=self._capacity(loop),
             )
             self._front.apply(configuration, [endpoint for endpoint, _ in opened], addresses)
             self._listen(opened)
@@ -161,16 +171,18 @@ class Service:
         """Serves ``configuration`` instead, without dropping a request; returns what a person
         should know.
 
-        All or nothing: raises ConfigError, and then everything is as it was. What only a start
-        can change (parameters that are not live, the profile, the engine) stays; in a profile
+        All or nothing: raises ConfigError, and then everything is as it was. An access log that
+        cannot be opened is the exception: it goes on where it is, and the rest applies. What only a
+        start can change (parameters that are not live, the profile, the engine) stays; in a profile
         without hot certificates nothing but the access log changes.
         """
         async with self._reloading:
             if not RULES[self.configuration.profile].hot_certificates:
-                self.front.access_log.reopen(self._open_access_log(self.configuration))
-                return [NEEDS_RESTART]
-            await self._reload(configuration)
-            return [*self.warnings, *self._pending(configuration)]
+                stream, notes = self._next_stream(self.configuration)
+                self.front.access_log.reopen(stream)
+                return [*notes, NEEDS_RESTART]
+            notes = await self._reload(configuration)
+            return [*notes, *self.warnings, *self._pending(configuration)]
 
     def _pending(self, wanted: Configuration) -> list[str]:
         """What is configured and not in force: for the log."""
@@ -181,23 +193,24 @@ class Service:
             if value != now[name]
         ]
 
-    async def _reload(self, configuration: Configuration) -> None:
+    async def _reload(self, configuration: Configuration) -> list[str]:
         front, before = self.front, self.configuration
         addresses = await resolve_all(configuration)
         opened = open_endpoints(configuration, front.endpoints, _nothing)
         wanted = {address.binding for address in routing.endpoints(configuration)}
         given_up = [each for each in self._listeners if each.endpoint.binding not in wanted]
-        stream = None
+        stream: Stream | None = front.access_log.stream
         try:
             for listener in given_up:
                 listener.drain()
-            stream = self._open_access_log(configuration)
+            stream, notes = self._next_stream(configuration)
             front.begin_reload()
             warnings = await self._helpers.reconfigure(configuration, before)
         except BaseException:
             front.end_reload()
             close_all(opened)
-            close_own(stream)
+            if stream is not front.access_log.stream:
+                close_own(stream)
             raise
         kept = [each.endpoint for each in self._listeners if each not in given_up]
         # One that is not needed any more is about to end, and would answer nobody.
@@ -213,6 +226,13 @@ class Service:
         self.ca = self._helpers.ca
         self.warnings = [*configuration.warnings, *warnings]
         await self._helpers.settle(configuration)
+        return notes
+
+    def _sweep(self, now: float) -> None:
+        """Twice a second."""
+        self.front.sweep(now)
+        self.front.error_log.sweep()
+        messages.sweep()
 
     def _listen(self, opened: Sequence[Opened]) -> None:
         front = self.front
@@ -248,6 +268,12 @@ class Service:
         if self.options.ready_file is not None:
             _write_ready_file(self.options.ready_file, self.describe())
 
+    def leave_listeners(self) -> None:
+        """Stop accepting, because a successor has the listening sockets."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()  # the ready file is the successor's by now
+
     async def hand_over(self) -> None:
         """A successor has the listening sockets: returns when all connections are over.
 
@@ -255,9 +281,7 @@ class Service:
         IdleConnectionTimeout at the latest; what is still there then, tunnels above all, after
         `HAND_OVER_GRACE`.
         """
-        for listener in self._listeners:
-            listener.close()
-        self._listeners.clear()  # the ready file is the successor's by now
+        self.leave_listeners()
         self.front.end_with_next_response()
         await self.front.wait_until_empty(HAND_OVER_GRACE)
 
@@ -284,7 +308,7 @@ class Service:
             await front.wait_until_closed(ANSWER_GRACE)
             front.close_pools()
             front.deadlines.stop()
-            front.access_log.reopen(None)
+            front.access_log.close()
         if self._admin is not None:  # until now it can be asked what is left
             await self._admin.close()
             self._admin = None
@@ -295,8 +319,22 @@ class Service:
 
     # -- parts -----------------------------------------------------------------------------
 
-    def _open_access_log(self, configuration: Configuration) -> BinaryIO | None:
-        return open_access_log(configuration.logs, self.options.access_log)
+    def _open_access_log(self, configuration: Configuration) -> Stream | None:
+        return open_access_log(configuration.logs, self.options.streams)
+
+    def _next_stream(self, configuration: Configuration) -> tuple[Stream | None, list[str]]:
+        """Where the access log goes on after a reload, and lines for a person."""
+        try:
+            return self._open_access_log(configuration), []
+        except ConfigError as error:
+            # New certificates must not wait for logrotate to be set right.
+            return self.front.access_log.stream, [f"{error}; {_LOG_STAYS}"]
+
+    def _capacity(self, loop: asyncio.AbstractEventLoop) -> Capacity:
+        """Call it when the processes have started, so that what is left can be seen."""
+        pids = [os.getpid(), *self._helpers.pids]
+        memory = automatic_ceiling(memory_limit(), resident(pids))
+        return Capacity(Poller.of(loop), FileLimit.now(), memory)
 
     def _open_error_log(self) -> ErrorLog:
         parameters = self.configuration.parameters
@@ -304,7 +342,13 @@ class Service:
             return ErrorLog.off()
         folder = parameters.error_logging_dir or self.options.state_dir / "LogFiles"
         call_soon = asyncio.get_running_loop().call_soon
-        return ErrorLog(Path(folder), parameters.error_log_file_truncate_size, time.time, call_soon)
+        return ErrorLog(
+            Path(folder),
+            parameters.error_log_file_truncate_size,
+            time.time,
+            call_soon,
+            in_background=True,
+        )
 
 
 def _raise_file_limit() -> None:

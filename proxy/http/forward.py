@@ -5,6 +5,7 @@ Both builders write a whole head from the parsed one; no byte of framing is ever
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -36,6 +37,9 @@ _END = {
 }
 
 LAST_CHUNK = b"0\r\n\r\n"
+
+# Sound only in a head of our own making: behind CRLF there is always a name.
+_TRAILER_LINE = re.compile(rb"\r\n[Tt](?i:railer):[^\r]*+")
 
 
 @dataclass(slots=True, frozen=True)
@@ -166,6 +170,12 @@ def build_upstream_request(
         b'"\r\n\r\n',
     )
     return b"".join(out)
+
+
+def without_trailer_field(head: bytes) -> bytes:
+    """A head from `build_upstream_request` without Trailer, which announces trailers: for a request
+    whose trailers are not passed on (RFC 9112 section 7.1.2)."""
+    return _TRAILER_LINE.sub(b"", head)
 
 
 def client_framing(

@@ -162,7 +162,8 @@ class ResponseHead:
     content_length: int | None
     """As declared; information only when `framing` is NONE (HEAD, 304)."""
     keep_alive: bool
-    """The upstream connection may carry another request after this message."""
+    """The upstream connection may carry another request after this message. Of a 1xx: after the
+    final response, as far as this one is concerned."""
     connection_options: frozenset[bytes]
     upgrade: bytes | None
     """What a 101 switches to, or what a 426 requires; None for every other status."""

@@ -1,6 +1,13 @@
 """What an upstream's response may say, once its grammar is right. Both codecs end here.
 
 Refusals are UpstreamErrors: a response whose end is uncertain would poison the connection.
+
+A response that has no body by its status or its request (RFC 9112 section 6.3, rule 1) ends with
+its head, whatever its fields say. An app that gets this wrong sends the body all the same, perhaps
+a moment later, where the next client's answer is due. So the connection is kept only behind a head
+that announces no body: no length but 0, no Transfer-Encoding, and to HEAD not a body until the end
+of the connection either. That some of these are legal (a length in answer to HEAD, or with 304)
+does not say whether the app knows that the body may not follow.
 """
 
 from __future__ import annotations
@@ -77,9 +84,14 @@ def make_response(
     if status < 200 or status == 204:
         # Neither may have a body or say its length (RFC 9110 section 8.6).
         framing = _NONE
+        keep_alive = keep_alive and not (chunked or length)
         length = None
-    elif status == 304 or request_method == b"HEAD":
+    elif status == 304:
         framing = _NONE
+        keep_alive = keep_alive and not (chunked or length)
+    elif request_method == b"HEAD":
+        framing = _NONE
+        keep_alive = keep_alive and length == 0
     elif length is not None:
         framing = _LENGTH
     elif chunked:

@@ -68,7 +68,7 @@ def stop(service: RunningService) -> None:
 
 
 def restart(state_dir: Path, service: RunningService) -> RunningService:
-    """Its successor, once that accepts; the old one may still finish what it has.
+    """Its successor, once it alone accepts; the old one may still finish what it has.
 
     Raises ConfigError when the successor did not come up; then the old one goes on as it was.
     """
@@ -82,12 +82,15 @@ def restart(state_dir: Path, service: RunningService) -> RunningService:
         os.close(process)
 
     def outcome() -> RunningService | None:
+        found, accepts = None, False
         for each in running_services(state_dir):
-            if each.pid == service.pid and each.failure and each.failure != service.failure:
-                raise ConfigError(f"not restarted, the old one goes on: {_words(each.failure)}")
+            if each.pid == service.pid:
+                accepts = True  # its record goes when it has left the sockets to the successor
+                if each.failure and each.failure != service.failure:
+                    raise ConfigError(f"not restarted, the old one goes on: {_words(each.failure)}")
             if each.pid not in before and each.predecessor == service.pid:
-                return each
-        return None
+                found = each
+        return None if accepts else found
 
     successor = _poll(outcome, RESTART_LIMIT)
     if successor is None:

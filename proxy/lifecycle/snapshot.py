@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from fastpath.logs import messages
 from fastpath.worker.supervisor import Supervisor
 from proxy.frontend.front import Front
 
@@ -20,6 +21,8 @@ async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict
     verifier, *workers = await asyncio.gather(
         _verifier(front.verifier), *(_worker(supervisor) for supervisor in front.supervisors)
     )
+    behind = [each for each in (*workers, verifier) if each is not None]
+    lost = sum(each.pop("lost") or 0 for each in behind)
     return {
         "pid": os.getpid(),
         "mode": front.mode,
@@ -31,6 +34,7 @@ async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict
             "open": len(front.connections),
             "closing": sum(not channel.closed for channel in front.closing),
         },
+        "capacity": front.capacity.to_json(front.open_connections),
         "tasks": len(asyncio.all_tasks()),
         "workers": workers,
         "verifier": verifier,
@@ -39,7 +43,20 @@ async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict
             for target, pool in front.pools.items()
         ],
         "closes": front.closes.to_json(),
+        "logs": _logs(front, lost),
         "parameters": front.parameters.by_name,
+    }
+
+
+def _logs(front: Front, lost_behind: int) -> dict[str, Any]:
+    """``lost_behind``: lines of the processes behind the front end."""
+    return {
+        "lost": {
+            "access": front.access_log.lost,
+            "errors": front.error_log.lost,
+            "messages": messages.lost() + lost_behind,
+        },
+        "left_out": {"errors": front.error_log.left_out, "messages": messages.left_out()},
     }
 
 
@@ -54,6 +71,7 @@ async def _worker(supervisor: Supervisor) -> dict[str, int | None]:
         "restarts": restarts,
         "connections": counted.get("connections"),
         "handshakes": counted.get("handshakes"),
+        "lost": counted.get("lost"),
     }
 
 
@@ -66,4 +84,5 @@ async def _verifier(supervisor: Supervisor | None) -> dict[str, int | None] | No
         "pid": of_process["pid"],
         "restarts": of_process["restarts"],
         "questions": of_process["connections"],
+        "lost": of_process["lost"],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from fastpath.channel import Channel, describe
+from fastpath.channel import SMALL, Channel, describe
 from proxy.http import grammar
 from proxy.http.errors import too_long_response
 from proxy.http.memo import ResponseMemo
@@ -58,11 +58,16 @@ class UpstreamConnection:
     __slots__ = (
         "_forget",
         "_plain",
+        "_poller",
+        "_taken",
         "channel",
         "idle_until",
         "memo",
         "partial",
+        "paused",
         "reused",
+        "tainted",
+        "untouched",
         "user",
     )
 
@@ -72,6 +77,8 @@ class UpstreamConnection:
         """Without TLS."""
         self._begin(channel, forget)
         self._plain = channel
+        self._poller = channel.poller
+        self._taken = -1  # the turn in which its last user took it, if `take` leaves that to see
         channel.rebind(self._readable, self._drained, self._broken)
         channel.start_reading()
 
@@ -80,6 +87,10 @@ class UpstreamConnection:
         self.user: UpstreamUser | None = None
         self.reused = False  # it has served an exchange before
         self.idle_until = 0.0  # while it is in the pool
+        # The app has announced a body where there is none: nobody can tell an answer from it.
+        self.tainted = False
+        self.paused = False  # by interim answers that the client does not read
+        self.untouched = False  # it ended before anything of its last user's request had left
         self.memo = ResponseMemo()
         self.partial: bytearray | None = None  # the beginning of a response head
         self._forget = forget
@@ -89,7 +100,20 @@ class UpstreamConnection:
         """Whether another exchange can have it. With a backlog, it answered before it had the whole
         request, so the next one would wait."""
         channel = self._plain
-        return not (channel.closed or channel.broken or channel.backlog)
+        return not (self.tainted or channel.closed or channel.broken or channel.backlog)
+
+    def take(self, size: int) -> bool:
+        """Whether an idle connection is still good for an exchange that sends ``size`` bytes first.
+
+        Whatever is there before the request is nobody's answer. What was there when the poller's
+        turn began will be told within the turn, and as the request leaves at the turn's end, it
+        is not too late to look then: see `_readable`. That saves the system call.
+        """
+        channel, poller = self._plain, self._poller
+        if poller.all_told and size <= SMALL and channel.emptied:
+            self._taken = poller.turn
+            return True
+        return channel.silent()
 
     def next_head(self, start: int, end: int, limit: int) -> tuple[bytes | None, int]:
         """A complete head at the beginning of ``BUFFER[start:end]``, and where what follows it
@@ -144,12 +168,23 @@ class UpstreamConnection:
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            self._ended(describe(error))
+            if self._taken == self._poller.turn:
+                self._spoilt()
+            else:
+                self._ended(describe(error))
             return
-        if received:
+        if self._taken == self._poller.turn:
+            self._spoilt()
+        elif received:
             self._received(HEADROOM + received)
         else:
             self._ended(None)
+
+    def _spoilt(self) -> None:
+        """Something had come before it was taken: bytes that answer no request, or the end."""
+        self._plain.drop_queued()
+        self.untouched = True
+        self._ended(None)
 
     def _received(self, end: int) -> None:
         if self.user is not None:

@@ -96,9 +96,15 @@ class Pool:
         """Connections that are kept for the next exchange."""
         return len(self._idle)
 
-    def take(self) -> UpstreamConnection | None:
-        """A kept-alive connection, if there is one."""
-        return self._idle.pop() if self._idle else None
+    def take(self, size: int) -> UpstreamConnection | None:
+        """A kept-alive connection for an exchange that sends ``size`` bytes first, if there is one
+        that is still good."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.take(size):
+                return connection
+            connection.close()
+        return None
 
     def connect(self, connector: Connector) -> Connecting:
         """Opens a new connection for ``connector``."""
@@ -127,6 +133,13 @@ class Pool:
     def close(self) -> None:
         while self._idle:
             self._idle.pop().close()
+
+    def close_oldest(self) -> bool:
+        """Close the connection that has been idle for longest; return whether there was one."""
+        if self._idle:
+            self._idle.popleft().close()
+            return True
+        return False
 
     def retire(self) -> None:
         """No site has this upstream any more: whatever is idle, or will be, is closed."""

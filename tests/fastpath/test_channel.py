@@ -142,7 +142,7 @@ async def test_sending_at_once_keeps_the_order(small: list[Ends]) -> None:
     assert await ends.peer_reads(len(DATA) + 7) == DATA + b"the end"
 
 
-async def test_nothing_holds_a_loop_that_is_over() -> None:
+async def test_nothing_holds_a_loop_that_is_over(frozen: None) -> None:
     class Weakly(asyncio.SelectorEventLoop):
         pass
 

@@ -345,7 +345,7 @@ def _epolls() -> int:
     return links.count("anon_inode:[eventpoll]")
 
 
-def test_the_epoll_goes_with_its_loop(new_loop: NewLoop) -> None:
+def test_the_epoll_goes_with_its_loop(new_loop: NewLoop, frozen: None) -> None:
     async def use() -> ref[Poller]:
         reader = Reader()
         reader.channel.start_reading()

@@ -1,4 +1,4 @@
-"""Running `kssl` as a person does: a process, its exit code, and what it says."""
+"""Running `kssl` as a person does: its exit code, and what it says."""
 
 from __future__ import annotations
 
@@ -11,21 +11,43 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.proxy.cli.inside import run_inside
 from tests.proxy.frontend.upstreams import Upstream, answer_all, response
 
 Kssl = Callable[..., "subprocess.CompletedProcess[str]"]
 
+# They start processes whose parent must end, or which it must end.
+PROCESSES = ("start", "restart", "demo", "trace", "bench")
+
 
 @pytest.fixture
-def kssl(tmp_path: Path) -> Kssl:
-    """`kssl ARGUMENTS` that ends by itself, with a state folder of its own."""
+def environment(tmp_path: Path) -> dict[str, str]:
+    """All variables that `kssl` sees, with a state folder of the test's own."""
+    return {"XDG_STATE_HOME": str(tmp_path / "xdg"), "PATH": "/usr/bin:/bin"}
+
+
+@pytest.fixture
+def kssl_process(environment: dict[str, str]) -> Kssl:
+    """`kssl ARGUMENTS` that ends by itself, as a process."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "proxy", *arguments],
-            capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL,
-            env={"XDG_STATE_HOME": str(tmp_path / "xdg"), "PATH": "/usr/bin:/bin"},
+            capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
+            env=environment,
         )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def kssl(kssl_process: Kssl, environment: dict[str, str]) -> Kssl:
+    """`kssl ARGUMENTS` that ends by itself, within this process where that is the same."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        if arguments[:1] and arguments[0] in PROCESSES:
+            return kssl_process(*arguments)
+        return run_inside(arguments, environment)
 
     return run
 

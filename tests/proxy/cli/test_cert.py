@@ -8,6 +8,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from proxy.cli.cert import ELSEWHERE
 from tests.config.store.made import APP, NOW, OTHER, WEB, Made, secrets_of
 from tests.needs import need
 from tests.proxy.cli.conftest import Kssl
+from tests.proxy.frontend.rig import wait_for
 
 ANY = parse_place(IPPORT, "*:443")
 PASSPHRASE = "correct horse"
@@ -388,6 +390,8 @@ def start_service() -> Iterator[StartService]:
     processes = []
 
     def start() -> subprocess.Popen[str]:
+        written = _ticks()
+        wait_for(lambda: _ticks() > written, "a start that is later than what was written")
         process = subprocess.Popen(
             [sys.executable, "-c", SERVICE], stdout=subprocess.PIPE, text=True
         )
@@ -400,6 +404,11 @@ def start_service() -> Iterator[StartService]:
     for process in processes:
         process.kill()
         process.communicate()
+
+
+def _ticks() -> int:
+    """Return the time as the kernel counts it for the starts of processes."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
 @pytest.fixture

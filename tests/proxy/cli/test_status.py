@@ -64,7 +64,13 @@ def test_a_service_at_work(kssl: Kssl, app: Upstream, tmp_path: Path, mode: str)
         ] == [(pid, 0, 1, 0) for pid in proxy.worker_pids]
         target = f"http://127.0.0.1:{app.port}"
         assert told["upstreams"] == [{"target": target, "idle": 1, "uncertain": 0}]
-        assert set(told["closes"]) == {"client", "upstream", "unclean_close", "upstream_truncated"}
+        assert set(told["closes"]) == {
+            "client",
+            "upstream",
+            "unclean_close",
+            "upstream_truncated",
+            "without_request",
+        }
         values = Parameters(enable_kernel_ssl=int(mode == "kernel"))
         assert told["parameters"] == values.by_name
         tasks = told["tasks"]

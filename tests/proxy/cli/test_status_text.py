@@ -24,11 +24,19 @@ def document(**other: Any) -> dict[str, Any]:
         "urls": ["https://a.example", "http://a.example"],
         "started": "2026-11-21T16:30:00+00:00",
         "connections": {"open": 3, "closing": 1},
+        "capacity": {
+            "files": {"used": 5, "limit": 900},
+            "memory": {"used": 3 << 20, "limit": 64 << 20, "cut": 2},
+        },
         "tasks": 5,
         "workers": [{"pid": 13, "restarts": 1, "connections": 3, "handshakes": 1}],
         "verifier": {"pid": 14, "restarts": 0, "questions": 1},
         "upstreams": [{"target": "http://127.0.0.1:8000", "idle": 1, "uncertain": 2}],
         "closes": closes.to_json(),
+        "logs": {
+            "lost": {"access": 0, "errors": 0, "messages": 0},
+            "left_out": {"errors": {}, "messages": {}},
+        },
         "parameters": {"EnableSslCloseNotify": 1},
         **other,
     }
@@ -41,6 +49,8 @@ https://a.example, http://a.example (process 12, kernel mode)
   engine            aead, profile native
   started           2026-11-21T16:30:00+00:00
   connections       3 open, 1 closing
+  descriptors       5 of 900
+  memory            3 of 64 MiB, 2 connections cut for want of it
   worker            process 13: 3 connections, 1 of them in the handshake; restarted 1 time
   verifier          process 14: 1 question; restarted 0 times
   upstream          http://127.0.0.1:8000: 1 connection kept for the next request
@@ -53,7 +63,8 @@ https://a.example, http://a.example (process 12, kernel mode)
   to upstreams                   0             0             0             0             1
 
   1 connection of clients without their close_notify (EnableSslCloseNotify=1)
-  0 answers of upstreams refused as truncated"""
+  0 answers of upstreams refused as truncated
+  0 connections of clients without a request"""
     )
 
 

@@ -11,7 +11,8 @@ import io
 import ssl
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -145,6 +146,7 @@ class Rig:
         def change() -> None:
             front = self.front
             front.parameters = parameters  # also those that a reload leaves
+            front.capacity.configure(parameters.max_connection_memory)
             front.codec = get_codec(self.codec)
             front.close_pools()
             self.log = io.BytesIO()
@@ -167,6 +169,27 @@ class Rig:
 
     def client(self, **options: Any) -> Client:
         return Client(self.port, self.context, **options)
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Meanwhile its loop does nothing, as that of a process that has got SIGSTOP."""
+        stopped, go_on = threading.Event(), threading.Event()
+
+        def stop() -> None:
+            stopped.set()
+            assert go_on.wait(SECONDS)
+
+        self.loop.call_soon_threadsafe(stop)
+        assert stopped.wait(SECONDS)
+        try:
+            yield
+        finally:
+            go_on.set()
+
+    @property
+    def idle_upstreams(self) -> int:
+        """Connections to upstreams that are kept for the next request."""
+        return self.call(lambda: sum(pool.idle for pool in self.front.pools.values()))
 
     @property
     def log_lines(self) -> list[bytes]:

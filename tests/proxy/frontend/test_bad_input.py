@@ -67,7 +67,7 @@ def test_plain_http_cannot_write_into_the_page(proxy: Rig) -> None:
 
 @one_mode
 @pytest.mark.parametrize(
-    "garbage", [b"\0" * 100, b"hello\n", b"SSH-2.0-OpenSSH_9\r\n", b"\x80\x2e\x02\0\2", b"\x17\3\3"]
+    "garbage", [b"\0" * 100, b"hello\n", b"SSH-2.0-OpenSSH_9\r\n", b"\x80\x2e\x02\0\2"]
 )
 def test_garbage(proxy: Rig, garbage: bytes, caplog: pytest.LogCaptureFixture) -> None:
     with ExitStack() as stack:
@@ -79,6 +79,30 @@ def test_garbage(proxy: Rig, garbage: bytes, caplog: pytest.LogCaptureFixture) -
     (record,) = caplog.records
     assert record.getMessage() == "127.0.0.1: bytes that are neither TLS nor HTTP"
     assert record.exc_info is None
+
+
+@one_mode
+@pytest.mark.parametrize(
+    "record", [b"\x14\3\3\0\1\1", b"\x15\3\3\0\2\2\x28", b"\x15", b"\x17\3\3", b"\x18\3\3\0\1x"]
+)
+def test_another_record_first(proxy: Rig, record: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """unexpected_message, then FIN; RFC 9846 §5.1."""
+    with ExitStack() as stack:
+        sock = plain(proxy, stack)
+        sock.sendall(record)
+        assert read_all(sock) == b"\x15\3\3\0\2\2\x0a"
+        wait_for(lambda: not proxy.front.connections, "it is forgotten")
+    (line,) = caplog.records
+    told = f"127.0.0.1: a TLS record of type {record[0]} in place of a ClientHello"
+    assert line.getMessage() == told
+
+
+@one_mode
+def test_tls_offered_in_the_format_of_ssl2(proxy: Rig) -> None:
+    with ExitStack() as stack:
+        sock = plain(proxy, stack)
+        sock.sendall(b"\x80\x2e\1\3\1" + bytes(43))
+        assert read_all(sock) == b"\x15\3\3\0\2\2\x46"  # protocol_version
 
 
 @both_modes

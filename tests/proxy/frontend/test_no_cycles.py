@@ -24,7 +24,7 @@ _SWITCH = b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r
 
 
 @pytest.fixture
-def unreachable() -> Iterator[Callable[[], list[str]]]:
+def unreachable(frozen: None) -> Iterator[Callable[[], list[str]]]:
     """What of ours the collector would have had to free, since the test began."""
     gc.collect()
     gc.disable()

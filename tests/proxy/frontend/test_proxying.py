@@ -100,14 +100,13 @@ def test_sizes_chunked(proxy: Rig, serve: Serve, size: int) -> None:
     upstream = serve(script)
     with proxy.client() as client:
         for _ in range(2):
-            head = request(b"POST", b"/", b"Transfer-Encoding: chunked", b"Trailer: X-My")
-            client.send(head + chunked(pieces, b"X-My: 2"))
+            head = request(b"POST", b"/", b"Transfer-Encoding: chunked")
+            client.send(head + chunked(pieces))
             answer = client.read_answer()
             assert answer.body == body
             assert answer.trailers == b"X-Sum: 1\r\n"
             assert answer.get(b"trailer") == b"X-Sum"
     assert upstream.accepted == 1
-    assert upstream.received.count(b"\r\n0\r\nX-My: 2\r\n\r\n") == 2
 
 
 @pytest.mark.parametrize("size", SIZES)

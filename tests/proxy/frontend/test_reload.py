@@ -237,21 +237,18 @@ def test_reload(own: Rig, tmp_path: Path) -> None:
         assert [each.endpoint.binding for each in own.service._listeners] == [TLS]
 
 
-def test_a_reload_that_fails_changes_nothing(
-    own: Rig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_reload_that_fails_changes_nothing(own: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     with Upstream(answer_all(response(b"a"))) as a, own.client() as client:
         site = one_site(target(a))
         reload(own, site)
         with socket.create_server(("127.0.0.1", 0)) as taken:
             used = Binding(Listen("127.0.0.1", taken.getsockname()[1]))
-            for bad, logs in (
-                (replace(site, bindings=(TLS, used)), None),
-                (replace(site, upstreams=(replace(NOBODY, host="no.invalid"),)), None),
-                (site, Logs(tmp_path / "no" / "access.log")),
+            for bad in (
+                replace(site, bindings=(TLS, used)),
+                replace(site, upstreams=(replace(NOBODY, host="no.invalid"),)),
             ):
                 with pytest.raises(ConfigError):
-                    reload(own, bad, logs=logs)
+                    reload(own, bad)
 
         async def refuse(self: Supervisor, settings: object) -> None:
             raise WorkerRefusedError("a bad certificate")

@@ -68,7 +68,12 @@ def test_a_quiet_one(proxy: Rig) -> None:
         ],
         "verifier": None,
         "upstreams": [{"target": str(next(iter(proxy.front.pools))), "idle": 0, "uncertain": 0}],
+        "capacity": proxy.front.capacity.to_json(0),
         "closes": proxy.front.closes.to_json(),
+        "logs": {
+            "lost": {"access": 0, "errors": 0, "messages": 0},
+            "left_out": {"errors": {}, "messages": {}},
+        },
         "parameters": parameters.by_name,
     }
 

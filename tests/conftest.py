@@ -1,0 +1,33 @@
+"""What holds for every test: names that do not change from run to run, and an end to hangs."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+LONGEST = 60  # of a value that names a test case
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Return the argument's name for a long value, and leave the others to pytest.
+
+    The processes of pytest-xdist each collect the tests, and must find the same names. Long
+    values are often made anew each time: certificates, fingerprints, compressed bytes.
+    """
+    if isinstance(val, str | bytes) and len(val) > LONGEST:
+        return argname
+    return None
+
+
+@pytest.fixture(scope="module")
+def frozen() -> Iterator[None]:
+    """What lives when the module begins is not looked at by the cyclic collector.
+
+    With thousands of collected tests in memory a full collection takes a third of a second.
+    """
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
