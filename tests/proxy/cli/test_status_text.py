@@ -114,6 +114,18 @@ def test_verifiers() -> None:
     assert line() == []
 
 
+def test_lines_that_are_not_in_the_logs() -> None:
+    logs = {
+        "lost": {"access": 3, "errors": 0, "messages": 4},
+        "left_out": {"errors": {"Unclean_Close": 5, "Handshake": 6}, "messages": {}},
+    }
+    assert [line for line in status_text(document(logs=logs)) if "lines" in line] == [
+        "  lines lost        access log: 3 could not be written",
+        "  lines lost        standard error: 4 could not be written",
+        "  lines left out    HTTPERR log: 6 Handshake, 5 Unclean_Close",
+    ]
+
+
 def test_a_service_that_does_not_answer() -> None:
     known = {"pid": 12, "mode": "user", "urls": ["https://a.example"], "error": "it hangs"}
     assert list(status_text(known)) == [
