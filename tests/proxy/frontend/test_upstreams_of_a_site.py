@@ -87,7 +87,7 @@ def test_back_again(proxy: Rig, caplog: pytest.LogCaptureFixture) -> None:
             with socket.create_server(("127.0.0.1", gone.port)) as sock:
                 down.refused_until = 0.1  # the time is over
                 client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-                sock.settimeout(10)
+                sock.settimeout(60)
                 side = UpstreamSide(sock.accept()[0], 0)
                 side.read_request()
                 side.send(response(b"back"))
