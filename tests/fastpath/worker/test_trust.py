@@ -28,7 +28,7 @@ class Worker:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.sock, theirs = socket.socketpair()
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "fastpath.worker", str(theirs.fileno())],
@@ -61,7 +61,7 @@ class Worker:
     def end(self) -> str:
         """Waits for the process; returns what it said."""
         self.sock.close()
-        return self.process.communicate(timeout=20)[1].decode()
+        return self.process.communicate(timeout=60)[1].decode()
 
 
 @pytest.fixture

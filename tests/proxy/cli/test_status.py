@@ -304,7 +304,7 @@ def test_one_that_ends_while_it_is_asked(
 
         def ends(state: Path, *_: object) -> dict[str, Any]:
             proxy.process.terminate()
-            proxy.process.wait(15)
+            proxy.process.wait(60)
             raise NoAnswerError("too late")
 
         monkeypatch.setattr(module, "ask", ends)

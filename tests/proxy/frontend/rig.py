@@ -33,7 +33,7 @@ from proxy.upstream.lookup import Lookup, look_up
 from tests.proxy.frontend.clients import Client
 
 T = TypeVar("T")
-SECONDS = 15.0
+SECONDS = 60.0
 NOBODY = Target("http", "127.0.0.1", 9)
 TLS = Binding(Listen("127.0.0.1", 0))
 PLAIN = Binding(Listen("127.0.0.1", 0), tls=False)

@@ -79,7 +79,7 @@ def test_how_the_app_sees_the_end_of_a_request(size: int, complete: bool, how: s
                 connection = await asker.connection()
                 sock, _ = server.accept()
                 with sock:
-                    sock.settimeout(10)
+                    sock.settimeout(60)
                     connection.channel.send(bytes(size))
                     assert (connection.channel.backlog > 0) == (size > 1000)
                     connection.let_go(complete=complete)
@@ -274,7 +274,7 @@ def test_an_idle_one_that_is_no_longer_good(what: str) -> None:
                 ends[1].close()
             else:
                 ends[1].sendall(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while len(pool._idle) > 1:  # noqa: ASYNC110 - nothing else tells
                     await asyncio.sleep(0)
             left = pool.take(0)
