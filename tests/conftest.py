@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 
 import pytest
 
+MOST_PROCESSES = 8  # each of them collects all tests first
 LONGEST = 60  # of a value that names a test case
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one process more than there are processors, as tests wait now and then."""
+    return min(len(os.sched_getaffinity(0)) + 1, MOST_PROCESSES)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

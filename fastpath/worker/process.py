@@ -54,7 +54,8 @@ class Worker:
         self._output = Output(sock)
         self._settings = Joined()
         self._store: ContextStore | None = None
-        self._fixed: tuple[str, bool] | None = None  # state folder; whether keys are handed over
+        # State folder; whether keys are handed over; TlsPreset.
+        self._fixed: tuple[str, bool, str] | None = None
         self._connections: dict[int, WorkerConnection] = {}
 
     def run(self) -> None:
@@ -155,13 +156,13 @@ class Worker:
     def _configure(self, wanted: dict[str, Any], *, again: bool) -> None:
         """Handshakes wait meanwhile, and in user mode records. Connections go on with what they
         began with."""
-        fixed = (wanted["state_dir"], bool(wanted["kernel_mode"]))
+        fixed = (wanted["state_dir"], bool(wanted["kernel_mode"]), wanted["preset"])
         if not again and self._fixed is not None:
             raise RuntimeError("CONFIGURE a second time")
         if again and self._store is None:
             raise RuntimeError("RECONFIGURE before CONFIGURE")
         if again and fixed != self._fixed:
-            raise RuntimeError("RECONFIGURE with another mode or state folder")
+            raise RuntimeError("RECONFIGURE with another mode, state folder or TlsPreset")
         self._fixed = fixed
         store = self._store or ContextStore(Path(wanted["state_dir"]), preset=wanted["preset"])
         try:

@@ -38,7 +38,11 @@ def add_configuration_options(
         "the state folder if it is there")  # fmt: skip
     add("--profile", choices=[profile.value for profile in Profile],
         help="native (default), or defaults and limits of a Windows Server")  # fmt: skip
-    add("--listen", metavar="ADDR:PORT", help=f"default {listen}; port 0: any")
+    add(
+        "--listen",
+        metavar="ADDR:PORT",
+        help=f"default {listen}; localhost: 127.0.0.1 and ::1; port 0: any",
+    )
     add("--mode", choices=("kernel", "user"), help="default kernel; the same as EnableKernelSSL")
     add("--set", action="append", default=[], metavar="NAME=VALUE", dest="assignments",
         help="a parameter, such as EnableSslCloseNotify=0")  # fmt: skip

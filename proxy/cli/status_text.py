@@ -38,9 +38,8 @@ def status_text(document: dict[str, Any]) -> Iterator[str]:
     if document["verifier"] is not None:
         yield _line("verifier", _verifier(document["verifier"]))
     for upstream in document["upstreams"]:
-        yield _line("upstream", f"{upstream['target']}: {_count(upstream['idle'], 'connection')}"
-            " kept for the next request")  # fmt: skip
-        if upstream["uncertain"]:
+        yield _line("upstream", _upstream(upstream))
+        if upstream.get("uncertain"):
             requests = _count(upstream["uncertain"], "request")
             yield _line("", f"{requests} met a kept connection as the app closed it")
     yield from _logs(document["logs"])
@@ -70,6 +69,22 @@ def _verifier(verifier: dict[str, Any]) -> str:
     )
 
 
+def _upstream(upstream: dict[str, Any]) -> str:
+    target, kept = upstream["target"], _count(upstream["idle"], "connection")
+    text = f"{target}: {kept} kept for the next request"
+    # A service of an older version does not tell the rest.
+    addresses = upstream.get("addresses", [])
+    if any(address not in target for address in addresses):
+        text += f"; at {', '.join(addresses)}"
+    if upstream.get("unknown"):
+        text += f"; {upstream['unknown']}"
+    if upstream.get("failures"):
+        pause = upstream["paused"]
+        how = f"paused for {pause} s" if pause else "to be tried again"
+        text += f"; failed {_count(upstream['failures'], 'time')} in a row, {how}"
+    return text
+
+
 def _silent(process: dict[str, Any]) -> str:
     if process["pid"] is None:
         return f"died, and another is not up yet; {_restarts(process)}"
@@ -82,14 +97,14 @@ def _restarts(process: dict[str, Any]) -> str:
 
 def _logs(logs: dict[str, Any]) -> Iterator[str]:
     """Nothing if every line was written."""
-    names = {"access": "access log", "errors": "HTTPERR", "messages": "standard error"}
+    names = {"access": "access log", "errors": "HTTPERR log", "messages": "standard error"}
     for name, text in names.items():
         if logs["lost"][name]:
-            yield _line("log lines lost", f"{text}: {logs['lost'][name]} could not be written")
+            yield _line("lines lost", f"{text}: {logs['lost'][name]} could not be written")
     for name, left_out in logs["left_out"].items():
         if left_out:
             kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(left_out.items()))
-            yield _line("log lines left out", f"{names[name]}: {kinds}, of more than its limits")
+            yield _line("lines left out", f"{names[name]}: {kinds}")
 
 
 def _ends(document: dict[str, Any]) -> Iterator[str]:

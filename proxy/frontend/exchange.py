@@ -103,6 +103,8 @@ class Exchange(RequestSide):
                 connection.admission.policy,
             )
             head = response.head
+            if self._pool.health.failures:
+                self._pool.answered()
             if head.status == 101:
                 if not self.request_done:
                     raise UpstreamError("it switched protocols before it had the whole request.")
@@ -207,6 +209,8 @@ class Exchange(RequestSide):
                 kept,
                 extra=limited(f"upstream {target}"),
             )
+            if upstream is not None and not upstream.reused:
+                self._upstream_failed(f"{error or 'closed the connection'} before it answered")
             self._gateway_error(502, f"The {what}{self._unsure()}")
             return
         reader = self._response_reader
@@ -311,10 +315,18 @@ class Exchange(RequestSide):
                 silence,
                 extra=limited(f"upstream {target}"),
             )
-            unsure = self._unsure() if self._upstream is not None else ""
+            unsure = ""
+            if self._upstream is not None:
+                self._upstream_failed(f"no answer within {silence}")
+                unsure = self._unsure()
             self._gateway_error(
                 504, f"The app at {target} did not answer within {silence}.{unsure}"
             )
+
+    def _upstream_failed(self, reason: str) -> None:
+        """It took the request and said nothing: the next ones go elsewhere if they can."""
+        if self._site.group.only is None:
+            self._pool.failed(self, reason, silent=True)
 
     def given_up(self, reason: str = "Connection_Dropped") -> None:
         """The service waits no longer. For the logs alone."""

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 from asyncio import AbstractEventLoop
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,8 @@ from proxy.http.messages import Limits
 from proxy.http.url import UrlRules
 from proxy.httperr import ErrorLog
 from proxy.upstream.group import Group
-from proxy.upstream.pool import Address, Pool
+from proxy.upstream.names import Names
+from proxy.upstream.pool import Pool
 from proxy.upstream.secure import TlsClient
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Front:
     error_log: ErrorLog
     deadlines: Deadlines
     capacity: Capacity
+    names: Names
     verifier: Supervisor | None = None  # there is one if a site asks for client certificates
     limits: Limits = field(init=False)
     sessions: SessionOwners | None = field(init=False)  # None with one worker: it has them all
@@ -88,6 +90,7 @@ class Front:
         workers = len(self.supervisors)
         self.sessions = SessionOwners(workers) if workers > 1 else None
         self.set_deadlines()
+        self.names.changed = self._moved
 
     def set_deadlines(self) -> None:
         """From `parameters` and the time of the last sweep."""
@@ -117,12 +120,11 @@ class Front:
         self,
         configuration: Configuration,
         endpoints: Sequence[Endpoint],
-        addresses: Mapping[Target, list[Address]],
     ) -> None:
         """Serves these sites from the next request of each connection on.
 
         ``endpoints``: one for each of the configuration's bindings, those that there are already
-        among them. ``addresses``: of every upstream (`proxy.upstream.pool.resolve`).
+        among them. `names` has been told of its upstreams (`Names.watch`).
 
         Requests in progress keep the site and the upstream that they have. Parameters that are
         not live, and the profile, stay as they were when the service started.
@@ -131,7 +133,7 @@ class Front:
         self.limits = _limits(self.parameters)
         self.capacity.configure(self.parameters.max_connection_memory)
         self.set_deadlines()
-        self._set_pools(addresses)
+        self._set_pools(routing.targets(configuration))
         ports = {endpoint.binding: endpoint.port for endpoint in endpoints}
         self._sites = {
             site.name: SiteFront(
@@ -149,18 +151,38 @@ class Front:
             connection.renew()
         self.end_reload()
 
-    def _set_pools(self, addresses: Mapping[Target, list[Address]]) -> None:
+    def _set_pools(self, targets: Collection[Target]) -> None:
         timeout = self.parameters.upstream_connect_timeout
-        for target in self.pools.keys() - addresses.keys():
+        for target in self.pools.keys() - set(targets):
             self.pools.pop(target).retire()
-        for target, found in addresses.items():
+        for target in targets:
             if target in self.pools and target.tls is not None:
                 # What it keeps was verified with a CA file that may be another by now.
                 self.pools.pop(target).retire()
             if target in self.pools:
-                self.pools[target].update(timeout, found)
+                self.pools[target].update(timeout)
             else:
-                self.pools[target] = Pool(self.loop, target, timeout, found, self._tls_client())
+                self.pools[target] = self._pool(target, timeout)
+        self.names.keep(targets)
+
+    def _pool(self, target: Target, timeout: float) -> Pool:
+        names = self.names
+        pool = Pool(
+            self.loop,
+            target,
+            timeout,
+            names.addresses(target),
+            self._tls_client(),
+            unreachable=lambda: names.doubt(target.host),
+        )
+        pool.unknown = names.unknown(target)
+        return pool
+
+    def _moved(self, host: str) -> None:
+        """There is news of ``host`` (`Names.changed`)."""
+        for target, pool in self.pools.items():
+            if target.host == host:
+                pool.move(self.names.addresses(target), self.names.unknown(target))
 
     def _tls_client(self) -> TlsClient:
         return TlsClient(
@@ -244,6 +266,7 @@ class Front:
     def sweep(self, now: float) -> None:
         """Twice a second (`Deadlines`)."""
         self.set_deadlines()
+        self.names.sweep(now)
         for pool in self.pools.values():
             pool.sweep(now)
         self.drop_closed()

@@ -1,15 +1,12 @@
-"""The listening socket: accepts, refuses above MaxConnections, survives running out of files."""
+"""A listening socket: accepts, refuses above MaxConnections, survives running out of files."""
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import socket
 from asyncio import AbstractEventLoop
 
-from config.errors import ConfigError
-from config.target import Listen
 from fastpath.logs.messages import limited
 from proxy.frontend.client import ClientConnection
 from proxy.frontend.endpoint import Endpoint
@@ -17,9 +14,6 @@ from proxy.frontend.errorline import write_line
 from proxy.frontend.front import Front
 
 log = logging.getLogger("kssl")
-
-# Connections that wait in the kernel for accept; the kernel lowers it to net.core.somaxconn.
-_BACKLOG = 4096
 
 # Connections taken in one turn of the event loop, so that a flood leaves room for the others.
 _ACCEPTS_PER_TURN = 64
@@ -29,35 +23,6 @@ _PAUSE = 0.2
 
 # It is said again after so many pauses: one line in ten seconds.
 _SAY_EVERY = 50
-
-
-def open_listener(listen: Listen) -> socket.socket:
-    """Binds and listens. Raises ConfigError in words for people."""
-    try:
-        found = socket.getaddrinfo(
-            listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, _, _, _, address = found[0]
-        # [::] is IPv6 alone, so that 0.0.0.0 beside it is another address, as for kssl.toml.
-        sock = socket.create_server(address, family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise ConfigError(_explain(error, listen)) from None
-    sock.setblocking(False)
-    # Linux gives accepted sockets the options of their listener (tcp(7), socket(7)).
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    return sock
-
-
-def _explain(error: OSError, listen: Listen) -> str:
-    where = f"cannot listen on {listen.netloc}"
-    if error.errno == errno.EADDRINUSE:
-        return f"{where}: the port is in use; choose another with --listen"
-    if error.errno == errno.EACCES:
-        return f"{where}: ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"{where}: this machine does not have that address"
-    return f"{where}: {error.strerror or error}"
 
 
 class Listener:

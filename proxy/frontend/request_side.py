@@ -10,7 +10,6 @@ again; except on a connection that turns out to be of no use before anything was
 from __future__ import annotations
 
 import logging
-from asyncio import Handle
 from typing import TYPE_CHECKING
 
 from fastpath.logs.messages import limited
@@ -20,8 +19,9 @@ from proxy.frontend.site import SiteFront
 from proxy.http.bodies import BodyReader, LengthReader
 from proxy.http.forward import encode_chunks, last_chunk, without_trailer_field
 from proxy.http.messages import HttpError, RequestHead
+from proxy.upstream.connecting import Attempt
 from proxy.upstream.connection import UpstreamConnection
-from proxy.upstream.pool import Connecting, Pool
+from proxy.upstream.pool import Pool
 
 if TYPE_CHECKING:
     from proxy.frontend.http_connection import HttpConnection
@@ -50,7 +50,6 @@ class RequestSide:
         "_reader",
         "_replay",
         "_site",
-        "_tried",
         "_upstream",
         "request_done",
     )
@@ -70,9 +69,8 @@ class RequestSide:
         # None: the client does not wait with its body.
         self._expects = Expectation() if head.expect_continue else None
         self._pool: Pool
-        self._tried: list[Pool] | None = None  # those that refused
         self._upstream: UpstreamConnection | None = None
-        self._connecting: Connecting | Handle | None = None
+        self._connecting: Attempt | None = None
         self._outbox: bytearray | None = None  # waits for the connection to the upstream
         self._interim = 0  # 1xx answers since the client has last sent anything
         self._replay: bytes | None = None  # all that was sent, while it could be sent again
@@ -81,6 +79,8 @@ class RequestSide:
         """Sends ``first``, the head, and what of ``data`` is body; returns how much that is."""
         connection = self._connection
         connection.deadline = connection.front.response_deadline
+        group = self._site.group
+        self._pool = group.only or group.next(self, connection.front.deadlines.now)
         used = 0
         if not self.request_done:
             if self._head.chunked and not self._site.site.pass_trailers:
@@ -91,8 +91,6 @@ class RequestSide:
                 connection.refuse(error, self._request_line())
                 return 0
             first += body
-        group = self._site.group
-        self._pool = group.only or group.next(connection.front.deadlines.now)
         if not self._use_idle(first):
             self._connect(first)
         elif not self.request_done:
@@ -129,11 +127,13 @@ class RequestSide:
 
     def _connect(self, first: bytes) -> None:
         self._outbox = bytearray(first)
-        front = self._connection.front
-        if front.make_room():
-            self._connecting = self._pool.connect(self)
-        else:  # not from within `start`, which has more to do
+        group, pool, front = self._site.group, self._pool, self._connection.front
+        if not front.make_room():  # not from within `start`, which has more to do
             self._connecting = front.loop.call_soon(self._no_file_left)
+        elif group.only is None:
+            self._connecting = group.connect(front.loop, pool, self)
+        else:
+            self._connecting = pool.connect(self)
         if not self.request_done:
             self._connection.engine.pause_reading()
 
@@ -238,12 +238,16 @@ class RequestSide:
 
     # -- the upstream connection -----------------------------------------------------------
 
-    def upstream_connected(self, connection: UpstreamConnection) -> None:
+    def upstream_connected(self, pool: Pool, connection: UpstreamConnection) -> None:
         self._connecting = None
+        self._pool = pool
         self._upstream = connection
         connection.user = self
         outbox, self._outbox = self._outbox, None
         assert outbox is not None
+        if connection.reused and len(outbox) <= _MAX_REPLAY:
+            self._replay = bytes(outbox)
+        self._connection.deadline = self._connection.front.response_deadline
         self._send(outbox)
         self._read_on()
 
@@ -255,11 +259,9 @@ class RequestSide:
             self._await_continue()
             self._set_deadline()
 
-    def upstream_refused(self, reason: str, *, timed_out: bool) -> None:
+    def upstream_refused(self, pool: Pool, reason: str, *, timed_out: bool) -> None:
         self._connecting = None
-        pool = self._pool
-        if self._site.group.only is None and self._try_another(reason):
-            return
+        self._pool = pool
         of_kind = limited(f"upstream {pool.target}")
         log.error("upstream %s: %s", pool.target, reason, extra=of_kind)
         if timed_out:
@@ -277,26 +279,6 @@ class RequestSide:
             "QueueFull",
         )
 
-    def _try_another(self, reason: str) -> bool:
-        """Goes on with an upstream that has not refused this request yet, if there is one."""
-        connection = self._connection
-        group, now = self._site.group, connection.front.deadlines.now
-        group.refused(self._pool, reason, now)
-        self._tried = [*(self._tried or ()), self._pool]
-        other = group.instead(self._tried, now)
-        if other is None:
-            return False
-        self._pool = other
-        connection.deadline = connection.front.response_deadline
-        outbox, self._outbox = self._outbox, None
-        assert outbox is not None
-        first = bytes(outbox)
-        if self._use_idle(first):
-            self._read_on()
-        else:
-            self._connect(first)
-        return True
-
     def cancel(self) -> None:
         """The exchange is over, and so is the upstream connection, for its request is aborted."""
         if self._expects is not None:
@@ -304,6 +286,7 @@ class RequestSide:
         if self._connecting is not None:
             self._connecting.cancel()
             self._connecting = None
+        self._pool.health.give_back(self)
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.let_go(complete=self.request_done)

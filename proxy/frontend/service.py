@@ -35,11 +35,13 @@ from proxy.frontend.front import Front
 from proxy.frontend.helpers import Helpers
 from proxy.frontend.listener import Listener
 from proxy.frontend.memory_limit import memory_limit, resident
-from proxy.frontend.opening import Opened, close_all, open_endpoints, resolve_all
+from proxy.frontend.opening import Opened, close_all, open_endpoints
 from proxy.http.codec import get_codec
 from proxy.httperr import ErrorLog
 from proxy.lifecycle.admin import AdminSocket, open_admin
 from proxy.lifecycle.snapshot import snapshot
+from proxy.upstream.lookup import Lookup, look_up
+from proxy.upstream.names import Names
 
 log = logging.getLogger("kssl")
 
@@ -67,8 +69,9 @@ SEND_GRACE = 1.0
 ANSWER_GRACE = 0.25
 
 
-def _nothing(binding: str) -> None:
+def _nothing(binding: str) -> Sequence[socket.socket]:
     """No predecessor, no sockets of its."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +95,9 @@ class ServiceOptions:
 class Service:
     """One running proxy. ``configuration`` is the one that is served now."""
 
-    def __init__(self, options: ServiceOptions) -> None:
+    def __init__(self, options: ServiceOptions, look_up: Lookup = look_up) -> None:
+        """``look_up``: finds the addresses of upstreams."""
+        self._look_up = look_up
         self.options = options
         self.configuration = options.configuration
         self.ca: str | None = None
@@ -120,12 +125,15 @@ class Service:
         """One for each binding."""
         return [endpoint.url for endpoint in self.front.endpoints]
 
-    def listening_sockets(self) -> dict[str, socket.socket]:
+    def listening_sockets(self) -> dict[str, list[socket.socket]]:
         """By the text of their `Binding`: what a successor takes over."""
-        return {str(each.endpoint.binding): each.sock for each in self._listeners}
+        found: dict[str, list[socket.socket]] = {}
+        for each in self._listeners:
+            found.setdefault(str(each.endpoint.binding), []).append(each.sock)
+        return found
 
-    async def start(self, inherited: Callable[[str], socket.socket | None] = _nothing) -> None:
-        """``inherited``: the listening socket of a binding, by its text, that a predecessor has
+    async def start(self, inherited: Callable[[str], Sequence[socket.socket]] = _nothing) -> None:
+        """``inherited``: the listening sockets of a binding, by its text, that a predecessor has
         handed over.
 
         Raises ConfigError when something in the options cannot work.
@@ -139,12 +147,13 @@ class Service:
         engine = choose_engine(options.engine, kernel_mode=bool(parameters.enable_kernel_ssl))
         opened = open_endpoints(configuration, (), inherited)
         try:
-            addresses = await resolve_all(configuration)
+            names = Names(loop, self._look_up)
+            unknown = await names.watch(routing.targets(configuration))
             codec = get_codec(options.codec)
             error_log = self._open_error_log()
             warnings = await self._helpers.start(options.workers)
             self.ca = self._helpers.ca
-            self.warnings = [*configuration.warnings, *warnings]
+            self.warnings = [*configuration.warnings, *warnings, *unknown]
             access_log = AccessLog(loop, self._open_access_log(configuration))
             self._front = Front(
                 loop=loop,
@@ -158,8 +167,9 @@ class Service:
                 error_log=error_log,
                 deadlines=Deadlines(loop, self._sweep),
                 capacity=self._capacity(loop),
+                names=names,
             )
-            self._front.apply(configuration, [endpoint for endpoint, _ in opened], addresses)
+            self._front.apply(configuration, [endpoint for endpoint, _ in opened])
             self._listen(opened)
             self._admin = open_admin(options.state_dir, self._snapshot)
         except BaseException:
@@ -181,7 +191,11 @@ class Service:
                 stream, notes = self._next_stream(self.configuration)
                 self.front.access_log.reopen(stream)
                 return [*notes, NEEDS_RESTART]
-            notes = await self._reload(configuration)
+            try:
+                notes = await self._reload(configuration)
+            except BaseException:
+                self.front.names.keep(self.front.pools)
+                raise
             return [*notes, *self.warnings, *self._pending(configuration)]
 
     def _pending(self, wanted: Configuration) -> list[str]:
@@ -195,7 +209,7 @@ class Service:
 
     async def _reload(self, configuration: Configuration) -> list[str]:
         front, before = self.front, self.configuration
-        addresses = await resolve_all(configuration)
+        unknown = await front.names.watch(routing.targets(configuration))
         opened = open_endpoints(configuration, front.endpoints, _nothing)
         wanted = {address.binding for address in routing.endpoints(configuration)}
         given_up = [each for each in self._listeners if each.endpoint.binding not in wanted]
@@ -215,7 +229,7 @@ class Service:
         kept = [each.endpoint for each in self._listeners if each not in given_up]
         # One that is not needed any more is about to end, and would answer nobody.
         front.verifier = self._helpers.verifier if self._helpers.judges(configuration) else None
-        front.apply(configuration, [*kept, *(endpoint for endpoint, _ in opened)], addresses)
+        front.apply(configuration, [*kept, *(endpoint for endpoint, _ in opened)])
         front.access_log.reopen(stream)
         self._listen(opened)
         for listener in given_up:
@@ -224,7 +238,7 @@ class Service:
             self._listeners.remove(listener)
         self.configuration = configuration
         self.ca = self._helpers.ca
-        self.warnings = [*configuration.warnings, *warnings]
+        self.warnings = [*configuration.warnings, *warnings, *unknown]
         await self._helpers.settle(configuration)
         return notes
 
@@ -308,12 +322,12 @@ class Service:
             await front.wait_until_closed(ANSWER_GRACE)
             front.close_pools()
             front.deadlines.stop()
-            front.access_log.close()
         if self._admin is not None:  # until now it can be asked what is left
             await self._admin.close()
             self._admin = None
         await self._helpers.stop()
         if self._front is not None:
+            self._front.access_log.close()
             # The last ones that know how a connection has ended are the workers.
             self._front.error_log.close()
 

@@ -11,6 +11,8 @@ from typing import Any
 from fastpath.logs import messages
 from fastpath.worker.supervisor import Supervisor
 from proxy.frontend.front import Front
+from proxy.upstream.dial import Address
+from proxy.upstream.pool import Pool
 
 
 async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict[str, Any]:
@@ -38,10 +40,7 @@ async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict
         "tasks": len(asyncio.all_tasks()),
         "workers": workers,
         "verifier": verifier,
-        "upstreams": [
-            {"target": str(target), "idle": pool.idle, "uncertain": pool.uncertain}
-            for target, pool in front.pools.items()
-        ],
+        "upstreams": [_upstream(pool, front.loop.time()) for pool in front.pools.values()],
         "closes": front.closes.to_json(),
         "logs": _logs(front, lost),
         "parameters": front.parameters.by_name,
@@ -58,6 +57,26 @@ def _logs(front: Front, lost_behind: int) -> dict[str, Any]:
         },
         "left_out": {"errors": front.error_log.left_out, "messages": messages.left_out()},
     }
+
+
+def _upstream(pool: Pool, now: float) -> dict[str, Any]:
+    """``paused``: seconds for which it gets no requests, null when it is well. ``unknown``: why it
+    has no addresses, or why they are old ones; "" when they are current."""
+    return {
+        "target": str(pool.target),
+        "idle": pool.idle,
+        "uncertain": pool.uncertain,
+        "addresses": [_shown(address) for address in pool.addresses],
+        "failures": pool.health.failures,
+        "paused": round(pool.health.pause_left(now), 1) if pool.health.failures else None,
+        "unknown": pool.unknown,
+    }
+
+
+def _shown(address: Address) -> str:
+    """Without the port, which is the target's."""
+    _, where = address
+    return where if isinstance(where, str) else str(where[0])
 
 
 async def _worker(supervisor: Supervisor) -> dict[str, int | None]:

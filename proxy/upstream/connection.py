@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Protocol
 
 from fastpath.channel import SMALL, Channel, describe
@@ -9,6 +10,7 @@ from proxy.http import grammar
 from proxy.http.errors import too_long_response
 from proxy.http.memo import ResponseMemo
 from proxy.http.messages import UpstreamError
+from proxy.upstream.dial import Place
 
 # Reads from the upstream go into one buffer for the whole process, behind room in which the
 # response head for the client can be written just in front of the body that came with it.
@@ -21,6 +23,9 @@ RECEIVE_SIZE = 128 * 1024
 BUFFER = bytearray(HEADROOM + RECEIVE_SIZE + 1)
 VIEW = memoryview(BUFFER)
 _RECEIVE = VIEW[HEADROOM:-1]
+
+# Of a connection that was not opened by an address.
+_NOWHERE = Place((socket.AF_UNSPEC, None))
 
 
 class UpstreamUser(Protocol):
@@ -65,6 +70,7 @@ class UpstreamConnection:
         "memo",
         "partial",
         "paused",
+        "place",
         "reused",
         "tainted",
         "untouched",
@@ -91,6 +97,7 @@ class UpstreamConnection:
         self.tainted = False
         self.paused = False  # by interim answers that the client does not read
         self.untouched = False  # it ended before anything of its last user's request had left
+        self.place = _NOWHERE  # where it goes
         self.memo = ResponseMemo()
         self.partial: bytearray | None = None  # the beginning of a response head
         self._forget = forget

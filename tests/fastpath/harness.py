@@ -42,7 +42,7 @@ from tests.fastpath.client import Client
 ENGINES: tuple[type[Engine], ...] = (AeadEngine, WorkerEngine)
 
 # Seconds until a test that waits has failed. Far more than anything here takes.
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 async def until(condition: Callable[[], object], what: str = "") -> None:

@@ -29,7 +29,7 @@ def test_the_least() -> None:
     assert only.bindings == (HTTPS,)
     assert only.default
     assert only.certificate is None
-    assert only.upstreams == (Target("http", "127.0.0.1", 8000),)
+    assert only.upstreams == (Target("http", "localhost", 8000),)
     assert only.ssl_flags == {"Ssl"}
     assert not only.redirect
     assert only.hsts is None
@@ -172,7 +172,7 @@ def test_wrong(line: str, said: str) -> None:
          "scheme 'ftp'"),
         ('upstreams = ["https://x", "https://x:443"]', "https://x is there twice"),
         ('upstreams = ["https://x/path"]', "leave out the path"),
-        ('upstreams = ["8000", "127.0.0.1:8000"]', "http://127.0.0.1:8000 is there twice"),
+        ('upstreams = ["8000", "localhost:8000"]', "http://localhost:8000 is there twice"),
         ('upstreams = ["http://user:pass@x"]', "takes no user name or password"),
         ('upstreams = ["http://x/path"]', "leave out the path"),
     ],

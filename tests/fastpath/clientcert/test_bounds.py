@@ -101,9 +101,9 @@ def test_a_large_certificate() -> None:
 
 
 def soon(presented: list[bytes], policy: Policy = POLICY) -> float:
-    began = time.perf_counter()
+    began = time.thread_time()
     verdict = judge(presented, policy, NOW)
-    took = time.perf_counter() - began
+    took = time.thread_time() - began
     untrusted(verdict)
     assert took < SOON
     return took
@@ -128,9 +128,9 @@ def test_a_mesh_of_cross_certificates() -> None:
     soon([leaf.der], Policy.prepare([ROOT.certificate], stored))
     # A way out of a mesh may be missed, when there is so much to be tried; it may not hang.
     out = Made(cross(large[9], ROOT), large[9].key)
-    began = time.perf_counter()
+    began = time.thread_time()
     judge([leaf.der, out.der], Policy.prepare([ROOT.certificate], stored), NOW)
-    assert time.perf_counter() - began < SOON
+    assert time.thread_time() - began < SOON
 
 
 def test_one_name_many_keys() -> None:

@@ -118,7 +118,7 @@ async def test_stop_kills_one_that_does_not_end(
     stuck = pid_of(place, victim)
     os.kill(stuck, signal.SIGSTOP)
     monkeypatch.setattr(processes, "_END_LIMIT", 1.0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await place.supervisor.stop()
     assert not any(map(process_exists, pids))
     [said] = caplog.messages  # the other one ended by itself

@@ -68,13 +68,14 @@ async def test_connections_and_handshakes(engine: type[Engine], place: Place) ->
     assert await count() == has(1, 0)
 
 
-def questions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The COUNT frames that leave from now on, by connection."""
+def questions(monkeypatch: pytest.MonkeyPatch, place: Place) -> list[int]:
+    """The COUNT frames that leave for this place's worker from now on, by connection."""
     seen: list[int] = []
+    ours = place.link
     send = WorkerLink.send
 
     def noted(link: WorkerLink, kind: FrameType, identifier: int, *parts: bytes) -> None:
-        if kind == FrameType.COUNT:
+        if kind == FrameType.COUNT and link is ours:
             seen.append(identifier)
         send(link, kind, identifier, *parts)
 
@@ -83,7 +84,7 @@ def questions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def test_many_ask_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = questions(monkeypatch)
+    asked = questions(monkeypatch, place)
     answers = await asyncio.gather(*(place.supervisor.count() for _ in range(100)))
     assert answers == [has(0, 0)] * 100
     assert asked == [0]
@@ -155,7 +156,7 @@ async def test_a_worker_that_dies_instead_of_answering(place: Place) -> None:
 
 async def test_a_worker_that_stands_still(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing grows, however often it is asked, and afterwards it answers."""
-    asked = questions(monkeypatch)
+    asked = questions(monkeypatch, place)
     os.kill(place.pid, signal.SIGSTOP)
     with monkeypatch.context() as patch:
         patch.setattr(module, "_COUNT_LIMIT", 0.01)

@@ -279,8 +279,10 @@ async def test_stop_meanwhile(place: Place, files: list[Path], tmp_path: Path) -
     wanted = settings(tmp_path, told_file(files[1]))
     asked = asyncio.ensure_future(place.supervisor.reconfigure(wanted))
     await until(lambda: is_asked(place))
-    os.kill(place.pid, signal.SIGCONT)
-    await place.supervisor.stop()
+    stopping = asyncio.ensure_future(place.supervisor.stop())
+    await until(asked.done)
+    os.kill(place.pid, signal.SIGCONT)  # an answer would have come first
+    await stopping
     with pytest.raises(WorkerRefusedError, match="is being stopped"):
         await asked
     with pytest.raises(WorkerRefusedError, match="is being stopped"):

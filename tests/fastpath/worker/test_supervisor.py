@@ -9,7 +9,6 @@ import asyncio
 import os
 import signal
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -81,19 +80,18 @@ async def finish(client: Client, accepted: Accepted) -> None:
 # -- dying and coming back -----------------------------------------------------------------
 
 
-async def test_another_worker_within_a_second(place: Place) -> None:
-    """The best of three, because the machine may be busy."""
-    took = []
+async def test_another_worker_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is waited for but the start of the process, at the first try."""
+    monkeypatch.setattr("fastpath.worker.supervisor._SHORT_LIFE", 0.0)
+    monkeypatch.setattr("fastpath.worker.supervisor._PAUSE", 3600.0)
     for number in range(3):
-        began, pid = time.monotonic(), place.pid
+        pid = place.pid
         place.kill_worker()
         await place.worker_is_lost()
         await place.worker_is_back()
-        took.append(time.monotonic() - began)
         await until(lambda number=number: place.supervisor.restarts == number + 1)  # type: ignore[misc]
         assert place.pid != pid
         assert not process_exists(pid)
-    assert min(took) < 1.0
 
 
 async def test_kernel_mode_goes_on_without_losing_a_byte(place: Place) -> None:
@@ -315,7 +313,7 @@ class Noted:
 def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        theirs.settimeout(10)
+        theirs.settimeout(60)
         yield ours, theirs
 
 

@@ -49,7 +49,6 @@ ANY = ("--listen", "127.0.0.1:0")
     [
         (("nonsense",), "nonsense"),
         (("99999",), "99999"),
-        (("https://no.invalid",), "no.invalid"),
         (("https://localhost/path",), "leave out the path"),
         (("https://localhost:1", "--upstream-ca", "/no/such.pem"), "CA file /no/such.pem does not"),
         (("https://localhost:1", "--upstream-ca", "/dev"), "CA file /dev is a folder"),
@@ -59,7 +58,6 @@ ANY = ("--listen", "127.0.0.1:0")
         ),
         (("unix:/a", "--upstream-ca", "/dev/null"), "not for unix:/a; drop it"),
         (("ftp://x",), "ftp"),
-        (("http://no.invalid:80",), "no.invalid"),
         (("8000", "--listen", "nowhere"), "nowhere"),
         (("8000", "--listen", "192.0.2.1:0"), "does not have that address"),
         (("8000", "--set", "EnableKernelSSL=2"), "EnableKernelSSL"),
@@ -142,7 +140,7 @@ def test_signals_end_it(app: Upstream, tmp_path: Path, number: int, mode: str) -
         assert len(pidfds) == 2
         try:
             proxy.process.send_signal(number)
-            assert proxy.process.wait(15) == 0
+            assert proxy.process.wait(60) == 0
             for pidfd in pidfds:
                 assert select.select([pidfd], [], [], 5)[0], "a worker stayed behind"
         finally:
@@ -228,7 +226,7 @@ def test_ready_file(app: Upstream, tmp_path: Path) -> None:
             pass
     finally:
         process.terminate()
-        _, stderr = process.communicate(timeout=15)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode == 0
     assert told == {
         "url": told["url"],
@@ -247,7 +245,7 @@ def test_ready_file(app: Upstream, tmp_path: Path) -> None:
     assert isinstance(worker, int)
     first, second = stderr.splitlines()[:2]
     assert first == (
-        f"kssl: {told['url']}  →  http://127.0.0.1:{app.port}   (user mode, engine worker)"
+        f"kssl: {told['url']}  →  http://localhost:{app.port}   (user mode, engine worker)"
     )
     assert f"curl --cacert {told['ca']} {told['url']}/" in second
     assert all(line.startswith("kssl: ") for line in stderr.splitlines())
@@ -272,7 +270,7 @@ def test_the_verifier_in_the_ready_file(app: Upstream, tmp_path: Path) -> None:
         assert b"fastpath.verifier" in Path(f"/proc/{pid}/cmdline").read_bytes()
     finally:
         process.terminate()
-        process.communicate(timeout=15)
+        process.communicate(timeout=60)
     assert process.returncode == 0
 
 
@@ -317,7 +315,7 @@ def test_a_unix_socket_upstream(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        listener.settimeout(10)
+        listener.settimeout(60)
         with spawn_proxy(f"unix:{path}", state_dir=tmp_path / "state") as proxy:
             context = ssl.create_default_context(cafile=proxy.ca)
             with Client(proxy.port, context) as client:

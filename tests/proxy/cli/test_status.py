@@ -62,8 +62,10 @@ def test_a_service_at_work(kssl: Kssl, app: Upstream, tmp_path: Path, mode: str)
             (each["pid"], each["restarts"], each["connections"], each["handshakes"])
             for each in told["workers"]
         ] == [(pid, 0, 1, 0) for pid in proxy.worker_pids]
-        target = f"http://127.0.0.1:{app.port}"
-        assert told["upstreams"] == [{"target": target, "idle": 1, "uncertain": 0}]
+        (upstream,) = told["upstreams"]
+        assert (upstream["target"], upstream["idle"]) == (f"http://localhost:{app.port}", 1)
+        assert upstream["uncertain"] == 0
+        assert upstream["addresses"] == ["127.0.0.1", "::1"]
         assert set(told["closes"]) == {
             "client",
             "upstream",
@@ -303,7 +305,7 @@ def test_one_that_ends_while_it_is_asked(
 
         def ends(state: Path, *_: object) -> dict[str, Any]:
             proxy.process.terminate()
-            proxy.process.wait(15)
+            proxy.process.wait(60)
             raise NoAnswerError("too late")
 
         monkeypatch.setattr(module, "ask", ends)

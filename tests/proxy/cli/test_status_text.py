@@ -78,6 +78,26 @@ def test_workers_that_do_not_count() -> None:
     ]
 
 
+def test_upstreams() -> None:
+    well = {"idle": 0, "addresses": ["127.0.0.1"], "failures": 0, "paused": None, "unknown": ""}
+    upstreams = [
+        {"target": "http://127.0.0.1:8000", **well},
+        {"target": "http://localhost:8000", **well, "addresses": ["127.0.0.1", "::1"]},
+        {"target": "http://a:80", **well, "addresses": [], "unknown": "no such name"},
+        {"target": "http://127.0.0.1:8001", **well, "failures": 3, "paused": 3.5},
+        {"target": "http://127.0.0.1:8002", **well, "failures": 1, "paused": 0.0},
+    ]
+    lines = [line for line in status_text(document(upstreams=upstreams)) if "  upstream" in line]
+    kept = "0 connections kept for the next request"
+    assert [line.split(None, 1)[1] for line in lines] == [
+        f"http://127.0.0.1:8000: {kept}",
+        f"http://localhost:8000: {kept}; at 127.0.0.1, ::1",
+        f"http://a:80: {kept}; no such name",
+        f"http://127.0.0.1:8001: {kept}; failed 3 times in a row, paused for 3.5 s",
+        f"http://127.0.0.1:8002: {kept}; failed 1 time in a row, to be tried again",
+    ]
+
+
 def test_verifiers() -> None:
     def line(**verifier: int | None) -> list[str]:
         told = document(verifier={"restarts": 2, **verifier} if verifier else None)
@@ -93,6 +113,18 @@ def test_verifiers() -> None:
         "verifier          died, and another is not up yet; restarted 2 times"
     ]
     assert line() == []
+
+
+def test_lines_that_are_not_in_the_logs() -> None:
+    logs = {
+        "lost": {"access": 3, "errors": 0, "messages": 4},
+        "left_out": {"errors": {"Unclean_Close": 5, "Handshake": 6}, "messages": {}},
+    }
+    assert [line for line in status_text(document(logs=logs)) if "lines" in line] == [
+        "  lines lost        access log: 3 could not be written",
+        "  lines lost        standard error: 4 could not be written",
+        "  lines left out    HTTPERR log: 6 Handshake, 5 Unclean_Close",
+    ]
 
 
 def test_a_service_that_does_not_answer() -> None:

@@ -92,7 +92,7 @@ def _bad_record(proxy: Rig) -> None:
 
 def _no_handshake(proxy: Rig) -> None:
     for data in (b"\0\1", b"GET / HTTP/1.1\r\n\r\n", b"\x16\3\1\0\5hello", b"\x16", b""):
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as sock:
             sock.sendall(data)
             sock.shutdown(socket.SHUT_WR)
             while sock.recv(1000):
@@ -148,7 +148,7 @@ def _has_timer(connection: ClientConnection) -> bool:
 
 
 def _late_head(proxy: Rig) -> None:
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as silent:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as silent:
         with proxy.client() as client:
             client.send(b"GET /")
             client.read_to_end()

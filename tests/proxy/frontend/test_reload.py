@@ -68,7 +68,7 @@ def test_under_load(proxy: Rig) -> None:
             proxy.call(lambda site=site: proxy.apply(site))  # type: ignore[misc]
         stop.set()
         for thread in threads:
-            thread.join(15)
+            thread.join(60)
         assert failures == []
         assert len(proxy.front.pools) == 1
         assert a.accepted
@@ -83,7 +83,7 @@ def test_a_request_in_progress_keeps_its_upstream(proxy: Rig) -> None:
     def slow(side: UpstreamSide) -> None:
         side.read_request()
         side.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         side.send(b"a")
         side.read_to_end()
 
@@ -95,7 +95,7 @@ def test_a_request_in_progress_keeps_its_upstream(proxy: Rig) -> None:
         go_on.set()
         assert client.take(1) == b"a"
         assert client.ask().body == b"b"
-        assert a.sides[0].ended.wait(10)  # nobody needs it any more
+        assert a.sides[0].ended.wait(60)  # nobody needs it any more
 
 
 @both_modes
@@ -109,8 +109,7 @@ def test_limits_take_effect_on_a_remembered_head(proxy: Rig) -> None:
         few = replace(proxy.front.parameters, max_field_length=100, idle_connection_timeout=1)
         configuration = Configuration(parameters=few, sites=(site,))
         front = proxy.front
-        addresses = {target(a): [(socket.AF_INET, ("127.0.0.1", a.port))]}
-        proxy.call(lambda: front.apply(configuration, front.endpoints, addresses))
+        proxy.call(lambda: front.apply(configuration, front.endpoints))
         assert client.ask(b"GET", b"/", long).status == 400
         with proxy.client() as other:
             assert other.ask().status == 200
@@ -127,10 +126,9 @@ def test_what_is_not_live_stays(proxy: Rig) -> None:
     proxy.serve_sites(site)
     front = proxy.front
     other = Parameters(max_bytes_per_send=1, disable_server_header=1)
-    addresses = {NOBODY: [(socket.AF_INET, ("127.0.0.1", 9))]}
 
     def apply() -> None:
-        front.apply(Configuration(parameters=other, sites=(site,)), front.endpoints, addresses)
+        front.apply(Configuration(parameters=other, sites=(site,)), front.endpoints)
 
     proxy.call(apply)
     assert front.parameters.max_bytes_per_send == 131072
@@ -166,7 +164,7 @@ def test_an_endpoint_that_is_given_up(proxy: Rig) -> None:
 
     def slow(side: UpstreamSide) -> None:
         side.read_request()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         side.send(response(b"a"))
         side.read_to_end()
 
@@ -243,10 +241,7 @@ def test_a_reload_that_fails_changes_nothing(own: Rig, monkeypatch: pytest.Monke
         reload(own, site)
         with socket.create_server(("127.0.0.1", 0)) as taken:
             used = Binding(Listen("127.0.0.1", taken.getsockname()[1]))
-            for bad in (
-                replace(site, bindings=(TLS, used)),
-                replace(site, upstreams=(replace(NOBODY, host="no.invalid"),)),
-            ):
+            for bad in (replace(site, bindings=(TLS, used)),):
                 with pytest.raises(ConfigError):
                     reload(own, bad)
 

@@ -22,7 +22,6 @@ import pytest
 from config.errors import ConfigError
 from config.model import Binding, CertificateFiles, Configuration
 from config.target import Listen
-from proxy.frontend.listener import open_listener
 from proxy.frontend.service import Service, ServiceOptions
 from tests.proxy.frontend.clients import CutError, post, request
 from tests.proxy.frontend.conftest import Serve
@@ -58,18 +57,6 @@ def test_max_connections(proxy: Rig, serve: Serve, caplog: pytest.LogCaptureFixt
         wait_for(lambda: proxy.front.open_connections < 2, "the first is closed")
         with proxy.client() as third:
             assert third.ask().body == b"abc"
-
-
-def test_all_addresses_of_both_families() -> None:
-    """kssl.toml takes them for two addresses, and 127.0.0.1 beside [::] for another."""
-    try:
-        six = open_listener(Listen("::", 0))
-    except ConfigError:
-        pytest.skip("no IPv6 here")
-    with six:
-        port = six.getsockname()[1]
-        for host in ("0.0.0.0", "127.0.0.1"):  # noqa: S104
-            open_listener(Listen(host, port)).close()
 
 
 @one_mode
@@ -130,7 +117,7 @@ def test_stop(mode: str, tmp_path: Path) -> None:
     def script(side: UpstreamSide) -> None:
         side.read_request()
         side.send(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000)
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         side.send(b"y" * 100_000)
         side.read_to_end()
 
@@ -138,7 +125,7 @@ def test_stop(mode: str, tmp_path: Path) -> None:
         rig.configure(port=upstream.port)
         idle, early, busy = (stack.enter_context(rig.client()) for _ in range(3))
         silent = stack.enter_context(socket.create_connection(("127.0.0.1", rig.port)))
-        silent.settimeout(10)
+        silent.settimeout(60)
         busy.send(request())
         busy.take_until(b"\r\n\r\n")
         wait_for(lambda: established(rig) == 3 and len(rig.front.connections) == 4, "all")
@@ -154,7 +141,7 @@ def test_stop(mode: str, tmp_path: Path) -> None:
         assert busy.take(200_000) == b"x" * 100_000 + b"y" * 100_000
         assert busy.read_to_end() == (b"", "close_notify")
         early.sock.close()
-        stopped.result(15)
+        stopped.result(60)
         assert not any(alive(pid) for pid in pids)
 
 
@@ -186,7 +173,7 @@ def test_a_response_that_stop_does_not_wait_for(
         rig.wait(rig.service.stop())
         assert client.read_to_end() == (b"", "cut")
         assert "stopping with 1 requests in progress" in caplog.text
-        assert upstream.sides[0].ended.wait(10)
+        assert upstream.sides[0].ended.wait(60)
 
 
 @pytest.mark.parametrize("mode", ["kernel", "user"])
@@ -208,7 +195,7 @@ def test_stop_waits_for_what_is_still_on_its_way(mode: str, tmp_path: Path) -> N
             body, ending = client.read_to_end()
             assert len(body) > size - 1000
             assert ending == "close_notify"
-        stopped.result(15)
+        stopped.result(60)
 
 
 def established(rig: Rig) -> int:
@@ -224,7 +211,7 @@ def alive(pid: int | None) -> bool:
     return True
 
 
-@pytest.mark.parametrize("fault", ["ready file", "certificate", "port", "codec", "upstream"])
+@pytest.mark.parametrize("fault", ["ready file", "certificate", "port", "codec"])
 def test_a_start_that_fails_leaves_nothing(fault: str, tmp_path: Path) -> None:
     """Neither a listener nor a worker."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -242,10 +229,8 @@ def test_a_start_that_fails_leaves_nothing(fault: str, tmp_path: Path) -> None:
             options = with_site(certificate=CertificateFiles(tmp_path / "no.pem"))
         elif fault == "port":
             options = with_site(bindings=(Binding(Listen("127.0.0.1", taken.getsockname()[1])),))
-        elif fault == "codec":
-            options = replace(options, codec="h3")
         else:
-            options = with_site(upstreams=(replace(NOBODY, host="no.invalid"),))
+            options = replace(options, codec="h3")
 
         before = children()
 
@@ -287,7 +272,7 @@ def test_a_worker_is_killed_in_the_middle_of_a_download(
         while True:
             side.read_request()
             side.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (2 * half), b"x" * half)
-            assert go_on.wait(10)
+            assert go_on.wait(60)
             side.send(b"y" * half)
 
     serve(script)

@@ -230,7 +230,7 @@ def test_s_client(workers: Rig, upstream: Upstream, tls13: bool, tmp_path: Path)
             "-servername", "localhost", "-ign_eof", "-sess_out", str(session), *options,
         ]  # fmt: skip
         ask = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-        ran = subprocess.run(command, input=ask, capture_output=True, timeout=30, check=True)
+        ran = subprocess.run(command, input=ask, capture_output=True, timeout=60, check=True)
         until_all_is_over(workers)
         found = re.search(rb"^(New|Reused), TLSv1", ran.stdout, re.MULTILINE)
         assert found, ran
@@ -297,7 +297,7 @@ def test_sessions_and_owners_outlive_a_reload(
 
 def plain(rig: Rig, stack: ExitStack) -> socket.socket:
     sock = stack.enter_context(socket.create_connection(("127.0.0.1", rig.port)))
-    sock.settimeout(10)
+    sock.settimeout(60)
     return sock
 
 
