@@ -102,6 +102,7 @@ class Site:
     begin with `WILDCARD`. `default`: it also answers for names that no site has.
     `redirect`: plain HTTP is redirected instead of answered 403.4 (with the flag Ssl).
     `pass_truncated`: an https:// upstream that ends without close_notify is believed all the same.
+    `pass_trailers`: the trailers of requests reach the upstream.
     `client_certificates` is there with one of `CERTIFICATE_FLAGS`, and only then.
     """
 
@@ -117,6 +118,7 @@ class Site:
     hsts: Hsts | None = None
     limits: SiteLimits = SiteLimits()
     pass_truncated: bool = False
+    pass_trailers: bool = False
     client_certificates: ClientCertificates | None = None
 
     @property
@@ -126,11 +128,14 @@ class Site:
         return self.client_certificates.policy if self.client_certificates is not None else ""
 
 
+STDERR, STDOUT, OFF = "stderr", "stdout", "off"
+
+
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """`access`: a file, "stderr" or "off"."""
+    """`access`: a file, or one of the words `STDERR`, `STDOUT` and `OFF`."""
 
-    access: Path | str = "stderr"
+    access: Path | str = STDERR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

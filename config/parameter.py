@@ -28,6 +28,7 @@ class Parameter:
     characters long. `windows` is the default of Windows, None if it has no such value; `ws2008` is
     the one of Windows Server 2008 where that differs from Server 2003's. `zero` is the word for a
     0 that lies outside the range, or that the range's numbers do not explain; "" if there is none.
+    `words`: what a text may be, if it is not any text; "" is the default's.
     `live` values apply on SIGHUP, the others when the service starts (seed 001).
     """
 
@@ -39,6 +40,7 @@ class Parameter:
     maximum: int
     unit: str = ""
     zero: str = ""
+    words: tuple[str, ...] = ()
     live: bool = False
     meaning: str
     risk: str
@@ -56,6 +58,8 @@ class Parameter:
     def range_text(self) -> str:
         """The allowed values in words, for messages and documentation."""
         unit = f" {self.unit}" if self.unit else ""
+        if self.words:
+            return " or ".join(word or "empty" for word in self.words)
         if self.is_text:
             return f"a text of at most {self.maximum} characters"
         if self.minimum == 0 and self.zero:
@@ -78,6 +82,8 @@ class Parameter:
 
     def allows(self, value: Value) -> bool:
         """Whether `value` has the right type and is in range, or the 0 with a word of its own."""
+        if self.words:
+            return value in self.words
         if isinstance(value, str):
             return self.is_text and len(value) <= self.maximum and value.isprintable()
         if self.is_text or isinstance(value, bool):

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from config.client_certificates import REJECT
 from config.model import UNASSIGNED, WILDCARD, Binding, CertificateFiles, Configuration, Site
-from config.target import Listen
+from config.target import Listen, Target
 
 T = TypeVar("T")
 
@@ -63,6 +63,11 @@ def endpoints(configuration: Configuration) -> list[Endpoint]:
         Endpoint(binding, tuple(site for site in configuration.sites if binding in site.bindings))
         for binding in bindings
     ]
+
+
+def targets(configuration: Configuration) -> list[Target]:
+    """All upstreams, each once, in the order in which the sites name them."""
+    return list(dict.fromkeys(target for site in configuration.sites for target in site.upstreams))
 
 
 def tls_settings(configuration: Configuration, default_names: Sequence[str]) -> dict[str, Any]:

@@ -64,6 +64,8 @@ def _parameter(row: Parameter) -> dict[str, Any]:
         "description": f"{row.meaning}. Allowed: {row.range_text}. Risk: {row.risk}",
         "default": row.default,
     }
+    if row.words:
+        return {"enum": list(row.words), **told}
     if row.is_text:
         return {"type": "string", "maxLength": row.maximum, **told}
     number = {"type": "integer", "minimum": row.minimum, "maximum": row.maximum}

@@ -3,21 +3,27 @@
 Names, ranges and Windows defaults are those of
 ``HKLM\\System\\CurrentControlSet\\Services\\HTTP\\Parameters`` where Windows has the value. The
 time limits carry the names of http.sys's timers; UserModeHops (after the stations of seeds 002 and
-004) and the two ``Upstream…`` ones are ours. Windows' values without a meaning here are absent.
+004), TlsPreset and the two ``Upstream…`` ones are ours. Windows' values without a meaning here are
+absent.
 
 A row stands here only if it changes what this version does. To add one: a row here and a field in
 `config.parameters.Parameters`; an import fails if one is without the other.
 
-`Parameter.default` is the *native* profile. It differs from Windows in four places:
+`Parameter.default` is the *native* profile. It differs from Windows in these places:
 EnableKernelSSL (Windows Server 2003: 0) and EnableSslCloseNotify (0) are on, because speed and
 truncation protection should not have to be asked for; HeaderWaitTimeout is 30 s instead of 120,
 because a client that trickles its header holds a connection for that long; MaxBytesPerSend is
-128 KiB, one batch from the upstream, because half of it costs CPU time for nothing.
+128 KiB, one batch from the upstream, because half of it costs CPU time for nothing;
+UrlSegmentMaxLength and UrlSegmentMaxCount are off and MaxRequestBytes is 32 KiB, as in other
+proxies: apps have long segments (signed URLs, encoded objects), browsers many cookies.
 """
 
 from __future__ import annotations
 
 from config.parameter import Parameter
+
+INTERMEDIATE, MODERN = "intermediate", "modern"
+"""Values of TlsPreset."""
 
 # Upper bound of the timers: 65535 s is the largest that http.sys's timeout properties hold
 # (HTTP_TIMEOUT_LIMIT_INFO: USHORT seconds). 0 would mean "give up at once", hence a minimum of 1.
@@ -46,6 +52,15 @@ PARAMETERS: tuple[Parameter, ...] = (
         meaning="1: require and send close_notify, and resume a session only after a clean close",
         risk="0: a client cannot tell a truncated answer without framing from a whole one; "
         "1: full handshakes for clients that never send close_notify",
+    ),
+    Parameter(
+        name="TlsPreset", default="", words=("", INTERMEDIATE, MODERN), maximum=16,
+        meaning="which TLS is spoken, after Mozilla's server side TLS guidelines. intermediate: "
+        "TLS 1.2 and 1.3, groups X25519MLKEM768, X25519, P-256, P-384; modern: the same groups, "
+        "with clients TLS 1.3 alone; empty: TLS 1.2 and 1.3, all groups of OpenSSL. The cipher "
+        "suites are the same in all, and the client's preference counts. The groups are those "
+        "towards https:// upstreams too",
+        risk="modern: clients older than TLS 1.3 cannot connect",
     ),
     Parameter(
         name="DisableSslCertChainCacheOnlyUrlRetrieval", default=0, windows=0, maximum=1,
@@ -77,21 +92,28 @@ PARAMETERS: tuple[Parameter, ...] = (
         risk="higher: more memory for each connection that sends a header",
     ),
     Parameter(
-        name="MaxRequestBytes", default=16384, windows=16384, minimum=256, maximum=16777216,
+        name="MaxRequestBytes", default=32768, windows=16384, minimum=256, maximum=16777216,
         unit="bytes", live=True,
         meaning="longest request line and header fields together; "
         "more is answered 400 (RequestLength)",
         risk="higher: more memory for each connection that sends a header",
     ),
     Parameter(
-        name="UrlSegmentMaxLength", default=260, windows=260, maximum=32766, unit="characters",
+        name="MaxResponseHeadBytes", default=65536, minimum=4096, maximum=16777216,
+        unit="bytes", live=True,
+        meaning="longest status line and header fields of an upstream's response, and so its "
+        "longest single field; more is answered 502",
+        risk="higher: more memory for each upstream connection that sends a header",
+    ),
+    Parameter(
+        name="UrlSegmentMaxLength", default=0, windows=260, maximum=32766, unit="characters",
         zero="unlimited", live=True,
         meaning="longest part of a path between two slashes, decoded; "
         "more is answered 400 (URL)",
         risk="higher: apps that make file names of segments see longer ones",
     ),
     Parameter(
-        name="UrlSegmentMaxCount", default=255, windows=255, maximum=16383, unit="segments",
+        name="UrlSegmentMaxCount", default=0, windows=255, maximum=16383, unit="segments",
         zero="unlimited", live=True,
         meaning="most parts of a path; more is answered 400 (URL)",
         risk="higher: apps that walk a path spend more time on one",
@@ -124,7 +146,16 @@ PARAMETERS: tuple[Parameter, ...] = (
         unit="connections", zero="unlimited", live=True,
         meaning="client connections at the same time; more are closed at once "
         "(Connections_Refused)",
-        risk="unlimited: only the limit of open files protects the machine's memory",
+        risk="unlimited: only MaxConnectionMemory and the limit of open files protect the machine",
+    ),
+    Parameter(
+        name="MaxConnectionMemory", default=0, minimum=16, maximum=1048576, unit="MiB",
+        zero="automatic", live=True,
+        meaning="memory of all client connections together: 40 KiB for each, and what waits for "
+        "peers that do not read. Above it new ones are refused (Connections_Refused) and the "
+        "slowest are cut (Memory_Full). Automatic: three quarters of what the machine or the "
+        "cgroup leaves at the start",
+        risk="too high: the kernel kills the whole service; low: slow clients are cut",
     ),
     Parameter(
         name="MaxBytesPerSend", default=131072, windows=65536, minimum=1, maximum=0xFFFFF,

@@ -14,6 +14,10 @@ from pathlib import Path
 from config.errors import ConfigError
 
 LOOPBACK = "127.0.0.1"
+LOCALHOST = "localhost"
+LOOPBACKS = (LOOPBACK, "::1")
+"""What `LOCALHOST` stands for, whatever /etc/hosts says (RFC 6761 section 6.3)."""
+
 HTTP_PORT = 80
 HTTPS_PORT = 443
 MAX_PORT = 65535
@@ -94,7 +98,8 @@ class Listen:
 
 
 def parse_target(text: str) -> Target:
-    """The upstream that `text` names; without a host it is 127.0.0.1.
+    """The upstream that `text` names; without a host it is localhost, on 127.0.0.1 or ::1: many
+    development servers listen on one of them alone.
 
     Raises:
         ConfigError: it is none of `TARGET_FORMS`.
@@ -108,7 +113,7 @@ def parse_target(text: str) -> Target:
         return _unix_target(text)
     if not separator:
         host, port = _host_and_port(text, "target", TARGET_FORMS, lowest=1)
-        return Target("http", host or LOOPBACK, port)
+        return Target("http", host or LOCALHOST, port)
     scheme = scheme.lower()
     if scheme not in _OWN_PORT:
         raise ConfigError(f"target {text!r}: unknown scheme {scheme!r}; write {TARGET_FORMS}")

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import socket
 import struct
 import sys
@@ -61,6 +62,7 @@ class Channel:
         "_sock",
         "broken",
         "closed",
+        "waits_since",
     )
 
     def __init__(
@@ -89,6 +91,7 @@ class Channel:
         self._always_writing = not local
         self._queued: bytearray | None = None  # sent at the end of the turn
         self._pending: bytearray | None = None  # sent when the kernel takes more
+        self.waits_since = 0  # the poller's turn in which the kernel took something last
         self._reading = False
         self.broken = False
         self.closed = False
@@ -109,6 +112,10 @@ class Channel:
     @property
     def sock(self) -> socket.socket:
         return self._sock
+
+    @property
+    def poller(self) -> Poller:
+        return self._poller
 
     @property
     def backlog(self) -> int:
@@ -177,6 +184,17 @@ class Channel:
     def stop_reading(self) -> None:
         self._reading = False
 
+    @property
+    def emptied(self) -> bool:
+        """Nothing is left to read of all that the poller has told of."""
+        return not self._ready
+
+    def silent(self) -> bool:
+        """Whether the kernel has nothing to tell: no bytes, no end, no error. A system call."""
+        look = select.poll()
+        look.register(self._fd, select.POLLIN | select.POLLRDHUP)
+        return not (self.closed or look.poll(0))
+
     def recv_into(self, buffer: memoryview | bytearray) -> int:
         """``socket.recv_into``; 0 is FIN. Raises OSError, BlockingIOError among them.
 
@@ -210,7 +228,7 @@ class Channel:
             if len(queued) > SMALL:
                 self.flush()
         elif self._pending is not None:
-            self._pending += data
+            self._wait_longer(data)
         elif self.broken or self.closed:
             return
         elif len(data) <= SMALL:
@@ -224,7 +242,7 @@ class Channel:
         if self._queued is not None:
             self.flush()
         if self._pending is not None:
-            self._pending += data
+            self._wait_longer(data)
         elif not self.broken and not self.closed:
             self._send_now(data)
 
@@ -235,6 +253,10 @@ class Channel:
             self._queued = None
             if not self.broken and not self.closed:
                 self._send_now(queued)
+
+    def drop_queued(self) -> None:
+        """What waits for the end of the turn is not sent."""
+        self._queued = None
 
     def _send_now(self, data: memoryview | bytes | bytearray) -> None:
         try:
@@ -253,7 +275,7 @@ class Channel:
             self.flush()
         if self._pending is not None:
             for part in parts:
-                self._pending += part
+                self._wait_longer(part)
             return
         if self.broken or self.closed:
             return
@@ -273,8 +295,15 @@ class Channel:
 
     def _wait_with(self, rest: bytearray) -> None:
         self._pending = rest
+        self.waits_since = self._poller.turn
+        self._poller.wait_with(len(rest))
         if not self._always_writing:
             self._poller.watch_writing(self._fd, True)
+
+    def _wait_longer(self, data: memoryview | bytes | bytearray) -> None:
+        assert self._pending is not None
+        self._pending += data
+        self._poller.wait_with(len(data))
 
     def _on_writable(self) -> None:
         assert self._pending is not None
@@ -287,6 +316,8 @@ class Channel:
             return
         if sent < len(self._pending):
             del self._pending[:sent]
+            self.waits_since = self._poller.turn
+            self._poller.wait_with(-sent)
             return
         self._drop_pending()
         self._on_drained()
@@ -305,6 +336,7 @@ class Channel:
 
     def _drop_pending(self) -> None:
         if self._pending is not None:
+            self._poller.wait_with(-len(self._pending))
             self._pending = None
             if not self._always_writing:
                 self._poller.watch_writing(self._fd, False)
@@ -324,7 +356,9 @@ class Channel:
         self.flush()
         self.closed = True
         self.stop_reading()
-        self._pending = None
+        if self._pending is not None:
+            self._poller.wait_with(-len(self._pending))
+            self._pending = None
         self._poller.discard(self._fd)
         self._sock.close()
         # Its owner holds the channel, and by these the channel its owner: without the collector's
@@ -336,9 +370,18 @@ class Channel:
         """Closes with RST, so that the peer cannot take the end for a clean one."""
         if not self.closed:
             self.flush()
-            with contextlib.suppress(OSError):
-                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._end_with_reset()
             self.close()
+
+    def give_up(self) -> None:
+        """Drop what waits, and tell the owner that sending failed. Its close sends RST."""
+        if not self.closed:
+            self._end_with_reset()
+            self._break(OSError(errno.ECONNABORTED, "given up"))
+
+    def _end_with_reset(self) -> None:
+        with contextlib.suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
 def _nothing() -> None:
@@ -352,3 +395,7 @@ def _nothing_broken(error: OSError) -> None:
 def describe(error: OSError) -> str:
     """A short sentence for a log line: ``connection reset by peer``."""
     return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
+RESETS = frozenset(os.strerror(code).lower() for code in (errno.ECONNRESET, errno.EPIPE))
+"""What `describe` says of a peer that has gone away, as peers do all the time."""

@@ -21,6 +21,8 @@ from typing import Protocol
 from fastpath.channel import Channel, describe
 from fastpath.closing import GracefulClose
 from fastpath.engines.contract import Session
+from fastpath.errors import Alert
+from fastpath.record.wire import alert_record
 from fastpath.worker.frames import (
     MAX_PAYLOAD,
     FrameType,
@@ -32,6 +34,8 @@ from fastpath.worker.sessions import SessionOwners
 from fastpath.worker.supervisor import Supervisor
 
 _BUFFER = memoryview(bytearray(65536))
+
+_INTERNAL_ERROR = alert_record(Alert.INTERNAL_ERROR)
 
 # What a peer may send ahead while the worker is busy with its last message, in bytes.
 _MAX_AHEAD = 64 * 1024
@@ -152,6 +156,8 @@ class Handshake:
         self._waiting = False
         # Once only: what kills a worker must not go on to kill the next one, and the next.
         if self._answered or self._replayed or len(self._sent) + len(self._ahead) >= MAX_PAYLOAD:
+            if not self._answered and self._begin_with[0] == FrameType.BEGIN:
+                self._channel.send(_INTERNAL_ERROR)  # later its keys would have to be the worker's
             self._fail("crypto worker died in the middle of the handshake")
         else:
             self._replayed = True

@@ -15,6 +15,8 @@ import signal
 import sys
 from pathlib import Path
 
+from fastpath.logs.standard import open_missing
+
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
@@ -46,6 +48,7 @@ def become_helper(*links: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     protect_memory()
+    open_missing()
     close_inherited(*links)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from fastpath.fragment import MAX_FRAGMENT, SIZES
 from fastpath.suites import BY_CODE, CipherSuite
 
 MAX_SEQUENCE = 2**64 - 1
@@ -40,23 +41,27 @@ class ConnectionKeys:
     """Both directions, seen from our side. Raises ValueError when a length does not fit.
 
     `client`: we are the client of the connection, so the peer may send what only servers send.
+    `max_fragment`: bytes of content in a record that either side may send.
     """
 
     suite: CipherSuite
     read: DirectionKeys
     write: DirectionKeys
     client: bool = False
+    max_fragment: int = MAX_FRAGMENT
 
     def __post_init__(self) -> None:
         _check(self.suite, self.read)
         _check(self.suite, self.write)
+        if self.max_fragment not in _FRAGMENTS:
+            raise ValueError(f"no record is limited to {self.max_fragment} bytes")
 
     def __repr__(self) -> str:
         return f"<ConnectionKeys {self.suite.name} read={self.read!r} write={self.write!r}>"
 
     def pack(self) -> bytes:
-        """Return the wire form: 4 bytes of head, then the read and the write direction."""
-        head = _HEAD.pack(_FORMAT, self.client, self.suite.code)
+        """Return the wire form: 6 bytes of head, then the read and the write direction."""
+        head = _HEAD.pack(_FORMAT, self.client, self.suite.code, self.max_fragment)
         return head + _pack_direction(self.read) + _pack_direction(self.write)
 
     @classmethod
@@ -65,18 +70,20 @@ class ConnectionKeys:
         data = bytes(data)
         if len(data) < _HEAD.size:
             raise ValueError("connection keys: too short")
-        format_, client, code = _HEAD.unpack_from(data)
+        format_, client, code, max_fragment = _HEAD.unpack_from(data)
         if format_ != _FORMAT or client > 1 or code not in BY_CODE:
             raise ValueError("connection keys: unknown format or cipher suite")
         read, position = _unpack_direction(data, _HEAD.size)
         write, position = _unpack_direction(data, position)
         if position != len(data):
             raise ValueError("connection keys: trailing bytes")
-        return cls(BY_CODE[code], read, write, bool(client))
+        return cls(BY_CODE[code], read, write, bool(client), max_fragment)
 
 
-_FORMAT = 2
-_HEAD = struct.Struct(">BBH")  # format, whether we are the client, IANA code of the suite
+_FORMAT = 3
+# Format, whether we are the client, IANA code of the suite, largest fragment.
+_HEAD = struct.Struct(">BBHH")
+_FRAGMENTS = frozenset((MAX_FRAGMENT, *SIZES.values()))
 _DIRECTION = struct.Struct(">QQBBB")  # sequence, explicit nonce, lengths of key, IV and secret
 
 

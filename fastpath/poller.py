@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import logging
 import select
+import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 from weakref import WeakKeyDictionary, ref
+
+from fastpath.logs.messages import limited
 
 log = logging.getLogger("kssl")
 
@@ -65,6 +68,15 @@ class Poller:
         self._turn_comes = False  # by `again`
         self._at_end: list[Callable[[], None]] = []
         self._in_turn = False
+        self.turn = 0
+        """The number of this turn, or of the last one."""
+        self.all_told = False
+        """A turn is running which handles all that had happened when it began."""
+        self.waiting = 0
+        """Bytes that kernels have refused, of all channels together."""
+        self._most_waiting = sys.maxsize
+        self._too_much: Callable[[], None] = _nothing
+        self._told_too_much = False
 
     @classmethod
     def of(cls, loop: AbstractEventLoop) -> Poller:
@@ -94,6 +106,31 @@ class Poller:
         if not self._polled:
             self._loop.remove_reader(self._epoll.fileno())
 
+    @property
+    def watched(self) -> int:
+        """How many sockets are watched."""
+        return len(self._polled)
+
+    # -- what waits to be sent -------------------------------------------------------------
+
+    def limit_waiting(self, most: int, too_much: Callable[[], None]) -> None:
+        """Have ``too_much`` called, soon and once, each time that `waiting` exceeds ``most``
+        bytes."""
+        self._most_waiting = most
+        self._too_much = too_much
+
+    def wait_with(self, size: int) -> None:
+        """Count ``size`` more bytes that a channel keeps until the kernel takes them, or, when
+        negative, fewer."""
+        self.waiting += size
+        if self.waiting > self._most_waiting and not self._told_too_much:
+            self._told_too_much = True
+            self._loop.call_soon(self._tell_too_much)
+
+    def _tell_too_much(self) -> None:
+        self._told_too_much = False
+        self._too_much()
+
     # -- turns -----------------------------------------------------------------------------
 
     def again(self, polled: Polled) -> None:
@@ -119,20 +156,23 @@ class Poller:
 
     def _turn(self) -> None:
         self._in_turn = True
+        self.turn += 1
         try:
             if self._again:
                 self._read_on()
             get = self._polled.get
-            for fd, events in self._epoll.poll(0, _EVENTS_PER_TURN):
+            happened = self._epoll.poll(0, _EVENTS_PER_TURN)
+            self.all_told = len(happened) < _EVENTS_PER_TURN
+            for fd, events in happened:
                 ready = get(fd)
                 if ready is not None:  # else closed by one that came before it in this turn
                     try:
                         ready.happened(events)
                     except Exception:  # one connection's bug must not stop the others
-                        log.exception("internal error in a connection")
+                        log.exception("internal error in a connection", extra=limited("Internal"))
                         ready.crashed()
         finally:  # KeyboardInterrupt and the like
-            self._in_turn = False
+            self._in_turn = self.all_told = False
             if self._at_end:
                 self._end_turn()
 
@@ -142,7 +182,7 @@ class Poller:
             try:
                 polled.read_on()
             except Exception:
-                log.exception("internal error in a connection")
+                log.exception("internal error in a connection", extra=limited("Internal"))
                 polled.crashed()
 
     def _end_turn(self) -> None:
@@ -151,4 +191,8 @@ class Poller:
             try:
                 action()
             except Exception:  # the others' data must leave all the same
-                log.exception("internal error while sending")
+                log.exception("internal error while sending", extra=limited("Internal"))
+
+
+def _nothing() -> None:
+    """In place of a limit's action, where there is no limit."""

@@ -5,25 +5,29 @@
 
 (on one line). The last word is there if the client was asked for a certificate: "ok", "none" or
 what is wrong with it, as "403.16" (docs/errors.md). Lines are collected during a turn of the event
-loop and written at its end.
+loop and handed over at its end; a thread writes them (`fastpath.logs`).
 """
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import re
 import stat
 import time
 from asyncio import AbstractEventLoop
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Protocol
 
 from config.errors import ConfigError, reason
-from config.model import Logs
+from config.model import OFF, STDERR, STDOUT, Logs
 from config.trusted import check_trusted_file
 from fastpath.engines.contract import Session
+from fastpath.logs import standard
+from fastpath.logs.descriptor import Descriptor
+from fastpath.logs.messages import limited
+from fastpath.logs.writer import LineWriter
 
 log = logging.getLogger("kssl")
 
@@ -39,17 +43,42 @@ def escape(value: bytes) -> bytes:
     return _UNSAFE.sub(lambda match: b"\\x%02x" % match[0][0], value)
 
 
-class AccessLog:
-    """Writes to a binary stream, such as ``sys.stderr.buffer``; None turns the log off."""
+# Bytes that wait for the disk, or for the reader of a FIFO.
+_LIMIT = 8 << 20
 
-    def __init__(self, loop: AbstractEventLoop, stream: BinaryIO | None) -> None:
+# Seconds for what a file of before still has to take, when the log goes on in another.
+_RETIRE = 10.0
+
+Standard = Mapping[str, LineWriter]
+"""The streams that the words for them in the configuration stand for."""
+
+
+def standard_streams() -> Standard:
+    """Return the process's own."""
+    return {
+        STDERR: standard.standard(standard.STDERR),
+        STDOUT: standard.standard(standard.STDOUT),
+    }
+
+
+class Stream(Protocol):
+    """What lines are written to: a `LineWriter`. Does not block."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+class AccessLog:
+    """Writes to a stream; None turns the log off."""
+
+    def __init__(self, loop: AbstractEventLoop, stream: Stream | None) -> None:
         self._loop = loop
         self._stream = stream
         self.enabled = stream is not None
         self._lines: list[bytes] = []
         self._second = -1
         self._date = b""
-        self._failing = False
+        self._retired: list[LineWriter] = []
+        self._lost_before = 0  # in streams that are closed
 
     def write(
         self,
@@ -85,64 +114,88 @@ class AccessLog:
             self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """A file that cannot be written, on a full disk say, is worth one warning, no more."""
+        """Hand over what was collected."""
         if self._lines and self._stream is not None:
             lines, self._lines = self._lines, []
-            try:
-                self._stream.write(b"".join(lines))
-                self._stream.flush()
-            except OSError as error:
-                if not self._failing:
-                    log.warning("access log: %s; lines are lost", reason(error))
-                self._failing = True
-            else:
-                self._failing = False
+            self._stream.write(b"".join(lines))
 
-    def reopen(self, stream: BinaryIO | None) -> None:
-        """Goes on in another stream, or in the same file under its name (logrotate). A file of
-        before is closed."""
+    @property
+    def stream(self) -> Stream | None:
+        return self._stream
+
+    @property
+    def lost(self) -> int:
+        """Lines that no stream has taken; with those of others who write to the same stream."""
+        now = self._stream.lost if isinstance(self._stream, LineWriter) else 0
+        return self._lost_before + now + sum(writer.lost for writer in self._retired)
+
+    def reopen(self, stream: Stream | None) -> None:
+        """Go on in another stream, or in the same file under its name (logrotate). A file of
+        before is closed when it has what is meant for it."""
         self.flush()
         old, self._stream = self._stream, stream
         self.enabled = stream is not None
-        if old is not stream:
-            close_own(old)
+        if old is stream:
+            return
+        self._lost_before += sum(writer.lost for writer in self._retired if writer.over)
+        self._retired = [writer for writer in self._retired if not writer.over]
+        if isinstance(old, _Own):
+            old.retire(_RETIRE)
+            self._retired.append(old)
+        elif isinstance(old, LineWriter):
+            self._lost_before += old.lost
+
+    def close(self) -> None:
+        """End the log. Waits for the disk, but not for long."""
+        self.flush()
+        old, self._stream = self._stream, None
+        self.enabled = False
+        if isinstance(old, _Own):
+            old.close()
 
 
-class _LogFile(io.FileIO):
-    """Of our own, as against a stream that somebody gave us."""
+class _Own(LineWriter):
+    """Opened by us, as against a stream that somebody gave us."""
 
 
-def open_access_log(logs: Logs, standard: BinaryIO | None) -> BinaryIO | None:
-    """What `AccessLog` writes to. ``standard``: for "stderr". A file is opened to append to, 0640
+def open_access_log(logs: Logs, streams: Standard | None) -> LineWriter | None:
+    """What `AccessLog` writes to. ``streams``: for words. A file is opened to append to, 0640
     if it is new: addresses and URLs are not for everybody.
 
     Raises ConfigError, also when others may change what is in the file, or let a link lead to
     another one. Devices and pipes are what they are.
     """
     if not isinstance(logs.access, Path):
-        return standard if logs.access == "stderr" else None
+        return streams.get(logs.access) if streams is not None and logs.access != OFF else None
+    name = f"access log {logs.access}"
     try:
-        file = _LogFile(logs.access, "ab", opener=_open_private)
+        # Without waiting for a reader, should it be a FIFO.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
+        descriptor = os.open(logs.access, flags | os.O_CLOEXEC, 0o640)
     except OSError as error:
-        raise ConfigError(f"access log {logs.access}: {reason(error)}") from None
+        raise ConfigError(f"{name}: {reason(error)}") from None
     try:
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
             check_trusted_file(logs.access, "access log")
+        sink = Descriptor(descriptor, own=True)
     except BaseException:
-        file.close()
+        os.close(descriptor)
         raise
-    return cast(BinaryIO, file)
+    return _Own(sink, name=name, limit=_LIMIT, remark=LOST, tell=_tell)
 
 
-def close_own(stream: BinaryIO | None) -> None:
-    """Closes what `open_access_log` has opened, but not a stream that it was given."""
-    if isinstance(stream, _LogFile):
-        stream.close()
+LOST = b"#Remark: %d lines before this one were lost\n"
+"""In the place of lines that could not be written."""
 
 
-def _open_private(path: str, flags: int) -> int:
-    # Without waiting for a reader, should it be a FIFO.
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY, 0o640)
+def _tell(text: str) -> None:
+    log.warning("%s", text, extra=limited("access log"))
+
+
+def close_own(stream: Stream | None) -> None:
+    """Close what `open_access_log` has opened, but not a stream that it was given."""
+    if isinstance(stream, _Own):
+        stream.retire(0.0)
 
 
 def describe_session(session: Session, mode: str, certificate: str = "") -> bytes:

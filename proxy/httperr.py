@@ -11,23 +11,28 @@ as "+", and an empty field as "-". docs/errors.md says what each reason means he
 
     <folder>/HTTPERR/httperr1.log, httperr2.log, … : a new one at each start and when one is full.
 
-Lines are collected during a turn of the event loop and written at its end. Who logs never gets an
-exception: what cannot be written is counted, told once, and told again when writing works again.
+Lines are collected during a turn of the event loop and written at its end, by a thread
+(`fastpath.logs`). Who logs never gets an exception: what cannot be written is counted, told once,
+and told again when writing works again.
+
+Of lines that belong to no request, and of those with BadRequest, at most `MOST` with the same
+reason are written within `SECONDS`. How many more there were is said in one line. Connections that
+end before a request, as the probes of a load balancer do, are one line an hour together.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import re
-import shlex
-import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from config.errors import ConfigError, printable, reason
+from fastpath.logs.allowance import Allowance
+from fastpath.logs.messages import limited
+from fastpath.logs.writer import LineWriter
+from proxy.httperr_files import Files
 
 log = logging.getLogger("kssl")
 
@@ -45,7 +50,7 @@ _WINDOWS = (
 _OWN = (
     "Ssl2_Hello Pct1_Hello Ssl2_Format_Hello Rc2_Suite Handshake Misdirected Upstream "
     "Upstream_Truncated Unclean_Close Cert_Required Cert_Denied Cert_Revoked Cert_Untrusted "
-    "Cert_Expired Cert_Rejected Cert_Unchecked"
+    "Cert_Expired Cert_Rejected Cert_Unchecked Memory_Full"
 )
 
 REASONS = frozenset(f"{_WINDOWS} {_OWN}".split())
@@ -60,13 +65,23 @@ FIELDS = (
 MAX_METHOD = 255
 MAX_URI = 4096
 
+MOST = 100
+SECONDS = 10.0
+_BAD_REQUEST = "BadRequest"  # also of what is no HTTP at all
+
+# Seconds for which connections without a request are counted before the log has a line of them.
+PROBE_SECONDS = 3600.0
+
+# Bytes that wait for the disk.
+_LIMIT = 1 << 20
+
 _SUBFOLDER = "HTTPERR"
-_NAME = re.compile(r"httperr([1-9][0-9]*)\.log")
-_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 # Every byte of a request that is not a visible ASCII character, so that nothing ends a field.
 _UNSAFE = re.compile(rb"[^!-~]")
+
+
+_REMARK = b"#Remark: %d lines before this one were lost\n"
 
 
 class ErrorLog:
@@ -74,12 +89,20 @@ class ErrorLog:
 
     truncate_size: bytes at which the log goes on in its next file.
     now: seconds since 1970. call_soon: calls a function at the end of the event loop's turn.
+    in_background: files are written by a thread, so that nobody waits for the disk.
+    allowance: for each reason, where there is no request.
 
     Raises ConfigError when somebody else could read, forge or redirect what is written: the folder
     or a log in it is a symlink, belongs to another user, or others may write to it.
     """
 
     enabled = True
+    _probes = 0  # connections without a request that no line has told of
+    _probes_since = 0.0  # 0: the next `sweep` begins to count the time
+    _lost = 0  # lines that were lost and not told yet
+    _lost_ever = 0
+    _writer: LineWriter | None = None
+    _allowance: Allowance | None = None
 
     def __init__(
         self,
@@ -87,15 +110,26 @@ class ErrorLog:
         truncate_size: int,
         now: Callable[[], float],
         call_soon: Callable[[Callable[[], None]], object],
+        *,
+        in_background: bool = False,
+        allowance: Allowance | None = None,
     ) -> None:
-        self._files = _Files(folder / _SUBFOLDER, truncate_size)
+        self._files = Files(folder / _SUBFOLDER, truncate_size, FIELDS)
         self._now = now
         self._call_soon = call_soon
+        self._allowance = allowance or Allowance(MOST, SECONDS)
         self._lines: list[bytes] = []
-        self._lost = 0
         self._second = -1
         self._date = b""
         self._files.check()
+        if in_background:
+            self._writer = LineWriter(
+                _Background(self._append),
+                name=f"the HTTPERR log in {printable(str(self._files.folder))}",
+                limit=_LIMIT,
+                remark=_REMARK,
+                tell=_tell,
+            )
 
     @classmethod
     def off(cls) -> ErrorLog:
@@ -120,13 +154,19 @@ class ErrorLog:
         client, server: address and port. version: ``1.1`` or ``HTTP/1.1``. uri: the target as
         received. site, queue: number and name of the site.
         """
+        if (
+            self._allowance is not None
+            and (not method or reason == _BAD_REQUEST)
+            and not self._allowance.allows(reason)
+        ):
+            return
         second = int(self._now())
         if second != self._second:
             self._second = second
             self._date = _date(second)
         if version[:1].isdigit():
             version = b"HTTP/" + version
-        self._lines.append(
+        self._add(
             b"%b %b %b %b %b %b %b %b %b %b %b %b\n"
             % (
                 self._date,
@@ -141,15 +181,61 @@ class ErrorLog:
                 _text(queue),
             )
         )
+
+    def without_request(self) -> None:
+        """A client's connection has ended before its first request."""
+        self._probes += 1
+
+    def sweep(self) -> None:
+        """Say what was left out, and how many connections had no request, when it is time. To be
+        called from time to time."""
+        if self._allowance is None:
+            return
+        self._say(self._allowance.over(), self._allowance.seconds)
+        if self._probes:
+            now = self._now()
+            if not self._probes_since:
+                self._probes_since = now
+            elif abs(now - self._probes_since) >= PROBE_SECONDS:
+                self._say_probes()
+
+    @property
+    def lost(self) -> int:
+        """Lines that could not be written since the start."""
+        return self._lost_ever + (self._writer.lost if self._writer is not None else 0)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Lines above the limit since the start, by reason."""
+        return dict(self._allowance.left_out) if self._allowance is not None else {}
+
+    def _say(self, left_out: list[tuple[str, int]], seconds: float) -> None:
+        for word, number in left_out:
+            text = f"#Remark: {number} more lines with {word} were left out within {seconds:.0f} s"
+            self._add(text.encode() + b"\n")
+
+    def _say_probes(self) -> None:
+        probes, self._probes, self._probes_since = self._probes, 0, 0.0
+        self._add(b"#Remark: %d connections ended before a request\n" % probes)
+
+    def _add(self, line: bytes) -> None:
+        self._lines.append(line)
         if len(self._lines) == 1:
             self._call_soon(self.flush)
 
     def flush(self) -> None:
-        """Writes what was collected. Never raises."""
+        """Hand over what was collected. Never raises."""
         lines, self._lines = self._lines, []
         if not lines:
             return
-        remark = b"#Remark: %d lines before this one were lost\n" % self._lost
+        if self._writer is not None:
+            self._writer.write(b"".join(lines))
+        else:
+            self._append(lines)
+
+    def _append(self, lines: list[bytes]) -> None:
+        """Write them. May block, and never raises."""
+        remark = _REMARK % self._lost
         if self._lost:
             lines.insert(0, remark)
         try:
@@ -168,15 +254,43 @@ class ErrorLog:
                     why,
                 )
             self._lost += lost
+            self._lost_ever += lost
             return
         if self._lost:
             log.warning("the HTTPERR log is written again; %d lines were lost", self._lost)
             self._lost = 0
 
     def close(self) -> None:
-        """Writes what was collected and closes the file; the next line would open another."""
+        """Write what was collected and close the file; the next line would open another, unless a
+        thread writes. Waits for the disk, but not for long."""
+        if self._allowance is not None:
+            self._say(self._allowance.rest(), self._allowance.seconds)
+        if self._probes:
+            self._say_probes()
         self.flush()
-        self._files.close()
+        if self._writer is None or self._writer.close():
+            self._files.close()
+
+
+def _tell(text: str) -> None:
+    log.warning("%s", text, extra=limited("the HTTPERR log"))
+
+
+class _Background:
+    """What the thread calls."""
+
+    def __init__(self, append: Callable[[list[bytes]], None]) -> None:
+        self._append = append
+
+    def write(self, data: bytes, start: int) -> int:
+        self._append(data[start:].splitlines(keepends=True))
+        return len(data)
+
+    def wait(self, seconds: float) -> bool:
+        return True
+
+    def close(self) -> None:
+        """The owner closes the file."""
 
 
 class _Off(ErrorLog):
@@ -215,143 +329,3 @@ def _text(value: str) -> bytes:
     """As UTF-8; `isprintable` is false for control characters, surrogates and all white space but
     the space."""
     return "".join("+" if c == " " or not c.isprintable() else c for c in value).encode() or b"-"
-
-
-class _Files:
-    """The numbered files of one folder. Errors are raised: ConfigError, OSError."""
-
-    def __init__(self, folder: Path, truncate_size: int) -> None:
-        self.folder = folder
-        self._truncate_size = truncate_size
-        self._descriptor = -1
-        self._size = 0
-        self._empty = True  # but for its header
-
-    def check(self) -> None:
-        """The folder is there and fit. Raises ConfigError."""
-        os.close(self._open_folder())
-
-    def append(self, lines: list[bytes], date: bytes) -> None:
-        """Takes `lines` out of the list as they are written, whole ones only."""
-        while lines:
-            if self._descriptor < 0 or os.fstat(self._descriptor).st_nlink == 0:
-                self._next_file(date)  # the first, or somebody has deleted the last
-            fitting, size = _fitting(lines, self._truncate_size - self._size)
-            if not fitting and not self._empty:
-                self._next_file(date)
-                continue
-            if not fitting:  # a line longer than a whole file
-                fitting, size = 1, len(lines[0])
-            self._write(b"".join(lines[:fitting]))
-            self._size += size
-            self._empty = False
-            del lines[:fitting]
-
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def _write(self, data: bytes) -> None:
-        """All of it or nothing."""
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-        except OSError:
-            # A full disk takes a part. Nobody else writes to this file, so that can be cut off.
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._size)
-            raise
-
-    def _next_file(self, date: bytes) -> None:
-        self.close()
-        header = b"#Software: kssl\n#Version: 1.0\n#Date: %b\n#Fields: %b\n" % (
-            date,
-            " ".join(FIELDS).encode(),
-        )
-        folder = self._open_folder()
-        try:
-            name, self._descriptor = _create(folder)
-            self._size = 0
-            try:
-                self._write(header)
-            except OSError:
-                # No file goes on without its header, and a full disk gets no empty file each time.
-                self.close()
-                os.unlink(name, dir_fd=folder)
-                raise
-        finally:
-            os.close(folder)
-        self._size, self._empty = len(header), True
-
-    def _open_folder(self) -> int:
-        """A descriptor of the folder, so that what was checked is what is used."""
-        folder, parent = self.folder, self.folder.parent
-        try:
-            parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _check(parent, parent.lstat(), folder=True, owners={os.geteuid(), 0})
-            with contextlib.suppress(FileExistsError):
-                folder.mkdir(mode=0o700)
-            _check(folder, folder.lstat(), folder=True, owners={os.geteuid()})
-            descriptor = os.open(folder, _FOLDER_FLAGS)
-        except OSError as error:
-            raise ConfigError(
-                f"cannot use the folder {folder} for the HTTPERR log: {reason(error)}; "
-                "set ErrorLoggingDir to another"
-            ) from None
-        try:
-            _check(folder, os.fstat(descriptor), folder=True, owners={os.geteuid()})
-            for name in filter(_NAME.fullmatch, os.listdir(descriptor)):
-                with contextlib.suppress(FileNotFoundError):
-                    found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-                    _check(folder / name, found, folder=False, owners={os.geteuid()})
-        except OSError as error:
-            os.close(descriptor)
-            raise ConfigError(f"cannot read the folder {folder}: {reason(error)}") from None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
-
-
-def _fitting(lines: list[bytes], room: int) -> tuple[int, int]:
-    """How many of the first lines fit into `room` bytes, and how many bytes they are."""
-    size = 0
-    for count, line in enumerate(lines):
-        if size + len(line) > room:
-            return count, size
-        size += len(line)
-    return len(lines), size
-
-
-def _create(folder: int) -> tuple[str, int]:
-    """A new file of ours behind the highest: its name, and a descriptor."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_APPEND | os.O_CLOEXEC
-    while True:
-        numbers = [int(match[1]) for match in map(_NAME.fullmatch, os.listdir(folder)) if match]
-        with contextlib.suppress(FileExistsError):  # another process was faster
-            name = f"httperr{max(numbers, default=0) + 1}.log"
-            return name, os.open(name, flags, 0o600, dir_fd=folder)
-
-
-def _check(path: Path, found: os.stat_result, *, folder: bool, owners: set[int]) -> None:
-    """Raises ConfigError unless it is a folder or a file of ours that nobody else may write to."""
-    is_right = stat.S_ISDIR if folder else stat.S_ISREG
-    if not is_right(found.st_mode):
-        what = "folder" if folder else "regular file"
-        raise ConfigError(
-            f"{path}, for the HTTPERR log, is not a {what} (a link is not followed); "
-            "remove it, or set ErrorLoggingDir to another folder"
-        )
-    if found.st_uid not in owners:
-        raise ConfigError(
-            f"{path}, for the HTTPERR log, belongs to another user (uid {found.st_uid}, "
-            f"kssl runs as {os.geteuid()}); set ErrorLoggingDir to a folder of your own"
-        )
-    if found.st_mode & _WRITABLE_BY_OTHERS:
-        mode = "700" if folder else "600"
-        raise ConfigError(
-            f"others may write to {path} (mode {stat.S_IMODE(found.st_mode):04o}), where the "
-            f"HTTPERR log goes; run: chmod {mode} {shlex.quote(str(path))}"
-        )

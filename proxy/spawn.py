@@ -52,17 +52,19 @@ def spawn_proxy(
     stderr: int | IO[bytes] | None = None,
     access_log: bool = False,
     program: Sequence[str] = ("proxy",),
+    wrapper: Sequence[str] = (),
 ) -> Iterator[ProxyProcess]:
     """``kssl serve TARGET …`` until the block ends. Raises ProxyStartError.
 
     ``target`` None, ``listen`` None: the configuration file among the arguments says it.
 
     ``program``: another module than ``proxy`` that runs it, and that module's own arguments.
+    ``wrapper``: a command that runs the command behind it, in the same process.
     """
     with tempfile.TemporaryDirectory(prefix="kssl-") as folder:
         ready = Path(folder) / "ready.json"
         command = [
-            *interpreter(), "-m", *program, "serve",
+            *wrapper, *interpreter(), "-m", *program, "serve",
             "--state-dir", str(state_dir), "--ready-file", str(ready), *arguments,
         ]  # fmt: skip
         if target is not None:

@@ -108,7 +108,7 @@ def parse_thumbprint(text: str) -> str:
 
 def canonical(listen: Listen) -> Listen:
     """With the host in the one way in which it is compared."""
-    host = listen.host.lower()
+    host = listen.host.lower().removesuffix(".")
     if ":" in host:
         host = str(ipaddress.IPv6Address(host))
     return Listen(host, listen.port)

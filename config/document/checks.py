@@ -12,6 +12,7 @@ from config.document.report import Report
 from config.document.sites import SiteRead
 from config.model import UNASSIGNED, WILDCARD, Binding, CertificateBinding, Configuration
 from config.routing import tls_settings
+from config.target import LOCALHOST, LOOPBACKS
 
 # An address of all interfaces, of one family: listeners for IPv6 take no IPv4 (IPV6_V6ONLY).
 _ALL_4, _ALL_6 = "0.0.0.0", "::"  # noqa: S104 - compared, not listened on
@@ -73,6 +74,11 @@ def _check_addresses(report: Report, sites: Iterable[SiteRead]) -> None:
                 line = _line(report, bindings[wide])
                 text = "all addresses include this one; keep one of the two"
                 report.problem(path, f"{binding} beside {wide} ({line}): {text}")
+            both = next((each for each in bindings if _is_one_of(binding, each)), None)
+            if both is not None:
+                line = _line(report, bindings[both])
+                text = f"{LOCALHOST} stands for {' and '.join(LOOPBACKS)}; keep one of the two"
+                report.problem(path, f"{binding} beside {both} ({line}): {text}")
 
 
 def _includes(wide: Binding, binding: Binding) -> bool:
@@ -83,6 +89,11 @@ def _includes(wide: Binding, binding: Binding) -> bool:
     is_4, is_6 = host.replace(".", "").isdigit(), ":" in host
     # A name counts for both: it stands for some address.
     return not is_6 if wide.listen.host == _ALL_4 else not is_4
+
+
+def _is_one_of(binding: Binding, both: Binding) -> bool:
+    """Whether `both`, localhost, has the address of `binding`, a loopback address, too."""
+    return both.listen.host == LOCALHOST and binding.listen.host in LOOPBACKS
 
 
 def check_bindings(

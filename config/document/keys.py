@@ -20,6 +20,8 @@ LONGEST_NAME = 64
 """Characters of a site's name."""
 TRUNCATION = ("abort", "pass")
 """What becomes of an answer that may have been cut off; the first is the default."""
+TRAILERS = ("drop", "pass")
+"""What becomes of the trailers of requests; the first is the default."""
 
 DEEPEST = 32
 """CAs between a client's certificate and a trusted one: the verifier goes no deeper."""
@@ -224,6 +226,12 @@ SITE = (
         "passed on as complete, so whoever is between kssl and the app can cut answers short "
         "unnoticed",
     ),
+    Key(
+        name="request_trailers", schema={"enum": list(TRAILERS)}, default=TRAILERS[0],
+        meaning="trailer fields behind the chunked body of a request: drop: the app does not get "
+        "them; pass: it does, and the connection to it ends with that request, for some apps take "
+        "trailers for fields of the next request, or for the request itself",
+    ),
     *CLIENT_CERTIFICATES,
 )  # fmt: skip
 
@@ -290,7 +298,7 @@ LOGS = (
         name="access",
         schema=_TEXT,
         default="stderr",
-        meaning='access log: "stderr", "off" or a file',
+        meaning='access log: "stderr", "stdout", "off" or a file ("./stdout": one of that name)',
     ),
 )
 

@@ -28,7 +28,7 @@ from config.document.toml import parse_toml, read_utf8
 from config.document.upstreams import CA, with_tls
 from config.document.values import SECTION, Resolved, check_retrieval, read_parameters
 from config.errors import ConfigError
-from config.model import CertificateFiles, Configuration, Logs, Site
+from config.model import OFF, STDERR, STDOUT, CertificateFiles, Configuration, Logs, Site
 from config.parameter import Profile, Value
 from config.target import LOOPBACK, Listen, Target
 
@@ -42,7 +42,8 @@ class Request:
     `environment` is the whole of it; only ``KSSL_SET_…`` is looked at. `command_line` is what
     `config.parameters.parse_assignments` has made of ``--set``. `listen` is for sites without
     bindings of their own; `listen_given`: it was typed. `certificate`, `key`, `upstream_ca` and
-    `client_ca`, which requires a client certificate, go with `target`.
+    `client_ca`, which requires a client certificate, go with `target`. `running`: a service runs
+    that is to reload; it opens its log files itself, and goes on in the old ones if it has to.
     """
 
     state_dir: Path
@@ -57,6 +58,7 @@ class Request:
     key: Path | None = None
     upstream_ca: Path | None = None
     client_ca: Path | None = None
+    running: bool = False
 
 
 def read_configuration(request: Request) -> Configuration:
@@ -103,7 +105,7 @@ def read_text(text: str, request: Request, files: Files) -> Configuration:
         for section in root.tables("binding", keys.BINDING)
         if (found := read_binding(section, context)) is not None
     ]
-    logs = _logs(root, context)
+    logs = _logs(root, context, check=not request.running)
     has_sites = root.raw("site") not in (None, [])
     if has_sites or request.target is None:
         _check_command_line(report, request, has_sites=has_sites)
@@ -153,14 +155,21 @@ def _profile(root: Section) -> Profile:
         return Profile.NATIVE
 
 
-def _logs(root: Section, context: Context) -> Logs:
+_NOWHERE = ("none", OFF)
+
+
+def _logs(root: Section, context: Context, *, check: bool) -> Logs:
     section = root.table("logs", keys.LOGS)
     access = section.text("access") if section is not None else None
     if section is None or access is None:
         return Logs()
-    if access in ("stderr", "off"):
+    if access in (STDERR, STDOUT):
         return Logs(access)
+    if access in _NOWHERE:
+        return Logs(OFF)
     path = context.folder / access
+    if not check:
+        return Logs(path)
     try:
         context.files.folder(path.parent, "folder of the access log")
         if os.path.isfile(path):  # Path.is_file raises where it may not look

@@ -23,6 +23,13 @@ from config.target import Target, parse_target
 
 H = TypeVar("H", bound=Hashable)
 
+_DROP_TRAILERS, _PASS_TRAILERS = keys.TRAILERS
+_TRAILERS_RISK = (
+    "trailer fields of requests reach the app, and some take them for header fields or for another "
+    "request, which no rule of kssl's has seen; each such request costs a connection to the app; "
+    f'"{_DROP_TRAILERS}" does not pass them'
+)
+
 
 @dataclass(frozen=True, slots=True)
 class SiteRead:
@@ -63,6 +70,7 @@ def read_site(section: Section, number: int, name: str, context: Context) -> Sit
         hsts=_hsts(section),
         limits=_limits(section),
         pass_truncated=upstreams.pass_truncated,
+        pass_trailers=_pass_trailers(section),
         client_certificates=read_client_certificates(section, flags, own_bindings, context),
     )
     _check_schemes(section, site)
@@ -176,6 +184,13 @@ def _hsts(section: Section) -> Hsts | None:
     return hsts
 
 
+def _pass_trailers(section: Section) -> bool:
+    passed = section.choice("request_trailers") == _PASS_TRAILERS
+    if passed:
+        section.warning(_TRAILERS_RISK, "request_trailers")
+    return passed
+
+
 def _limits(section: Section) -> SiteLimits:
     table = section.table("limits", keys.LIMITS)
     if table is None:
@@ -186,6 +201,19 @@ def _limits(section: Section) -> SiteLimits:
         max_query_string=table.number("maxQueryString") or 0,
         max_connections=table.number("maxConnections") or 0,
     )
+
+
+def _check_hsts_names(section: Section, site: Site) -> None:
+    """Browsers keep HSTS by name, whatever the port."""
+    local = [name for name in site.hostnames if name == "localhost" or name.endswith(".localhost")]
+    if not site.hostnames and site.certificate is None:
+        local = ["localhost"]  # of the development certificate
+    if local:
+        section.warning(
+            f"browsers will refuse http://{local[0]} on every port, also of other programs, for "
+            "max_age seconds; leave hsts out for local names",
+            "hsts",
+        )
 
 
 def _check_schemes(section: Section, site: Site) -> None:
@@ -202,5 +230,7 @@ def _check_schemes(section: Section, site: Site) -> None:
         section.warning("has no effect: the site has no http:// binding", "redirect")
     if site.hsts is not None and not encrypted:
         section.warning("has no effect: the site has no https:// binding", "hsts")
+    elif site.hsts is not None and site.hsts.max_age:
+        _check_hsts_names(section, site)
     if "Ssl" in site.ssl_flags and not encrypted:
         section.warning("without an https:// binding every request is answered 403.4")

@@ -17,6 +17,7 @@ import sys
 import threading
 
 from fastpath.hardening import become_helper
+from fastpath.logs import messages
 
 # More than the kernel holds for a socketpair by default (208 KiB), in bytes: a batch that has
 # arrived is read with one call.
@@ -38,6 +39,7 @@ def main() -> int:
     """``python -m fastpath.filter FRONT_FD WORKER_FD``: one end of each of two socketpairs."""
     front_fd, worker_fd = int(sys.argv[1]), int(sys.argv[2])
     become_helper(front_fd, worker_fd)
+    messages.take_over("kssl filter")
     with socket.socket(fileno=front_fd) as front, socket.socket(fileno=worker_fd) as worker:
         answers = threading.Thread(target=relay, args=(worker, front))
         answers.start()

@@ -1,4 +1,6 @@
-"""Reassembly of post-handshake messages: KeyUpdate, and towards a client NewSessionTicket.
+"""What comes as handshake records behind the handshake, put together again.
+
+TLS 1.3 has KeyUpdate, and towards a client NewSessionTicket (`PostHandshake`):
 
 | from a | KeyUpdate | NewSessionTicket | any other message |
 |---|---|---|---|
@@ -12,12 +14,18 @@ towards upstreams. So the buffer never exceeds the header of a ticket or the fiv
 KeyUpdate, whatever length a header claims. Tickets may share a record, or be spread over several.
 But a KeyUpdate must end its record (RFC 9846 §5.1), so a record completes one of them at most: two
 that are coalesced are an error by themselves.
+
+In TLS 1.2 a message is an attempt to renegotiate (`Renegotiation`): a ClientHello from a client, a
+HelloRequest from a server. Nothing is kept of either.
 """
 
 from __future__ import annotations
 
 from fastpath.errors import Alert, PeerMisbehaved
-from fastpath.record.wire import MAX_TICKET_LENGTH, MIN_TICKET_LENGTH
+from fastpath.record.wire import MAX_CLIENT_HELLO_LENGTH, MAX_TICKET_LENGTH, MIN_TICKET_LENGTH
+
+HELLO_REQUEST, CLIENT_HELLO = 0, 1
+"""HandshakeTypes (RFC 5246 §7.4)."""
 
 NEW_SESSION_TICKET = 4
 """HandshakeType (RFC 9846 §4)."""
@@ -106,3 +114,56 @@ class PostHandshake:
             self._to_drop = length - dropped
             position += dropped
         return b""
+
+
+class Renegotiation:
+    """The handshake stream of a peer in TLS 1.2: fragments in, a number of refusals out.
+
+    `client`: we are the client. `refused`: how many attempts were completed.
+    """
+
+    __slots__ = ("_limit", "_partial", "_to_drop", "_type", "refused")
+
+    def __init__(self, client: bool = False) -> None:
+        self._type, self._limit = HELLO_REQUEST, 0
+        if not client:
+            self._type, self._limit = CLIENT_HELLO, MAX_CLIENT_HELLO_LENGTH
+        self._partial = b""  # of a header
+        self._to_drop = 0  # bytes of a body that are still to come
+        self.refused = 0
+
+    @property
+    def inside_message(self) -> bool:
+        """Whether a message has begun: then only handshake records may follow."""
+        return bool(self._partial) or self._to_drop > 0
+
+    def feed(self, fragment: bytes) -> None:
+        """Take the content of one handshake record.
+
+        Raises PeerMisbehaved: unexpected_message (empty, another message), decode_error (length).
+        """
+        if not fragment:
+            raise PeerMisbehaved(Alert.UNEXPECTED_MESSAGE, "an empty handshake record")
+        position = 0
+        while position < len(fragment):
+            if not self._to_drop:
+                missing = len(_HEADER) - len(self._partial)
+                header = self._partial + fragment[position : position + missing]
+                position += missing
+                if header[0] != self._type:
+                    raise PeerMisbehaved(
+                        Alert.UNEXPECTED_MESSAGE,
+                        f"handshake message {header[0]} after the handshake",
+                    )
+                if len(header) < len(_HEADER):
+                    self._partial = header
+                    return
+                self._partial = b""
+                self._to_drop = int.from_bytes(header[1:], "big")
+                if self._to_drop > self._limit:
+                    raise PeerMisbehaved(Alert.DECODE_ERROR, f"a hello of {self._to_drop} bytes")
+            dropped = min(self._to_drop, len(fragment) - position)
+            self._to_drop -= dropped
+            position += dropped
+            if not self._to_drop:
+                self.refused += 1

@@ -11,7 +11,8 @@ What each record that a peer sends does:
 | any other alert | ends the connection | fatal: the same; warning: ignored, 4 in a row |
 | handshake KeyUpdate | new read key, answered if asked | unexpected_message |
 | handshake NewSessionTicket, to a client | dropped, 32 in a row | unexpected_message |
-| handshake ClientHello, HelloRequest | unexpected_message | no_renegotiation: see `_fail` |
+| handshake ClientHello, to a server | unexpected_message | refused: no_renegotiation, 4 of them |
+| handshake HelloRequest, to a client | unexpected_message | refused: no_renegotiation, 4 of them |
 | any other handshake message | unexpected_message | unexpected_message |
 
 An error ends both directions: its alert is sealed, and no byte after it is read or written.
@@ -24,17 +25,16 @@ from fastpath.errors import (
     ApiMisused,
     KeyLimitReached,
     PeerAlert,
-    PeerIncompatible,
     PeerMisbehaved,
     TlsError,
 )
 from fastpath.keys import ConnectionKeys
-from fastpath.record.handshake import PostHandshake
+from fastpath.record.handshake import PostHandshake, Renegotiation
 from fastpath.record.opener import NO_DATA, make_opener
 from fastpath.record.sealer import make_sealer
 from fastpath.record.wire import (
-    MAX_FRAGMENT,
     MAX_KEY_UPDATES,
+    MAX_RENEGOTIATIONS,
     MAX_TICKETS,
     MAX_WARNING_ALERTS,
     AlertLevel,
@@ -42,8 +42,6 @@ from fastpath.record.wire import (
 )
 
 _DATA = int(ContentType.APPLICATION_DATA)
-
-_RENEGOTIATION = (0, 1)  # HandshakeType hello_request and client_hello (RFC 5246 §7.4)
 
 
 class RecordLayer:
@@ -61,9 +59,11 @@ class RecordLayer:
         "_client",
         "_data_at_last_check",
         "_key_updates",
+        "_max_fragment",
         "_opener",
         "_post_handshake",
         "_reading",
+        "_renegotiation",
         "_sealer",
         "_update_requested",
         "_warnings",
@@ -77,6 +77,7 @@ class RecordLayer:
 
     def __init__(self, keys: ConnectionKeys) -> None:
         self.suite = keys.suite
+        self._max_fragment = keys.max_fragment
         self._client = keys.client
         self.pending = b""
         self.outgoing = bytearray()
@@ -84,9 +85,10 @@ class RecordLayer:
         self.closed = False
         self.error: TlsError | None = None
         self._reading = True
-        self._opener = make_opener(keys.suite, keys.read)
-        self._sealer = make_sealer(keys.suite, keys.write)
+        self._opener = make_opener(keys.suite, keys.read, keys.max_fragment)
+        self._sealer = make_sealer(keys.suite, keys.write, keys.max_fragment)
         self._post_handshake = PostHandshake(keys.client)
+        self._renegotiation = Renegotiation(keys.client)
         self._warnings = 0
         self._key_updates = 0
         self._data_at_last_check = 0
@@ -106,7 +108,8 @@ class RecordLayer:
     @property
     def keys(self) -> ConnectionKeys:
         """The keys and sequence numbers of the next records, to go on elsewhere."""
-        return ConnectionKeys(self.suite, self._opener.keys, self._sealer.keys, self._client)
+        read, write = self._opener.keys, self._sealer.keys
+        return ConnectionKeys(self.suite, read, write, self._client, self._max_fragment)
 
     # Reading
 
@@ -149,7 +152,7 @@ class RecordLayer:
             self._warnings = self._key_updates = self._post_handshake.tickets = 0
         if content_type == ContentType.HANDSHAKE and self.suite.tls13:
             self._handshake_tls13(content)
-        elif self._post_handshake.inside_message:
+        elif content_type != ContentType.HANDSHAKE and self._opener.data_type == NO_DATA:
             raise PeerMisbehaved(
                 Alert.UNEXPECTED_MESSAGE,
                 f"content type {content_type} inside a handshake message",
@@ -219,27 +222,29 @@ class RecordLayer:
         self._answer_waiting = True
 
     def _handshake_tls12(self, content: bytes) -> None:
-        if content and content[0] in _RENEGOTIATION:
-            raise PeerIncompatible(Alert.NO_RENEGOTIATION, "the peer asked for a renegotiation")
-        raise PeerMisbehaved(Alert.UNEXPECTED_MESSAGE, "a handshake message after the handshake")
+        """RFC 5246 §7.2.2: the warning refuses a renegotiation, and the peer decides what follows.
+        No cipher changes here, so an answer in progress goes on."""
+        renegotiation = self._renegotiation
+        before = renegotiation.refused
+        renegotiation.feed(content)
+        self._opener.data_type = NO_DATA if renegotiation.inside_message else _DATA
+        if renegotiation.refused > MAX_RENEGOTIATIONS:
+            raise PeerMisbehaved(Alert.UNEXPECTED_MESSAGE, "too many attempts to renegotiate")
+        for _ in range(before, renegotiation.refused):
+            if not (self.closed or self._sealer.spent):
+                self._send(ContentType.ALERT, bytes((AlertLevel.WARNING, Alert.NO_RENEGOTIATION)))
 
     def _fail(self, error: TlsError) -> None:
         # Where it was raised is of no use later, and holds this object in a cycle by its frames;
         # so does the AEAD's own error behind a bad record.
         self.error = error.with_traceback(None)
         error.__context__ = None
-        alert = error.alert
-        if alert is Alert.NO_RENEGOTIATION and not self.closed:
-            # Always a warning (RFC 5246 §7.2.2), so it closes nothing by itself. What does must not
-            # be close_notify: a part of an answer would look like the whole.
-            self._send(ContentType.ALERT, bytes((AlertLevel.WARNING, alert)))
-            alert = Alert.HANDSHAKE_FAILURE
-        self.send_alert(alert)
+        self.send_alert(error.alert)
 
     # Writing
 
     def seal(self, data: memoryview, length: int, out: memoryview) -> int:
-        """Seal `data[:length]` into records of at most 2^14 bytes; return bytes written to `out`.
+        """Seal `data[:length]` into records as long as they may be; return bytes written to `out`.
 
         `data` must be writable, with `len(data) > length`: see `sealer.py`. `len(out)` must be at
         least `sealed_size(length)`. Length 0 seals nothing. A key that is spent on the way is
@@ -300,8 +305,9 @@ class RecordLayer:
         """Send one post-handshake message, such as NewSessionTicket (TLS 1.3 only)."""
         if self.closed or not self.suite.tls13 or not message:
             raise ApiMisused("seal_handshake: closed, TLS 1.2, or empty")
-        for start in range(0, len(message), MAX_FRAGMENT):
-            self._send(ContentType.HANDSHAKE, message[start : start + MAX_FRAGMENT])
+        size = self._sealer.fragment
+        for start in range(0, len(message), size):
+            self._send(ContentType.HANDSHAKE, message[start : start + size])
 
     def _send(self, content_type: ContentType, content: bytes) -> None:
         """Into `outgoing`. Without a next key, alerts go out on the record kept free for them."""

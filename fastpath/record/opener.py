@@ -17,10 +17,10 @@ from fastpath.errors import Alert, PeerMisbehaved, TlsError
 from fastpath.keys import MAX_SEQUENCE, DirectionKeys
 from fastpath.keyschedule import next_traffic_secret, traffic_keys
 from fastpath.record.wire import (
+    EXPANSION_TLS13,
     HEADER_LENGTH,
     MAX_EMPTY_RECORDS,
     MAX_FRAGMENT,
-    MAX_LENGTH_TLS13,
     TAG_LENGTH,
     VERSION,
     ContentType,
@@ -38,6 +38,7 @@ class Opener(ABC):
     The caller resets both before a new buffer. `content`: what the last protocol record held.
     `data_type`: APPLICATION_DATA, or NO_DATA while application data is out of place.
     `data_opened`: bytes of application data since the beginning.
+    `longest`: bytes that may follow a header.
     """
 
     __slots__ = (
@@ -50,13 +51,15 @@ class Opener(ABC):
         "content",
         "data_opened",
         "data_type",
+        "longest",
         "position",
         "suite",
         "written",
     )
 
-    def __init__(self, suite: CipherSuite, keys: DirectionKeys) -> None:
+    def __init__(self, suite: CipherSuite, keys: DirectionKeys, longest: int) -> None:
         self.suite = suite
+        self.longest = longest
         self.position = 0
         self.written = 0
         self.content = b""
@@ -111,9 +114,17 @@ class Opener(ABC):
 
 
 class Tls13Opener(Opener):
-    """RFC 9846 §5.2."""
+    """RFC 9846 §5.2.
+
+    A smaller limit on fragments is one on the whole TLSInnerPlaintext (§5.4). Whether it counts the
+    content type is read in two ways; here a peer may leave it out, as of 2^14, and our own records
+    count it.
+    """
 
     __slots__ = ()
+
+    def __init__(self, suite: CipherSuite, keys: DirectionKeys, max_fragment: int) -> None:
+        super().__init__(suite, keys, max_fragment + EXPANSION_TLS13)
 
     def open_records(self, data: memoryview, out: memoryview) -> int | None:
         end = len(data)
@@ -121,11 +132,12 @@ class Tls13Opener(Opener):
         if sequence > MAX_SEQUENCE - end:
             raise _used_up()
         decrypt, iv, data_type = self._decrypt, self._iv, self.data_type
+        longest = self.longest
         try:
             while end - position >= 5:
                 length = data[position + 3] << 8 | data[position + 4]
-                if data[position] != 23 or not 16 <= length <= MAX_LENGTH_TLS13:
-                    raise _bad_header_tls13(data[position], length)
+                if data[position] != 23 or not 16 <= length <= longest:
+                    raise _bad_header_tls13(data[position], length, longest)
                 body = position + 5
                 following = body + length
                 if following > end:
@@ -168,6 +180,9 @@ class Tls12Opener(Opener):
 
     __slots__ = ()
 
+    def __init__(self, suite: CipherSuite, keys: DirectionKeys, max_fragment: int) -> None:
+        super().__init__(suite, keys, max_fragment + suite.explicit_nonce_length + TAG_LENGTH)
+
     def open_records(self, data: memoryview, out: memoryview) -> int | None:
         end = len(data)
         position, written, sequence = self.position, self.written, self._sequence
@@ -177,7 +192,7 @@ class Tls12Opener(Opener):
         explicit = self.suite.explicit_nonce_length
         salt = self._keys.iv
         overhead = explicit + TAG_LENGTH
-        longest = MAX_FRAGMENT + overhead
+        longest = self.longest
         pack_aad = _AAD_TLS12.pack
         try:
             while end - position >= 5:
@@ -226,9 +241,11 @@ class Tls12Opener(Opener):
 _AAD_TLS12 = struct.Struct(">QBHH")  # seq_num, type, version, length of the plaintext
 
 
-def make_opener(suite: CipherSuite, keys: DirectionKeys) -> Opener:
+def make_opener(
+    suite: CipherSuite, keys: DirectionKeys, max_fragment: int = MAX_FRAGMENT
+) -> Opener:
     """Return the Opener of the suite's version."""
-    return (Tls13Opener if suite.tls13 else Tls12Opener)(suite, keys)
+    return (Tls13Opener if suite.tls13 else Tls12Opener)(suite, keys, max_fragment)
 
 
 def _used_up() -> TlsError:
@@ -244,13 +261,13 @@ def _bad_record_mac() -> TlsError:
     return PeerMisbehaved(Alert.BAD_RECORD_MAC, "a record failed authentication")
 
 
-def _bad_header_tls13(content_type: int, length: int) -> TlsError:
+def _bad_header_tls13(content_type: int, length: int, longest: int) -> TlsError:
     """The version is not looked at: RFC 9846 §5.1 wants it ignored for all purposes."""
     if content_type != ContentType.APPLICATION_DATA:
         return PeerMisbehaved(
             Alert.UNEXPECTED_MESSAGE, f"outer content type {content_type} after the handshake"
         )
-    if length > MAX_LENGTH_TLS13:
+    if length > longest:
         return PeerMisbehaved(Alert.RECORD_OVERFLOW, f"a record of {length} bytes")
     # Shorter than its own tag: cannot be deprotected, and RFC 9846 §6.2 has one alert for that.
     return _bad_record_mac()

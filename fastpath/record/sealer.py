@@ -18,6 +18,7 @@ from fastpath.keys import MAX_SEQUENCE, DirectionKeys
 from fastpath.keyschedule import next_traffic_secret, traffic_keys
 from fastpath.record.wire import (
     ALERT_LENGTH_TLS12,
+    EXPANSION_TLS13,
     HEADER,
     HEADER_LENGTH,
     KEY_UPDATE_LENGTH,
@@ -38,6 +39,7 @@ class Sealer(ABC):
 
     `record_limit`: records per key, from the suite; tests lower it. Application data leaves the
     last one free, for the KeyUpdate or the alert that must follow.
+    `fragment`: bytes of content in a full record.
     """
 
     __slots__ = (
@@ -49,6 +51,7 @@ class Sealer(ABC):
         "_records_before",
         "_sequence",
         "_updates",
+        "fragment",
         "last_record",
         "suite",
     )
@@ -56,8 +59,9 @@ class Sealer(ABC):
     overhead: int
     """Bytes that sealing adds to a fragment, the header included."""
 
-    def __init__(self, suite: CipherSuite, keys: DirectionKeys) -> None:
+    def __init__(self, suite: CipherSuite, keys: DirectionKeys, fragment: int) -> None:
         self.suite = suite
+        self.fragment = fragment
         self._at_end_of_key = KEY_UPDATE_LENGTH if suite.tls13 else ALERT_LENGTH_TLS12
         self.record_limit = suite.record_limit
         self._updates = 0
@@ -118,7 +122,7 @@ class Sealer(ABC):
         return self.seal_record(ContentType.ALERT, bytes((level, alert)))
 
     def seal_record(self, content_type: ContentType, content: bytes) -> bytes:
-        """Return `content`, at most 2^14 bytes of it, as one record."""
+        """Return `content`, at most `fragment` bytes of it, as one record."""
         if self._sequence > MAX_SEQUENCE:
             raise ApiMisused("the write sequence number is used up")
         size = len(content)
@@ -130,7 +134,7 @@ class Sealer(ABC):
 
     def sealed_size(self, length: int) -> int:
         """Return an upper bound for `length` bytes, with what a spent key adds."""
-        records = (length >> 14) + 1
+        records = length // self.fragment + 1
         return length + records * self._record_bound + self._at_end_of_key
 
     @abstractmethod
@@ -151,16 +155,17 @@ class Sealer(ABC):
         """
 
 
-# Most records of a large body are of this size.
-_FULL_HEADER = HEADER.pack(23, VERSION, MAX_FRAGMENT + 17)
-
-
 class Tls13Sealer(Sealer):
-    """RFC 9846 §5.2."""
+    """RFC 9846 §5.2. A limit below 2^14 counts the inner content type too (§5.4)."""
 
-    __slots__ = ()
+    __slots__ = ("_full_header",)
 
-    overhead = HEADER_LENGTH + 1 + TAG_LENGTH
+    overhead = HEADER_LENGTH + EXPANSION_TLS13
+
+    def __init__(self, suite: CipherSuite, keys: DirectionKeys, max_fragment: int) -> None:
+        fragment = max_fragment if max_fragment == MAX_FRAGMENT else max_fragment - 1
+        super().__init__(suite, keys, fragment)
+        self._full_header = HEADER.pack(23, VERSION, fragment + EXPANSION_TLS13)
 
     def seal(
         self,
@@ -173,10 +178,11 @@ class Tls13Sealer(Sealer):
         before: int,
     ) -> tuple[int, int]:
         encrypt, iv, sequence = self._encrypt, self._iv, self._sequence
+        fragment, full_header = self.fragment, self._full_header
         while position < length and sequence < before:
-            end = position + MAX_FRAGMENT
+            end = position + fragment
             if end <= length:
-                header = _FULL_HEADER
+                header = full_header
             else:
                 end = length
                 header = HEADER.pack(23, VERSION, end - position + 17)
@@ -207,9 +213,9 @@ class Tls12Sealer(Sealer):
 
     __slots__ = ("_explicit_offset", "overhead")
 
-    def __init__(self, suite: CipherSuite, keys: DirectionKeys) -> None:
+    def __init__(self, suite: CipherSuite, keys: DirectionKeys, max_fragment: int) -> None:
         self.overhead = HEADER_LENGTH + suite.explicit_nonce_length + TAG_LENGTH
-        super().__init__(suite, keys)
+        super().__init__(suite, keys, max_fragment)
         self._explicit_offset = keys.explicit_nonce - keys.sequence
 
     @property
@@ -233,9 +239,9 @@ class Tls12Sealer(Sealer):
         encrypt, iv, sequence = self._encrypt, self._iv, self._sequence
         salt = self._keys.iv
         explicit, offset = self.suite.explicit_nonce_length, self._explicit_offset
-        pack_header, pack_aad = HEADER.pack_into, _AAD_TLS12.pack
+        pack_header, pack_aad, fragment = HEADER.pack_into, _AAD_TLS12.pack, self.fragment
         while position < length and sequence < before:
-            end = position + MAX_FRAGMENT
+            end = position + fragment
             if end > length:
                 end = length
             size = end - position
@@ -266,6 +272,8 @@ class Tls12Sealer(Sealer):
 _AAD_TLS12 = struct.Struct(">QBHH")  # seq_num, type, version, length of the plaintext
 
 
-def make_sealer(suite: CipherSuite, keys: DirectionKeys) -> Sealer:
+def make_sealer(
+    suite: CipherSuite, keys: DirectionKeys, max_fragment: int = MAX_FRAGMENT
+) -> Sealer:
     """Return the Sealer of the suite's version."""
-    return (Tls13Sealer if suite.tls13 else Tls12Sealer)(suite, keys)
+    return (Tls13Sealer if suite.tls13 else Tls12Sealer)(suite, keys, max_fragment)

@@ -6,6 +6,9 @@ import enum
 import struct
 from typing import Final
 
+from fastpath.errors import Alert
+from fastpath.fragment import MAX_FRAGMENT as MAX_FRAGMENT
+
 
 class ContentType(enum.IntEnum):
     """RFC 9846 §5.1, RFC 5246 §6.2.1."""
@@ -31,15 +34,13 @@ VERSION: Final = 0x0303
 TAG_LENGTH: Final = 16
 """Bytes of each AEAD here: RFC 5116 §5.1 (GCM), RFC 8439 §2.8 (ChaCha20-Poly1305)."""
 
-MAX_FRAGMENT: Final = 2**14
-"""Bytes of content in one record (RFC 9846 §5.1, RFC 5246 §6.2.1)."""
+EXPANSION_TLS13: Final = 1 + TAG_LENGTH
+"""Bytes that TLS 1.3 adds to a fragment without padding: inner content type and tag.
 
-MAX_LENGTH_TLS13: Final = MAX_FRAGMENT + 1 + TAG_LENGTH
-"""Bytes behind a TLS 1.3 header: 16,401.
-
-RFC 9846 §5.2 names 2^14 + 256, for AEADs with a longer tag. With ours, anything above 16,401 holds
-a TLSInnerPlaintext above the 2^14 + 1 bytes that §5.4 allows (content, type and padding). Both
-rules end in record_overflow, so one check of the header serves for both, before the body is read.
+RFC 9846 §5.2 names 2^14 + 256 for what follows the header, for AEADs with a longer tag. With ours,
+anything above 2^14 + 17 holds a TLSInnerPlaintext above the 2^14 + 1 bytes that §5.4 allows
+(content, type and padding). Both rules end in record_overflow, so one check of the header serves
+for both, before the body is read.
 """
 
 MAX_EXPANSION_TLS12: Final = 8 + TAG_LENGTH
@@ -76,6 +77,16 @@ MAX_TICKET_LENGTH: Final = 2**16 + 1024
 MAX_WARNING_ALERTS: Final = 4
 """Alerts that end nothing, without application data in between; BoringSSL's kMaxWarningAlerts."""
 
+MAX_RENEGOTIATIONS: Final = 4
+"""Renegotiations that are refused by a warning, on one connection (TLS 1.2). Each costs us an
+alert, and a peer that goes on asking did not understand; as many as of warnings.
+"""
+
+MAX_CLIENT_HELLO_LENGTH: Final = 2 + 32 + 33 + 2**16 + 256 + 2 + 2**16
+"""Bytes of a ClientHello's body, at most (RFC 5246 §7.4.1.2): version, random, session id, suites,
+compression methods and extensions, each list with its length.
+"""
+
 MAX_OWN_KEY_UPDATES: Final = 2**48 - 1
 """KeyUpdates that a sender may send; a receiver must not enforce it (RFC 9846 §4.7.3)."""
 
@@ -84,3 +95,9 @@ KEY_UPDATE_LENGTH: Final = HEADER_LENGTH + 5 + 1 + TAG_LENGTH
 
 ALERT_LENGTH_TLS12: Final = HEADER_LENGTH + 2 + MAX_EXPANSION_TLS12
 """Bytes of a sealed TLS 1.2 alert, at most."""
+
+
+def alert_record(alert: Alert) -> bytes:
+    """Return the alert as a record in plaintext: before there are keys for it."""
+    level = AlertLevel.WARNING if alert is Alert.CLOSE_NOTIFY else AlertLevel.FATAL
+    return HEADER.pack(ContentType.ALERT, VERSION, 2) + bytes((level, alert))

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from config.errors import ConfigError
 from config.statedir import ensure_state_dir, read_public, remove, write_private
 from fastpath.clientcert.presented import unusable
+from fastpath.logs.messages import limited
 
 log = logging.getLogger("kssl.verifier")
 
@@ -84,7 +85,8 @@ class Kept:
                         write_private(path, der)
                 self._make_room(self._folder)
             except (ConfigError, OSError) as error:
-                log.warning("a fetched intermediate CA is not kept: %s", error)
+                what = "a fetched intermediate CA is not kept"
+                log.warning("%s: %s", what, error, extra=limited("fetched certificate"))
 
     @staticmethod
     def _usable(folder: Path, now: datetime) -> Iterator[x509.Certificate]:

@@ -6,10 +6,12 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fastpath.clientcert.verdict import Outcome
 from fastpath.worker.frames import pack_certificates, unpack_certificates
+from fastpath.worker.openssl_conf import OPENSSL_CONF
 
 POLICY_SIZE = 32  # characters of `ClientCertificates.policy`
 
@@ -24,6 +26,10 @@ class VerifierSettings:
     def fixed(self) -> tuple[object, ...]:
         """What cannot change while the process runs."""
         return (self.told["state_dir"],)
+
+    @property
+    def openssl_conf(self) -> Path:
+        return OPENSSL_CONF
 
     def to_json(self) -> bytes:
         return json.dumps(self.told).encode()

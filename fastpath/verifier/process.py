@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import selectors
 import socket
@@ -25,6 +24,7 @@ from typing import Any
 
 from fastpath import collector
 from fastpath.hardening import become_helper
+from fastpath.logs import messages
 from fastpath.verifier.kept import Kept
 from fastpath.verifier.policies import UnusableError, load
 from fastpath.verifier.questions import Questions
@@ -117,7 +117,7 @@ class Verifier:
             self._questions.end(identifier)
         elif kind == FrameType.COUNT:
             count = self._questions.count
-            counts = {"connections": count, "handshakes": count}
+            counts = {"connections": count, "handshakes": count, **messages.told()}
             self._output.frame(FrameType.COUNTS, 0, json.dumps(counts).encode())
         elif kind in (FrameType.CONFIGURE, FrameType.RECONFIGURE):
             settings = self._settings.add(payload)
@@ -161,7 +161,7 @@ def main() -> int:
     """``python -m fastpath.verifier FD``: FD is the verifier's end of the socketpair."""
     link = int(sys.argv[1])
     become_helper(link)
-    logging.basicConfig(format="kssl verifier: %(message)s", level=logging.WARNING)
+    messages.take_over("kssl verifier")
     # For the whole process: what sets it for a moment (`judge`) does so for all threads.
     warnings.simplefilter("ignore")
     collector.tune()
@@ -172,6 +172,6 @@ def main() -> int:
             verifier.run()
         if not verifier.close():
             # Python would end around a thread that hangs in the system, which is not safe.
-            logging.shutdown()
+            messages.finish()
             os._exit(0)
     return 0

@@ -11,6 +11,7 @@ from config.errors import ConfigError
 from fastpath.clientcert.judge import judge
 from fastpath.clientcert.verdict import Outcome, Verdict
 from fastpath.fetch import Kind
+from fastpath.logs.messages import limited
 from fastpath.retrieval import lists_missing
 from fastpath.verifier.kept import Kept
 from fastpath.verifier.lists import Lists, Reader
@@ -117,7 +118,8 @@ class Questions:
         try:
             packed = self._judged(identifier, name, presented, began)
         except BaseException as error:  # a panic in cryptography's Rust is no Exception
-            log.error("a client's certificate could not be checked (%s)", type(error).__name__)
+            what = "a client's certificate could not be checked"
+            log.error("%s (%s)", what, type(error).__name__, extra=limited("Cert_Unchecked"))
             packed = pack_verdict(UNCHECKED)
         if packed is not None:
             self._answer(identifier, packed)
@@ -176,7 +178,8 @@ class Questions:
         try:
             answer.search.site.learn_issuers(answer.issuers)
         except Exception as error:
-            log.warning("an intermediate CA is not kept in mind (%s)", type(error).__name__)
+            what = "an intermediate CA is not kept in mind"
+            log.warning("%s (%s)", what, type(error).__name__, extra=limited("fetched certificate"))
         for changed in self._lists.keep(name, answer.lists):
             self._learn_lists(changed)
 
@@ -185,4 +188,4 @@ class Questions:
         try:
             self._loaded.sites[name].learn_lists(self._lists.of(name))
         except ConfigError as error:
-            log.warning("a fetched CRL is not kept: %s", error)
+            log.warning("a fetched CRL is not kept: %s", error, extra=limited("fetched CRL"))

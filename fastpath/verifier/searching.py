@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from fastpath.clientcert.crl import Crl
 from fastpath.fetch import Kind
+from fastpath.logs.messages import limited
 from fastpath.retrieval import Budget, FoundList, Retrieval, retrieve
 from fastpath.verifier.kept import Kept
 from fastpath.verifier.messages import pack_verdict
@@ -75,7 +76,8 @@ class Searcher:
         try:
             return self._answer(search, now)
         except BaseException as error:  # a panic in cryptography's Rust is no Exception
-            log.error("a client's certificate could not be checked (%s)", type(error).__name__)
+            what = "a client's certificate could not be checked"
+            log.error("%s (%s)", what, type(error).__name__, extra=limited("Cert_Unchecked"))
             return Answer(search, pack_verdict(UNCHECKED), now, 0.0)
 
     def _answer(self, search: Search, now: datetime) -> Answer:
@@ -182,7 +184,8 @@ class Searches:
         try:
             thread.start()
         except RuntimeError:
-            log.warning("the system gives no more threads for clients' certificates")
+            what = "the system gives no more threads for clients' certificates"
+            log.warning(what, extra=limited("threads"))
             return
         self._threads.append(thread)
         self._idle += 1

@@ -30,6 +30,8 @@ _NOTHING_IN_COMMON = ("handshake failure", "insufficient security")
 class ClientHandshake(TlsHandshake):
     """``connection``'s app data is an `Upstream`; see `Upstreams.connect`."""
 
+    client = True
+
     def __init__(self, connection: SSL.Connection) -> None:
         super().__init__(connection)
         self._first_byte: int | None = None
@@ -47,11 +49,14 @@ class ClientHandshake(TlsHandshake):
         if self._first_byte is None:
             self._first_byte = record[0]
 
+    def _tls13_write_secret(self) -> bytes:
+        return bytes.fromhex(self._upstream.client_handshake.decode())
+
     def _finish(self, flight: bytes) -> Established | Failure:
         connection, upstream = self.connection, self._upstream
         suite = self._suite()
         flight += self._drain()
-        keys = self._tls13_keys(suite) if suite.tls13 else self._tls12_keys(suite, client=True)
+        keys = self._tls13_keys(suite) if suite.tls13 else self._tls12_keys(suite)
         alpn = connection.get_alpn_proto_negotiated()
         if not upstream.verified:  # the callback comes with every certificate; but should it not …
             return _refused(keys, flight, Alert.BAD_CERTIFICATE, "its certificate was not verified")
@@ -75,7 +80,7 @@ class ClientHandshake(TlsHandshake):
             raise TlsError(Alert.INTERNAL_ERROR, "OpenSSL told no traffic secrets")
         read = traffic_keys(suite, upstream.server)
         write = traffic_keys(suite, upstream.client)
-        upstream.client = upstream.server = b""
+        upstream.forget()
         return ConnectionKeys(suite, read, write, client=True)
 
     def _explain(self, error: SSL.Error) -> str:

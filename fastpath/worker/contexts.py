@@ -2,10 +2,10 @@
 of the connections to upstreams.
 
 A connection begins on the base context, which has no certificate and lives as long as the worker:
-its session cache is the one that counts, so sessions outlive every reload. Once the client's name
-is known the connection is given the context of a certificate (`SSL.Connection.set_context`), which
-brings the certificate, the suites, ALPN, the key log and the session-ID context with it; options
-and versions stay the base's.
+its session cache is the one that counts, so sessions outlive a reload that leaves the certificate
+and the policy as they were. Once the client's name is known the connection is given the context of
+a certificate (`SSL.Connection.set_context`), which brings the certificate, the suites, ALPN, the
+key log and the session-ID context with it; options and versions stay the base's.
 
 That must be before OpenSSL sees the ClientHello. Its servername callback is called with every
 ClientHello, with and without SNI, but behind the look into the session cache: measured with
@@ -17,9 +17,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.hashes import SHA256
 from OpenSSL import SSL
 
 from config.credentials import Credentials
+from config.table import MODERN
 from fastpath.suites import BY_OPENSSL_NAME
 from fastpath.worker.handshake import NoProtocolError
 
@@ -38,6 +40,13 @@ class Secrets:
 
     client: bytes = b""
     server: bytes = b""
+    # What protects TLS 1.3's records up to Finished; in hex, for few connections need it.
+    client_handshake: bytes = b""
+    server_handshake: bytes = b""
+
+    def forget(self) -> None:
+        """Keep none of them."""
+        self.client = self.server = self.client_handshake = self.server_handshake = b""
 
     def __repr__(self) -> str:
         return "Secrets(…)"
@@ -51,6 +60,10 @@ def _key_logged(connection: SSL.Connection, line: bytes) -> None:
         secrets.client = bytes.fromhex(rest.rpartition(b" ")[2].decode())
     elif label == b"SERVER_TRAFFIC_SECRET_0":
         secrets.server = bytes.fromhex(rest.rpartition(b" ")[2].decode())
+    elif label == b"CLIENT_HANDSHAKE_TRAFFIC_SECRET":
+        secrets.client_handshake = rest.rpartition(b" ")[2]
+    elif label == b"SERVER_HANDSHAKE_TRAFFIC_SECRET":
+        secrets.server_handshake = rest.rpartition(b" ")[2]
 
 
 def _alpn_selected(connection: SSL.Connection, offered: list[bytes]) -> bytes:
@@ -66,9 +79,14 @@ def _name_acknowledged(connection: SSL.Connection) -> None:
     """That there is a callback makes OpenSSL answer SNI with the empty extension (RFC 6066 §3)."""
 
 
-def base_context() -> SSL.Context:
-    """Where all connections begin. Without a certificate: nobody is served by mistake."""
+def base_context(preset: str = "") -> SSL.Context:
+    """Where all connections begin. Without a certificate: nobody is served by mistake.
+
+    The groups of a ``preset`` are set for the whole process: see `openssl_conf`.
+    """
     context = _context(b"kssl")
+    if preset == MODERN:
+        context.set_min_proto_version(SSL.TLS1_3_VERSION)
     context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
     # Of clients' certificates: the path is the verifier's business, and a long one of large keys
     # costs milliseconds for which everybody would wait here.
@@ -78,11 +96,26 @@ def base_context() -> SSL.Context:
 
 
 def certificate_context(credentials: Credentials, policy: str) -> SSL.Context:
-    """For a connection of `base_context` to go on with. A session that began under one ``policy``
-    is not resumed under another."""
-    context = _context(hashlib.sha256(b"kssl " + policy.encode()).digest())
+    """Return the context with which a connection of `base_context` goes on.
+
+    A session that began under one certificate and ``policy`` is not resumed under another.
+    """
+    context = _context(_session_id_context(credentials, policy))
     _use(context, credentials)
     return context
+
+
+def _session_id_context(credentials: Credentials, policy: str) -> bytes:
+    """Return what binds a session to the server's certificate and to the policy of its site.
+
+    A server must not resume a session for another server name than the one that it began with
+    (RFC 6066 §3), because a client that resumes sees no certificate: it believes that the one of
+    the session is the one of the name (RFC 9846 §4.7.1). So names share sessions only where they
+    have the very same certificate, as those below a wildcard do, and one policy. A certificate
+    that was renewed is another one: the next handshake of each of its clients is a full one.
+    """
+    leaf = credentials.chain[0].fingerprint(SHA256())
+    return hashlib.sha256(b"kssl " + leaf + policy.encode()).digest()
 
 
 def ask_for_certificate(connection: SSL.Connection) -> None:

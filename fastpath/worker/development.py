@@ -10,6 +10,7 @@ from pathlib import Path
 from config.devca import DEFAULT_NAMES, DevelopmentCA, permitted
 from config.errors import ConfigError
 from config.model import WILDCARD
+from fastpath.logs.messages import limited
 from fastpath.worker.certificates import Certificates, Loaded
 
 log = logging.getLogger("kssl.worker")
@@ -64,7 +65,11 @@ class DevelopmentLeaves:
         try:
             loaded = self._load([name], policy, now)
         except ConfigError as error:
-            log.error("no certificate for a name that a client asked for: %s", error)
+            log.error(
+                "no certificate for a name that a client asked for: %s",
+                error,
+                extra=limited("development certificate"),
+            )
             return None
         self._on_demand[name, policy] = loaded
         return loaded

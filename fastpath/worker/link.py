@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from fastpath.channel import Channel
+from fastpath.logs.messages import limited
 from fastpath.poller import Poller
 from fastpath.worker.control import Control, Counts
 from fastpath.worker.frames import (
@@ -166,7 +167,9 @@ class WorkerLink:
                     try:
                         receiver.frame_received(kind, buffer[start:end])
                     except Exception:  # one connection's bug must not stop the others' frames
-                        log.exception("internal error in connection %d", identifier)
+                        log.exception(
+                            "internal error in connection %d", identifier, extra=limited("Internal")
+                        )
                 done = end
         except ValueError as error:
             log.error("nonsense from the crypto worker: %s", error)
@@ -187,4 +190,4 @@ class WorkerLink:
             try:
                 receiver.worker_lost()
             except Exception:  # the others must hear of it too
-                log.exception("internal error after the worker was lost")
+                log.exception("internal error after the worker was lost", extra=limited("Internal"))

@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from fastpath import collector
+from fastpath.errors import Alert
 from fastpath.hardening import become_helper
+from fastpath.logs import messages
+from fastpath.record.wire import alert_record
 from fastpath.worker.client_handshake import ClientHandshake
 from fastpath.worker.connections import WorkerConnection
 from fastpath.worker.frames import (
@@ -36,6 +39,8 @@ from fastpath.worker.upstreams import UnknownUpstreamError
 
 log = logging.getLogger("kssl.worker")
 
+_INTERNAL_ERROR = alert_record(Alert.INTERNAL_ERROR)
+
 # Several of the largest frames, and one spare byte: sealing writes TLS 1.3's content type behind
 # the plaintext for a moment, also when that is the last byte received.
 _BUFFER_SIZE = 4 * MAX_PAYLOAD + 1
@@ -49,7 +54,8 @@ class Worker:
         self._output = Output(sock)
         self._settings = Joined()
         self._store: ContextStore | None = None
-        self._fixed: tuple[str, bool] | None = None  # state folder; whether keys are handed over
+        # State folder; whether keys are handed over; TlsPreset.
+        self._fixed: tuple[str, bool, str] | None = None
         self._connections: dict[int, WorkerConnection] = {}
 
     def run(self) -> None:
@@ -109,7 +115,9 @@ class Worker:
         try:
             handshake = ServerHandshake(*store.accept(endpoint))
         except UnknownEndpointError as error:
-            self._output.frame(FrameType.FAILED, identifier, pack_failed(b"", str(error)))
+            self._output.frame(
+                FrameType.FAILED, identifier, pack_failed(_INTERNAL_ERROR, str(error))
+            )
             return
         self._add(identifier, handshake, kernel_mode).handshake(payload[BEGIN.size :])
 
@@ -141,21 +149,22 @@ class Worker:
         counts = {
             "connections": len(self._connections),
             "handshakes": sum(each.handshaking for each in self._connections.values()),
+            **messages.told(),
         }
         self._output.frame(FrameType.COUNTS, 0, json.dumps(counts).encode())
 
     def _configure(self, wanted: dict[str, Any], *, again: bool) -> None:
         """Handshakes wait meanwhile, and in user mode records. Connections go on with what they
         began with."""
-        fixed = (wanted["state_dir"], bool(wanted["kernel_mode"]))
+        fixed = (wanted["state_dir"], bool(wanted["kernel_mode"]), wanted["preset"])
         if not again and self._fixed is not None:
             raise RuntimeError("CONFIGURE a second time")
         if again and self._store is None:
             raise RuntimeError("RECONFIGURE before CONFIGURE")
         if again and fixed != self._fixed:
-            raise RuntimeError("RECONFIGURE with another mode or state folder")
+            raise RuntimeError("RECONFIGURE with another mode, state folder or TlsPreset")
         self._fixed = fixed
-        store = self._store or ContextStore(Path(wanted["state_dir"]))
+        store = self._store or ContextStore(Path(wanted["state_dir"]), preset=wanted["preset"])
         try:
             store.load(wanted["tls"])
         except CertificatesError as error:
@@ -178,7 +187,7 @@ def main() -> int:
     """``python -m fastpath.worker FD``: FD is the worker's end of the socketpair."""
     link = int(sys.argv[1])
     become_helper(link)
-    logging.basicConfig(format="kssl worker: %(message)s", level=logging.WARNING)
+    messages.take_over("kssl worker")
     collector.tune()
     with socket.socket(fileno=link) as sock, contextlib.suppress(ConnectionError):
         Worker(sock).run()

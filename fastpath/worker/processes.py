@@ -20,14 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastpath.hardening import interpreter
+from fastpath.worker.openssl_conf import OPENSSL_CONF
 
 log = logging.getLogger("kssl")
 
 # How long a process may take to end when its link is closed, in seconds: a dying one has the time
 # to say why on stderr.
 _END_LIMIT = 2.0
-
-_OPENSSL_CONF = Path(__file__).with_name("openssl.cnf")
 
 # LD_LIBRARY_PATH, because some builds of Python find their own library by it.
 _ENVIRONMENT = (
@@ -74,24 +73,27 @@ class Processes:
         await _end(self.worker, self.helper.name)
 
 
-async def spawn(helper: Helper, hops: int) -> tuple[socket.socket, Processes]:
+async def spawn(
+    helper: Helper, hops: int, openssl_conf: Path = OPENSSL_CONF
+) -> tuple[socket.socket, Processes]:
     """The processes behind a link, and our end of it."""
     ours, theirs = socket.socketpair()
     try:
         with theirs:
             if hops == 1:
-                return ours, Processes(await _python(helper.module, theirs), None, helper)
-            return ours, await _spawn_filtered(helper, theirs)
+                process = await _python(helper.module, theirs, openssl_conf=openssl_conf)
+                return ours, Processes(process, None, helper)
+            return ours, await _spawn_filtered(helper, theirs, openssl_conf)
     except BaseException:
         ours.close()
         raise
 
 
-async def _spawn_filtered(helper: Helper, link: socket.socket) -> Processes:
+async def _spawn_filtered(helper: Helper, link: socket.socket, openssl_conf: Path) -> Processes:
     filters, workers = socket.socketpair()
     with filters:
         with workers:
-            worker = await _python(helper.module, workers)
+            worker = await _python(helper.module, workers, openssl_conf=openssl_conf)
         try:
             return Processes(worker, await _python("fastpath.filter", link, filters), helper)
         except BaseException:
@@ -100,7 +102,9 @@ async def _spawn_filtered(helper: Helper, link: socket.socket) -> Processes:
             raise
 
 
-async def _python(module: str, *ends: socket.socket) -> asyncio.subprocess.Process:
+async def _python(
+    module: str, *ends: socket.socket, openssl_conf: Path = OPENSSL_CONF
+) -> asyncio.subprocess.Process:
     """A process that runs ``module`` with these ends of socketpairs."""
     descriptors = [end.fileno() for end in ends]
     return await asyncio.create_subprocess_exec(
@@ -110,18 +114,18 @@ async def _python(module: str, *ends: socket.socket) -> asyncio.subprocess.Proce
         *map(str, descriptors),
         pass_fds=descriptors,
         stdin=asyncio.subprocess.DEVNULL,
-        env=environment(),
+        env=environment(openssl_conf),
     )
 
 
-def environment() -> dict[str, str]:
+def environment(openssl_conf: Path = OPENSSL_CONF) -> dict[str, str]:
     """The processes': what an interpreter needs to start and to find its modules, and no more.
 
     Above all nothing that adds code to the process or makes it write secrets: LD_PRELOAD,
     SSLKEYLOGFILE, an OPENSSL_CONF of somebody else's.
     """
     inherited = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    return inherited | {"OPENSSL_CONF": str(_OPENSSL_CONF)}
+    return inherited | {"OPENSSL_CONF": str(openssl_conf)}
 
 
 async def _end(process: asyncio.subprocess.Process, name: str) -> None:

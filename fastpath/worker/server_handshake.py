@@ -18,10 +18,11 @@ from OpenSSL import SSL, crypto
 from fastpath import legacy
 from fastpath.clienthello import ClientHello, ClientHelloReader
 from fastpath.errors import Alert, PeerMisbehaved, TlsError
+from fastpath.fragment import MAX_FRAGMENT, MAX_FRAGMENT_LENGTH, SIZES
 from fastpath.keys import ConnectionKeys, DirectionKeys
 from fastpath.keyschedule import traffic_keys
 from fastpath.record.sealer import make_sealer
-from fastpath.record.wire import ContentType
+from fastpath.record.wire import VERSION, ContentType
 from fastpath.suites import CipherSuite
 from fastpath.worker.handshake import (
     HANDSHAKE,
@@ -30,9 +31,16 @@ from fastpath.worker.handshake import (
     TlsHandshake,
     openssl_reason,
 )
+from fastpath.worker.server_hello import asks_again, extensions
 from fastpath.worker.session_id import of_server_hello, of_ticket
 
 _NEW_SESSION_TICKET = 4
+
+_MAJOR_VERSION = 3  # of every TLS record, and of SSL 3.0's
+
+# ContentTypes that IANA has assigned. What begins with another byte is no TLS; OpenSSL's words for
+# that are as good as ours.
+_CONTENT_TYPES = range(20, 27)
 
 _NO_SHARED_CIPHER = "no shared cipher"  # OpenSSL's words for SSL_R_NO_SHARED_CIPHER
 
@@ -41,30 +49,88 @@ class ServerHandshake(TlsHandshake):
     """``choose`` is called once, with the client's host name or "", gives ``connection`` the
     context to go on with, and returns the policy of the site."""
 
+    client = False
+
     def __init__(self, connection: SSL.Connection, choose: Callable[[str], str]) -> None:
         super().__init__(connection)
         self._choose = choose
         self._policy = ""
         self._reader = ClientHelloReader()
         self._hello: ClientHello | None = None
+        self._asked_again: bool | None = None  # by HelloRetryRequest; None: not answered yet
 
     def _before(self, record: bytes) -> None:
-        if self._hello is not None:
-            return
+        if self._hello is None:
+            self._first_hello(record)
+        elif record[0] == HANDSHAKE:
+            if self._asked_again is None:
+                self._asked_again = bool(self._sent) and asks_again(self._sent[0])
+            if self._asked_again:
+                self._second_hello(record)
+
+    def _first_hello(self, record: bytes) -> None:
+        if record[0] != HANDSHAKE and record[0] in _CONTENT_TYPES:
+            # Nothing may come before the ClientHello, or between its fragments (RFC 9846 §5.1).
+            raise PeerMisbehaved(
+                Alert.UNEXPECTED_MESSAGE, f"content type {record[0]} in place of a ClientHello"
+            )
+        if record[0] == HANDSHAKE and record[1] != _MAJOR_VERSION:
+            raise PeerMisbehaved(
+                Alert.PROTOCOL_VERSION,
+                f"a ClientHello in a record of version 0x{record[1:3].hex()}",
+            )
         hello = self._reader.add(record)
         if hello is not None:
             self._hello = hello
             self._policy = self._choose(hello.host_name)
 
+    def _second_hello(self, record: bytes) -> None:
+        """The server name must be the first hello's (RFC 9846 §4.1.2), by which the certificate and
+        the sessions were chosen. OpenSSL does not look."""
+        hello = self._reader.add(record)
+        if hello is None or self._hello is None:
+            return
+        self._asked_again = False  # there is no third
+        if hello.server_name != self._hello.server_name:
+            raise PeerMisbehaved(
+                Alert.ILLEGAL_PARAMETER, "the server name changed in the second ClientHello"
+            )
+
+    def _tls13_write_secret(self) -> bytes:
+        secret: bytes = self.connection.get_app_data().server
+        return secret
+
+    def _max_fragment(self, suite: CipherSuite) -> int:
+        """Return what OpenSSL has agreed to, of this hello or when the session began.
+
+        It is read in our own answer: what the client asks for may be another size.
+        """
+        if self._hello is None or not self._hello.max_fragment_length:
+            return MAX_FRAGMENT
+        if suite.tls13:
+            secret = bytes.fromhex(self.connection.get_app_data().server_handshake.decode())
+            sealed = (
+                RECORD_HEADER.pack(kind, VERSION, len(body)) + body
+                for kind, body in self._sent_records()
+                if kind == ContentType.APPLICATION_DATA
+            )
+            first = next(sealed, b"")
+            answer = _open_handshake_records(suite, traffic_keys(suite, secret), first)[0]
+        else:
+            answer = next((body for _, body in self._sent_records()), b"")
+        agreed = extensions(answer).get(MAX_FRAGMENT_LENGTH)
+        return SIZES[agreed] if agreed is not None else MAX_FRAGMENT
+
     def _finish(self, flight: bytes) -> Established:
         connection = self.connection
         suite = self._suite()
         server_name = self._server_name(suite)
+        max_fragment = self._max_fragment(suite)
         last = self._drain()
         if suite.tls13:
-            keys, last, session_id = self._tls13_keys(suite, last)
+            keys, last, session_id = self._tls13_keys(suite, last, max_fragment)
         else:
-            keys = self._tls12_keys(suite, client=False)
+            keys = self._tls12_keys(suite, max_fragment)
             session_id = of_server_hello(b"".join(self._sent))
         return Established(
             keys=keys,
@@ -99,7 +165,7 @@ class ServerHandshake(TlsHandshake):
         return chosen or ""
 
     def _tls13_keys(
-        self, suite: CipherSuite, tickets: bytes
+        self, suite: CipherSuite, tickets: bytes, max_fragment: int
     ) -> tuple[ConnectionKeys, bytes, bytes]:
         """The keys, the record to send last, and the session id in it."""
         secrets = self.connection.get_app_data()
@@ -107,7 +173,7 @@ class ServerHandshake(TlsHandshake):
             raise TlsError(Alert.INTERNAL_ERROR, "OpenSSL told no traffic secrets")
         read = traffic_keys(suite, secrets.client)
         write = traffic_keys(suite, secrets.server)
-        secrets.client = secrets.server = b""
+        secrets.forget()
         last_ticket = b""
         for message in _open_handshake_records(suite, write, tickets):
             if message[0] != _NEW_SESSION_TICKET:
@@ -120,7 +186,8 @@ class ServerHandshake(TlsHandshake):
             sealer = make_sealer(suite, write)
             record = sealer.seal_record(ContentType.HANDSHAKE, last_ticket)
             write = sealer.keys
-        return ConnectionKeys(suite, read, write), record, of_ticket(last_ticket)
+        keys = ConnectionKeys(suite, read, write, max_fragment=max_fragment)
+        return keys, record, of_ticket(last_ticket)
 
     def _explain(self, error: SSL.Error) -> str:
         reason = openssl_reason(error)

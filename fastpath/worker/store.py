@@ -57,10 +57,15 @@ class ContextStore:
     """`load` says what is served, as often as needed; `accept` and the chooser serve it."""
 
     def __init__(
-        self, state_dir: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        state_dir: Path,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        preset: str = "",
     ) -> None:
+        """``preset``: the parameter TlsPreset."""
         self._now = now
-        self._base = base_context()
+        self._base = base_context(preset)
         self._certificates = Certificates()
         self._leaves = DevelopmentLeaves(state_dir, self._certificates)
         self._entries: list[_Entry] = []

@@ -12,11 +12,13 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from fastpath.worker.control import Counts
 from fastpath.worker.frames import FrameType, Joined
 from fastpath.worker.link import WorkerLink
+from fastpath.worker.openssl_conf import of_preset
 from fastpath.worker.processes import WORKER, Helper, Processes, spawn
 from fastpath.worker.watch import watch
 
@@ -57,21 +59,28 @@ class WorkerSettings:
     """What a worker is told. Paths and names only: it reads the private keys itself.
 
     ``tls``: see `config.routing.tls_settings`. Without ``kernel_mode`` it never hands over keys.
+    ``preset``: the parameter TlsPreset.
     """
 
     state_dir: str
     kernel_mode: bool
     tls: Mapping[str, Any]
+    preset: str = ""
 
     @property
     def fixed(self) -> tuple[object, ...]:
-        return self.kernel_mode, self.state_dir
+        return self.kernel_mode, self.state_dir, self.preset
+
+    @property
+    def openssl_conf(self) -> Path:
+        return of_preset(self.preset)
 
     def to_json(self) -> bytes:
         settings = {
             "state_dir": self.state_dir,
             "kernel_mode": self.kernel_mode,
             "tls": self.tls,
+            "preset": self.preset,
         }
         return json.dumps(settings).encode()
 
@@ -82,6 +91,10 @@ class Settings(Protocol):
     @property
     def fixed(self) -> tuple[object, ...]:
         """What cannot change while the process runs."""
+
+    @property
+    def openssl_conf(self) -> Path:
+        """OpenSSL's configuration in the process."""
 
     def to_json(self) -> bytes: ...
 
@@ -165,7 +178,7 @@ class Supervisor:
         """
         loop, name = asyncio.get_running_loop(), self._helper.name
         try:
-            ours, processes = await spawn(self._helper, self._hops)
+            ours, processes = await spawn(self._helper, self._hops, self._settings.openssl_conf)
         except OSError as error:
             raise WorkerRefusedError(f"the {name} cannot be started: {error}") from None
         self._processes = processes

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from config.errors import ConfigError, ProblemsError
+from fastpath.logs.standard import open_missing
 
 # The module of each subcommand, in the order of `kssl --help`. Only the module of the subcommand
 # that is called is imported, because all of them together take 0.3 s.
@@ -44,6 +45,7 @@ def build_parser(modules: Iterable[str] = tuple(COMMANDS.values())) -> argparse.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the subcommand that ``argv`` names and return the exit code."""
+    open_missing()
     words = sys.argv[1:] if argv is None else list(argv)
     if words[:1] == ["--version"]:
         return _print_version()

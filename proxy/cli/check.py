@@ -77,6 +77,7 @@ async def _load(found: Configuration, folder: Path) -> tuple[list[str], list[str
         state_dir=str(folder),
         kernel_mode=bool(found.parameters.enable_kernel_ssl),
         tls=tls_settings(found, DEFAULT_NAMES),
+        preset=found.parameters.tls_preset,
     )
     supervisors = [Supervisor(worker)]
     judging = verifier_settings(found, folder)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 import tempfile
 from pathlib import Path
@@ -56,11 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
     with start_demo_app() as app:
         target = Target("http", "127.0.0.1", app.port)
 
-        def read() -> Configuration:
-            return configuration(arguments, target, arguments.config)
+        def read(*, running: bool = False) -> Configuration:
+            return configuration(arguments, target, arguments.config, running=running)
 
         options = service_options(arguments, read())
-        return serve(options, _announce, starter=Starter({}), reread=read)
+        reread = functools.partial(read, running=True)
+        return serve(options, _announce, starter=Starter({}), reread=reread)
 
 
 def _refuse_unused(arguments: argparse.Namespace) -> None:

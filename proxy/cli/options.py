@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +38,11 @@ def add_configuration_options(
         "the state folder if it is there")  # fmt: skip
     add("--profile", choices=[profile.value for profile in Profile],
         help="native (default), or defaults and limits of a Windows Server")  # fmt: skip
-    add("--listen", metavar="ADDR:PORT", help=f"default {listen}; port 0: any")
+    add(
+        "--listen",
+        metavar="ADDR:PORT",
+        help=f"default {listen}; localhost: 127.0.0.1 and ::1; port 0: any",
+    )
     add("--mode", choices=("kernel", "user"), help="default kernel; the same as EnableKernelSSL")
     add("--set", action="append", default=[], metavar="NAME=VALUE", dest="assignments",
         help="a parameter, such as EnableSslCloseNotify=0")  # fmt: skip
@@ -78,6 +81,7 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
 def service_options(arguments: argparse.Namespace, read: Configuration) -> ServiceOptions:
     """Raises ConfigError."""
     # Imported here: `kssl start` and others take the options and need no front end.
+    from proxy.accesslog import standard_streams
     from proxy.frontend.service import ServiceOptions
 
     if not 1 <= arguments.workers <= 64:
@@ -89,14 +93,19 @@ def service_options(arguments: argparse.Namespace, read: Configuration) -> Servi
         codec=arguments.http,
         workers=arguments.workers,
         ready_file=arguments.ready_file,
-        access_log=None if arguments.no_log else sys.stderr.buffer,
+        streams={} if arguments.no_log else standard_streams(),
     )
 
 
 def configuration(
-    arguments: argparse.Namespace, target: Target | None, path: Path | None
+    arguments: argparse.Namespace,
+    target: Target | None,
+    path: Path | None,
+    *,
+    running: bool = False,
 ) -> Configuration:
-    """What the command line, the environment and the file say now; asked again for a reload.
+    """What the command line, the environment and the file say now; asked again for a reload of
+    the service that is then ``running``.
 
     Raises ConfigError, and UsageError for what no file can make right.
     """
@@ -122,6 +131,7 @@ def configuration(
             key=_absolute(arguments.key),
             upstream_ca=_absolute(arguments.upstream_ca),
             client_ca=_absolute(arguments.client_ca),
+            running=running,
         )
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from config.errors import ConfigError
 from config.model import Configuration, Site
 from config.target import parse_target
 from fastpath import collector
+from fastpath.logs import messages
 from proxy.cli.options import (
     add_serve_arguments,
     configuration,
@@ -36,16 +36,18 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(arguments: argparse.Namespace) -> int:
+    messages.take_over("kssl")
     starter = Starter(os.environ)
 
-    def read() -> Configuration:
+    def read(*, running: bool = False) -> Configuration:
         target = parse_target(arguments.target) if arguments.target is not None else None
-        return configuration(arguments, target, configuration_file(arguments))
+        path = configuration_file(arguments)
+        return configuration(arguments, target, path, running=running)
 
     try:
         return serve(
             service_options(arguments, read()), announce,
-            starter=starter, reread=read, command=sys.argv[1:],
+            starter=starter, reread=lambda: read(running=True), command=sys.argv[1:],
         )  # fmt: skip
     except ConfigError as error:
         starter.failed(error)
@@ -65,7 +67,7 @@ def serve(
     ``reread``: the configuration as it is then, for SIGHUP. ``command``: what `kssl` is called
     with for a restart; empty if it cannot be restarted.
     """
-    logging.basicConfig(format="kssl: %(message)s", level=logging.WARNING)
+    messages.take_over("kssl")
     uvloop.run(_serve(options, started, starter, reread, command))
     return 0
 

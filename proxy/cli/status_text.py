@@ -29,13 +29,17 @@ def status_text(document: dict[str, Any]) -> Iterator[str]:
     yield _line("started", document["started"])
     connections = document["connections"]
     yield _line("connections", f"{connections['open']} open, {connections['closing']} closing")
+    files, memory = document["capacity"]["files"], document["capacity"]["memory"]
+    yield _line("descriptors", f"{files['used']} of {files['limit']}")
+    of = f"{memory['used'] >> 20} of {memory['limit'] >> 20} MiB"
+    yield _line("memory", f"{of}, {memory['cut']} connections cut for want of it")
     for worker in document["workers"]:
         yield _line("worker", _worker(worker))
     if document["verifier"] is not None:
         yield _line("verifier", _verifier(document["verifier"]))
     for upstream in document["upstreams"]:
-        yield _line("upstream", f"{upstream['target']}: {_count(upstream['idle'], 'connection')}"
-            " kept for the next request")  # fmt: skip
+        yield _line("upstream", _upstream(upstream))
+    yield from _logs(document["logs"])
     yield ""
     yield from _ends(document)
 
@@ -62,6 +66,22 @@ def _verifier(verifier: dict[str, Any]) -> str:
     )
 
 
+def _upstream(upstream: dict[str, Any]) -> str:
+    target, kept = upstream["target"], _count(upstream["idle"], "connection")
+    text = f"{target}: {kept} kept for the next request"
+    # A service of an older version does not tell the rest.
+    addresses = upstream.get("addresses", [])
+    if any(address not in target for address in addresses):
+        text += f"; at {', '.join(addresses)}"
+    if upstream.get("unknown"):
+        text += f"; {upstream['unknown']}"
+    if upstream.get("failures"):
+        pause = upstream["paused"]
+        how = f"paused for {pause} s" if pause else "to be tried again"
+        text += f"; failed {_count(upstream['failures'], 'time')} in a row, {how}"
+    return text
+
+
 def _silent(process: dict[str, Any]) -> str:
     if process["pid"] is None:
         return f"died, and another is not up yet; {_restarts(process)}"
@@ -70,6 +90,18 @@ def _silent(process: dict[str, Any]) -> str:
 
 def _restarts(process: dict[str, Any]) -> str:
     return f"restarted {_count(process['restarts'], 'time')}"
+
+
+def _logs(logs: dict[str, Any]) -> Iterator[str]:
+    """Nothing if every line was written."""
+    names = {"access": "access log", "errors": "HTTPERR log", "messages": "standard error"}
+    for name, text in names.items():
+        if logs["lost"][name]:
+            yield _line("lines lost", f"{text}: {logs['lost'][name]} could not be written")
+    for name, left_out in logs["left_out"].items():
+        if left_out:
+            kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(left_out.items()))
+            yield _line("lines left out", f"{names[name]}: {kinds}")
 
 
 def _ends(document: dict[str, Any]) -> Iterator[str]:
@@ -85,6 +117,7 @@ def _ends(document: dict[str, Any]) -> Iterator[str]:
         f"(EnableSslCloseNotify={wanted})"
     )
     yield f"  {_count(closes['upstream_truncated'], 'answer')} of upstreams refused as truncated"
+    yield f"  {_count(closes['without_request'], 'connection')} of clients without a request"
 
 
 def _count(number: int, what: str) -> str:

@@ -121,7 +121,7 @@ class Admission:
             raise HttpError(
                 503,
                 "ConnLimit",
-                f"This site has {most} requests in progress, as many as it may have.",
+                f"This site has {most} requests in progress, as many as maxConnections allows.",
                 substatus=2,
             )
         return None

@@ -6,6 +6,7 @@ import logging
 
 from fastpath.closing import End, Ending
 from fastpath.engines.contract import Engine, Session
+from fastpath.logs.messages import limited
 from fastpath.verifier.messages import ClientVerdict
 from proxy.accesslog import describe_session
 from proxy.frontend.admission import Admission
@@ -27,6 +28,7 @@ class Answering:
     __slots__ = (
         "_local",
         "_needs_close_notify",
+        "_told",
         "admission",
         "client",
         "endpoint",
@@ -65,6 +67,8 @@ class Answering:
         self.session_text = describe_session(session, mode, self.admission.certificate_word)
         # Of the client, at its end (EnableSslCloseNotify).
         self._needs_close_notify = endpoint.tls and bool(front.parameters.enable_ssl_close_notify)
+        # Whether the HTTPERR log has a line of this connection.
+        self._told = False
         self.engine: Engine
 
     def close(self) -> None:
@@ -105,7 +109,12 @@ class Answering:
 
     def bug(self, what: str) -> None:
         """Call it from an except block: a mistake of ours must not leave the client hanging."""
-        log.exception("%s: internal error %s; the connection is aborted", self.client.address, what)
+        log.exception(
+            "%s: internal error %s; the connection is aborted",
+            self.client.address,
+            what,
+            extra=limited("Internal"),
+        )
         self.log_error("Internal")
         self.abort()
 
@@ -116,6 +125,7 @@ class Answering:
 
     def log_error(self, reason: str, status: int = 0, request_line: bytes = b"") -> None:
         """A line of the HTTPERR log."""
+        self._told = True
         write_line(
             self.front.error_log,
             client=(self.client.address, self.client.port),
@@ -126,15 +136,29 @@ class Answering:
             site=self.admission.site,
         )
 
+    def log_unread(self) -> None:
+        """Log that the client has stopped to read."""
+        limit = self.front.parameters.entity_body_timeout
+        log.warning(
+            "%s: read nothing of its response for EntityBodyTimeout (%d s)",
+            self.client.address,
+            limit,
+            extra=limited("Timer_Response"),
+        )
+
     def ended(self, ending: Ending) -> None:
         """The engine's last word. A client that was to say close_notify and did not may not resume
-        its session, and the log says why."""
+        its session, and the log says why; of one that has asked for nothing it says nothing."""
+        probe = self.admission.site is None and not (self._told or self.front.stopping)
+        if probe:
+            self.front.count_probe()
         if not self.endpoint.tls:
             return
         self.front.closes.client_ended(ending)
         if self._needs_close_notify and _unclean(ending):
             self.front.closes.count_unclean()
-            self.log_error("Unclean_Close")
+            if not probe:
+                self.log_error("Unclean_Close")
 
 
 def _unclean(ending: Ending) -> bool:

@@ -8,13 +8,16 @@ import socket
 
 from config.client_certificates import REJECT
 from config.profiles import no_client_certificates
-from fastpath.channel import Channel, describe
+from fastpath.channel import RESETS, Channel, describe
 from fastpath.closing import GracefulClose
 from fastpath.engines.contract import Engine, Handover, Session
 from fastpath.engines.plain import PlainEngine
 from fastpath.errors import Alert
 from fastpath.handshake import Handshake
-from fastpath.legacy import NEED_MORE, recognise
+from fastpath.legacy import NEED_MORE, SSL2_FORMAT_HELLO, recognise
+from fastpath.logs.messages import limited
+from fastpath.poller import Poller
+from fastpath.record.wire import alert_record
 from fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
 from fastpath.worker.frames import FrameType, pack_begin
 from fastpath.worker.link import WorkerLink
@@ -22,10 +25,11 @@ from proxy.accesslog import escape
 from proxy.frontend.certificate import CertificateWait, Refused, Shaken
 from proxy.frontend.deadlines import NEVER
 from proxy.frontend.endpoint import Endpoint
-from proxy.frontend.errorline import handshake_reason, write_line
+from proxy.frontend.errorline import HANDSHAKE, handshake_reason, write_line
 from proxy.frontend.front import Front
 from proxy.frontend.hello import HelloWait
 from proxy.frontend.http_connection import HttpConnection
+from proxy.frontend.proxy_header import proxy_header_version
 from proxy.http.pages import plain_http_response
 from proxy.http.policy import own_fields
 
@@ -34,6 +38,9 @@ log = logging.getLogger("kssl")
 _BUFFER = memoryview(bytearray(65536))
 
 _TLS_HANDSHAKE = 0x16  # ContentType of a ClientHello's record (RFC 9846 §5.1)
+
+# Of all TLS records: no HTTP request and no hello of another age begins with such a byte.
+_CONTENT_TYPES = range(20, 27)
 
 # A client that speaks plain HTTP to the TLS port: method, target, and Host if it is there.
 _PLAIN_HTTP = re.compile(rb"[A-Z]{3,20} (\S{1,2048}) HTTP/1\.[01]\r?\n", re.ASCII)
@@ -111,6 +118,25 @@ class ClientConnection:
         elif self._http is None:
             self.begin_handshake()
 
+    @property
+    def held(self) -> int:
+        """See `proxy.frontend.capacity.Holder`."""
+        return self._http.held if self._http is not None else self._channel.backlog
+
+    @property
+    def waits_since(self) -> int:
+        """Likewise."""
+        channel = self._channel
+        return channel.waits_since if channel.backlog else Poller.of(self._front.loop).turn
+
+    def cut(self) -> None:
+        """Likewise."""
+        if self._http is not None:
+            self._http.cut()
+        else:
+            self._log_error("Memory_Full")
+            self._drop()
+
     def end(self) -> None:
         """The service stops."""
         if self._http is not None:
@@ -133,6 +159,7 @@ class ClientConnection:
             if self._first:
                 self.hello_ended()
             else:
+                self._front.count_probe()
                 self._drop()
         elif self._first[0] == _TLS_HANDSHAKE:
             if self._front.sessions is None:
@@ -140,12 +167,30 @@ class ClientConnection:
                 self._start_handshake()
             else:
                 HelloWait(self._channel, self, self._first)
+        elif self._first[0] in _CONTENT_TYPES:
+            self._no_hello()
         elif self._first[0] >= _LEGACY:
             self._legacy()
+        else:
+            self._no_tls()
+
+    def _no_tls(self) -> None:
+        version = proxy_header_version(self._first)
+        if version:
+            self._proxy_header(version)
         elif _METHOD_BEGINS.match(self._first):
             self._plain_http()
-        else:
+        elif version is None:
             self._not_ours()
+
+    def _proxy_header(self, version: int) -> None:
+        self._log_early(
+            "PROXY protocol",
+            f"a PROXY protocol header (version {version}), which this port does not take: have the "
+            "load balancer send none (send-proxy, proxy_protocol)",
+        )
+        self._log_error("BadRequest", 0, self._first.partition(b"\r\n")[0])
+        self._drop()
 
     def _legacy(self) -> None:
         """A hello of SSL 2.0 or PCT 1.0, or in their format."""
@@ -155,12 +200,28 @@ class ClientConnection:
         if word is None:
             self._not_ours()
             return
-        self._log_early(f"{word}: no protocol before TLS 1.2 is spoken here")
+        self._log_early(word, f"{word}: no protocol before TLS 1.2 is spoken here")
         self._log_error(word)
-        self._drop()
+        if word == SSL2_FORMAT_HELLO:
+            self._end_with(Alert.PROTOCOL_VERSION)  # it knows TLS, and so its alerts
+        else:
+            self._drop()
+
+    def _no_hello(self) -> None:
+        self._log_early(
+            HANDSHAKE, f"a TLS record of type {self._first[0]} in place of a ClientHello"
+        )
+        self._log_error(HANDSHAKE)
+        self._end_with(Alert.UNEXPECTED_MESSAGE)
+
+    def _end_with(self, alert: Alert) -> None:
+        """Nothing has been sent yet, so the alert is in plaintext."""
+        self._channel.send(alert_record(alert))
+        self._forget()
+        GracefulClose(self._front.loop, self._channel)
 
     def _not_ours(self) -> None:
-        self._log_early("bytes that are neither TLS nor HTTP")
+        self._log_early("BadRequest", "bytes that are neither TLS nor HTTP")
         self._log_error("BadRequest")
         self._drop()
 
@@ -178,19 +239,20 @@ class ClientConnection:
                 extra_fields=own_fields(None, self._front.server_field),
             )
         )
-        self._log_early("plain HTTP on the TLS port, answered 400")
+        self._log_early("plain HTTP", "plain HTTP on the TLS port, answered 400")
         self._log_error("BadRequest", 400, data.partition(b"\n")[0].rstrip(b"\r"))
         self._forget()
         GracefulClose(self._front.loop, self._channel)
 
     def _broken(self, error: OSError) -> None:
         log.info("%s: %s", self._peer[0], describe(error))
+        self._front.count_probe()
         self._drop()
 
-    def _log_early(self, what: str) -> None:
+    def _log_early(self, of_kind: str, what: str) -> None:
         # Part of it may be the client's words.
         text = escape(what[:_MAX_LOGGED].encode("ascii", "replace")).decode()
-        log.warning("%s: %s", self._peer[0], text)
+        log.warning("%s: %s", self._peer[0], text, extra=limited(of_kind))
 
     def _log_error(self, reason: str, status: int = 0, request_line: bytes = b"") -> None:
         write_line(
@@ -209,7 +271,7 @@ class ClientConnection:
         self._start_handshake()
 
     def hello_ended(self) -> None:
-        self._log_early("closed before TLS began")
+        self._log_early("Connection_Dropped", "closed before TLS began")
         self._log_error("Connection_Dropped")
         self._drop()
 
@@ -223,8 +285,8 @@ class ClientConnection:
     def begin_handshake(self) -> None:
         index = self._endpoint.index
         if index is None:
-            self._log_early("closed: nothing listens on this address any more")
-            self._drop()
+            self._log_early("reload", "closed: nothing listens on this address any more")
+            self._end_with(Alert.INTERNAL_ERROR)
             return
         first, self._first = self._first, b""
         self._handshake = Handshake(
@@ -266,7 +328,7 @@ class ClientConnection:
         if verdict is None:
             self._unjudged(shaken)
         elif shaken.link.lost and not shaken.keys:
-            self._log_early("closed: the crypto worker died, and with it the keys")
+            self._log_early("Internal", "closed: the crypto worker died, and with it the keys")
             self._log_error("Internal")
             self._drop()
         else:
@@ -276,7 +338,13 @@ class ClientConnection:
 
     def _log_verdict(self, verdict: ClientVerdict) -> None:
         text = " ".join((verdict.reason, *verdict.notes))
-        log.warning("%s: client certificate %s: %s", self._peer[0], verdict.word, text)
+        log.warning(
+            "%s: client certificate %s: %s",
+            self._peer[0],
+            verdict.word,
+            text,
+            extra=limited("client certificate"),
+        )
 
     def _start(self, shaken: Shaken, verdict: ClientVerdict | None) -> None:
         """``verdict`` None: no certificate was asked for."""
@@ -296,12 +364,17 @@ class ClientConnection:
         why = no_client_certificates(
             front.profile, kernel_mode=front.engine.kernel_mode, reject=True
         )
-        log.warning("%s: a client certificate was presented: %s", self._peer[0], why)
+        log.warning(
+            "%s: a client certificate was presented: %s",
+            self._peer[0],
+            why,
+            extra=limited("Cert_Rejected"),
+        )
         self._refuse(shaken, Refused(Alert.ACCESS_DENIED, "Cert_Rejected"))
 
     def _unjudged(self, shaken: Shaken) -> None:
         """Fails closed."""
-        self._log_early("closed: the client's certificate could not be checked")
+        self._log_early("Cert_Unchecked", "closed: the client's certificate could not be checked")
         self._refuse(shaken, Refused(Alert.INTERNAL_ERROR, "Cert_Unchecked"))
 
     def _refuse(self, shaken: Shaken, refused: Refused) -> None:
@@ -344,7 +417,13 @@ class ClientConnection:
 
     def handshake_failed(self, reason: str) -> None:
         self._handshake = None
-        self._log_early(f"handshake failed: {reason}")
+        if reason in RESETS:
+            # A load balancer that looks at the handshake alone: its reset may overtake the end.
+            log.info("%s: handshake: %s", self._peer[0], reason)
+            self._front.count_probe()
+            self._forget()
+            return
+        self._log_early("Handshake", f"handshake failed: {reason}")
         self._log_error(handshake_reason(reason))
         self._forget()
 
@@ -352,7 +431,7 @@ class ClientConnection:
 
     def expired(self) -> None:
         what = "the handshake" if self._handshake or self._judging else "a ClientHello"
-        self._log_early(f"closed: {what} took longer than HeaderWaitTimeout")
+        self._log_early("Timer_HeaderWait", f"closed: {what} took longer than HeaderWaitTimeout")
         self._log_error("Timer_HeaderWait")
         self._drop()
 

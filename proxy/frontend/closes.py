@@ -32,15 +32,17 @@ class Closes:
 
     unclean: clients' connections that did not end with the client's close_notify while
     EnableSslCloseNotify asked for it.
+    probes: clients' connections, also those without TLS, that ended before their first request.
     truncated: upstreams' answers that were refused because they may have been cut short.
     """
 
-    __slots__ = ("_client", "_upstream", "truncated", "unclean")
+    __slots__ = ("_client", "_upstream", "probes", "truncated", "unclean")
 
     def __init__(self) -> None:
         self._client = _Directions()
         self._upstream = _Directions()
         self.unclean = 0
+        self.probes = 0
         self.truncated = 0
 
     def client_ended(self, ending: Ending) -> None:
@@ -54,6 +56,9 @@ class Closes:
     def count_unclean(self) -> None:
         self.unclean += 1
 
+    def count_probe(self) -> None:
+        self.probes += 1
+
     def count_truncated(self) -> None:
         self.truncated += 1
 
@@ -61,11 +66,12 @@ class Closes:
         """The values of `End` are the keys of the innermost objects::
 
         {"client": {"received": {"close_notify": 0, …}, "sent": {…}}, "upstream": {…},
-         "unclean_close": 0, "upstream_truncated": 0}
+         "unclean_close": 0, "upstream_truncated": 0, "without_request": 0}
         """
         return {
             "client": self._client.to_json(),
             "upstream": self._upstream.to_json(),
             "unclean_close": self.unclean,
             "upstream_truncated": self.truncated,
+            "without_request": self.probes,
         }

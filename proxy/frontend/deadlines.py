@@ -11,6 +11,8 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
 from typing import Protocol
 
+from fastpath.logs.messages import limited
+
 log = logging.getLogger("kssl")
 
 INTERVAL = 0.5  # seconds
@@ -56,4 +58,4 @@ class Deadlines:
             try:
                 member.expired()
             except Exception:
-                log.exception("a time limit could not be applied")
+                log.exception("a time limit could not be applied", extra=limited("Internal"))

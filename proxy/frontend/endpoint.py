@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from config import routing
@@ -46,27 +46,30 @@ class Routes:
 
 
 class Endpoint:
-    """A listening socket's address. Connections keep theirs, so a reload changes it in place.
+    """An address that is listened on, or those of a name. Connections keep theirs, so a reload
+    changes it in place.
 
     ``index``: which of the worker's endpoints it is; None without TLS, or when it is gone.
     ``open``: False when it is being given up; a connection then ends with its request.
     """
 
-    __slots__ = ("_address", "binding", "index", "open", "port", "routes", "tls")
+    __slots__ = ("_address", "_one", "binding", "index", "open", "port", "routes", "tls")
 
-    def __init__(self, binding: Binding, sock: socket.socket) -> None:
+    def __init__(self, binding: Binding, sockets: Sequence[socket.socket]) -> None:
+        """``sockets``: one for each address; all have the same port."""
         self.binding = binding
         self.tls = binding.tls
         self.index: int | None = None
         self.open = True
-        address = sock.getsockname()
+        address = sockets[0].getsockname()
         self.port: int = address[1]
+        self._one = len(sockets) == 1 and address[0] not in _WILDCARDS
         self._address: tuple[str, int] = (address[0], address[1])
         self.routes: Routes
 
     def address_of(self, sock: socket.socket) -> tuple[str, int]:
         """The address that a client has connected to, for the HTTPERR log."""
-        if self._address[0] in _WILDCARDS:
+        if not self._one:
             try:
                 address = sock.getsockname()
             except OSError:  # it is closed

@@ -13,11 +13,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from fastpath.logs.messages import limited
+from proxy.frontend.draining import Drain
 from proxy.frontend.request_side import RequestSide
 from proxy.frontend.responses import own_page
 from proxy.frontend.site import SiteFront
 from proxy.http.bodies import BodyReader, LengthReader
 from proxy.http.forward import encode_chunks, last_chunk
+from proxy.http.memo import Response
 from proxy.http.messages import Framing, HttpError, RequestHead, ResponseHead, UpstreamError
 from proxy.http.pages import body_size
 from proxy.upstream.connection import HEADROOM, VIEW
@@ -27,8 +30,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kssl")
 
+MAX_INTERIM = 100
+"""Interim (1xx) answers to one request, counted anew whenever the client has sent more of its body:
+some apps tell of the progress of an upload by them. Each costs us the work for a whole head."""
+
 # Looking up a member in the class takes 50 ns.
-_NONE = Framing.NONE
 _LENGTH = Framing.LENGTH
 _CHUNKED = Framing.CHUNKED
 
@@ -60,12 +66,14 @@ class Exchange(RequestSide):
                 self._response_head(end)
             else:
                 self._response_body(HEADROOM, HEADROOM, end)
-            if self._upstream is not None:  # there is more to come
+            # There is more to come. Until the head of the answer is complete, the time for it runs
+            # on, whatever comes in front of it and however slowly.
+            if self._upstream is not None and self._response is not None:
                 self._set_deadline()
         except UpstreamError as problem:
             if self._response is None:
                 target = self._pool.target
-                log.error("upstream %s: %s", target, problem)
+                log.error("upstream %s: %s", target, problem, extra=limited(f"upstream {target}"))
                 self._gateway_error(502, f"The app at {target} sent a bad answer: {problem}")
             else:
                 self._cut_short(problem)
@@ -85,23 +93,29 @@ class Exchange(RequestSide):
             response = self._upstream.memo.parse(
                 raw,
                 self._head,
-                self._head.keep_alive and connection.endpoint.open and connection.stays,
+                self._head.keep_alive
+                and connection.endpoint.open
+                and connection.stays
+                and (self.request_done or self._body_will_end()),
                 front.codec,
                 front.limits,
                 connection.admission.policy,
             )
             head = response.head
+            if self._pool.health.failures:
+                self._pool.answered()
             if head.status == 101:
+                if not self.request_done:
+                    raise UpstreamError("it switched protocols before it had the whole request.")
                 self._switch(response.text, start, end)
                 return
             if head.status >= 200:
                 break
-            if head.status == 100:
-                self._continued = True
-            if self._head.version == b"1.1":
-                connection.write(response.text)
+            self._interim_response(response)
         self._response = head
         self._keep_alive = response.keep_alive
+        if self._expects is not None:
+            self._expects.cancel()
         text = response.text
         # Written in front of the body that came along, so that both are sealed as one.
         first = start - len(text)
@@ -119,6 +133,26 @@ class Exchange(RequestSide):
         self._client_chunked = response.framing is _CHUNKED
         self._response_reader = front.codec.response_body(head, front.limits)
         self._response_body(first, start, end)
+
+    def _interim_response(self, response: Response) -> None:
+        """A 1xx in front of the answer. It may not have a body (RFC 9110 section 15.2); behind one
+        that announces a body, nobody knows where the next answer begins."""
+        upstream, connection, head = self._upstream, self._connection, response.head
+        assert upstream is not None
+        self._interim += 1
+        if self._interim > MAX_INTERIM:
+            raise UpstreamError(f"it sent more than {MAX_INTERIM} interim (1xx) answers.")
+        if not head.keep_alive:
+            upstream.tainted = True
+        if head.status == 100 and self._expects is not None and not self._expects.meet():
+            return  # the client has had one
+        if self._head.version == b"1.1":
+            connection.write(response.text)
+        upstream.paused = connection.engine.congested
+        if upstream.paused:
+            upstream.channel.stop_reading()
+        if upstream.paused or head.status == 100:
+            self._set_deadline()  # it is the client's turn
 
     def _response_body(self, front: int, start: int, end: int) -> None:
         """Sends ``BUFFER[front:start]``, the head if it is new, and the body in ``[start:end]``."""
@@ -154,7 +188,7 @@ class Exchange(RequestSide):
         the end tells how long the body is, it must be one that nobody could forge."""
         upstream, self._upstream = self._upstream, None
         if self._response is None:
-            if upstream is not None and upstream.reused and self._replay and not upstream.partial:
+            if upstream is not None and self._replay and self._may_repeat(upstream):
                 replay, self._replay = self._replay, None
                 self._connect(replay)
                 return
@@ -164,8 +198,13 @@ class Exchange(RequestSide):
             else:
                 what = f"connection to the app at {target} failed before it answered: {error}."
             log.error(
-                "upstream %s: %s before it answered", target, error or "closed the connection"
+                "upstream %s: %s before it answered",
+                target,
+                error or "closed the connection",
+                extra=limited(f"upstream {target}"),
             )
+            if upstream is not None and not upstream.reused:
+                self._upstream_failed(f"{error or 'closed the connection'} before it answered")
             self._gateway_error(502, f"The {what}")
             return
         reader = self._response_reader
@@ -183,9 +222,13 @@ class Exchange(RequestSide):
         self._finish_response()
 
     def client_writable(self) -> None:
-        if self._upstream is not None:
-            self._upstream.channel.start_reading()
-            self._set_deadline()
+        upstream = self._upstream
+        if upstream is not None:
+            upstream.channel.start_reading()
+            # An engine may call this for every interim answer, which is no reason for more time.
+            if self._response is not None or upstream.paused:
+                upstream.paused = False
+                self._set_deadline()
 
     def _finish_response(self, *, surplus: bool = False) -> None:
         connection = self._connection
@@ -197,13 +240,24 @@ class Exchange(RequestSide):
         self.log(response.status)
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
-            # A body that may not be there (HEAD, 304) would be the next client's answer.
-            doubtful = response.framing is _NONE and bool(response.content_length)
-            if response.keep_alive and self.request_done and not surplus and not doubtful:
+            last = surplus or (self._reader is not None and self._trailers_passed)
+            if response.keep_alive and self.request_done and not last:
                 self._pool.release(upstream, connection.front.deadlines.now)
             else:
-                upstream.close()
-        connection.exchange_done(self._keep_alive and self.request_done)
+                upstream.let_go(complete=self.request_done)
+        if self.request_done:
+            connection.exchange_done(self._keep_alive)
+        else:
+            self._answered_early(self._keep_alive)
+
+    def _answered_early(self, keep_alive: bool) -> None:
+        """The response is complete, and the request is not. ``keep_alive``: as the client was told
+        in the response's head."""
+        connection, reader = self._connection, self._reader
+        if keep_alive and reader is not None:
+            connection.drain(Drain(connection, reader, self._request_line()))
+        else:
+            connection.exchange_done(False)
 
     def _switch(self, text: bytes, start: int, end: int) -> None:
         """101: the connection becomes a tunnel (RFC 9110 §7.8)."""
@@ -230,37 +284,59 @@ class Exchange(RequestSide):
 
     def expired(self) -> None:
         """Nothing moved for as long as the limits allow."""
-        if self._response is not None and self._connection.engine.backlog:
-            log.warning("%s took nothing for too long", self._connection.client.address)
-            self.log(self._response.status)
-            self.log_error("Timer_Response", self._response.status)
+        parameters = self._connection.front.parameters
+        silence = f"UpstreamResponseTimeout ({parameters.upstream_response_timeout} s)"
+        if self._connection.engine.backlog and (self._response is not None or self._interim):
+            self._connection.log_unread()
+            status = self._status
+            self.log(status)
+            self.log_error("Timer_Response", status)
             self._connection.abort()
         elif self._response is not None:
-            self._cut_short(UpstreamError("stood still in the middle of the response"))
+            self._cut_short(UpstreamError(f"sent nothing for {silence}"))
         elif not self.request_done and not self._upstream_owes():
+            limit = parameters.entity_body_timeout
+            detail = f"Nothing more of the request body came for EntityBodyTimeout ({limit} s)."
             self._connection.refuse(
-                HttpError(408, "Timer_EntityBody", "The request body came too slowly."),
-                self._request_line(),
+                HttpError(408, "Timer_EntityBody", detail), self._request_line()
             )
         else:
             target = self._pool.target
-            log.error("upstream %s: no answer in time", target)
-            self._gateway_error(504, f"The app at {target} did not answer in time.")
+            log.error(
+                "upstream %s: no answer within %s",
+                target,
+                silence,
+                extra=limited(f"upstream {target}"),
+            )
+            if self._upstream is not None:
+                self._upstream_failed(f"no answer within {silence}")
+            self._gateway_error(504, f"The app at {target} did not answer within {silence}.")
 
-    def given_up(self) -> None:
-        """The service stops, and waits no longer. For the logs alone."""
-        status = self._response.status if self._response is not None else 499
+    def _upstream_failed(self, reason: str) -> None:
+        """It took the request and said nothing: the next ones go elsewhere if they can."""
+        if self._site.group.only is None:
+            self._pool.failed(self, reason, silent=True)
+
+    def given_up(self, reason: str = "Connection_Dropped") -> None:
+        """The service waits no longer. For the logs alone."""
+        status = self._status
         self.log(status)
-        self.log_error("Connection_Dropped", status)
+        self.log_error(reason, status)
+
+    @property
+    def _status(self) -> int:
+        """What the client got, or for the logs 499."""
+        return self._response.status if self._response is not None else 499
 
     def _upstream_owes(self) -> bool:
         """Also the rest of a response that it began before the request was over."""
         return self._response is not None or super()._upstream_owes()
 
-    def _gateway_error(self, status: int, detail: str) -> None:
+    def _gateway_error(self, status: int, detail: str, reason: str = "Upstream") -> None:
         connection = self._connection
         stays = connection.endpoint.open and connection.stays
-        keep_alive = self.request_done and self._head.keep_alive and stays
+        ends = self.request_done or self._body_will_end()
+        keep_alive = ends and self._head.keep_alive and stays
         page = own_page(
             connection,
             status,
@@ -270,15 +346,22 @@ class Exchange(RequestSide):
         )
         self._body_sent = body_size(page)
         self.log(status)
-        self.log_error("Upstream", status)
+        self.log_error(reason, status)
         self.cancel()  # a connection that opens later must not come to this exchange any more
         connection.write(page)
-        connection.exchange_done(keep_alive)
+        if self.request_done:
+            connection.exchange_done(keep_alive)
+        else:
+            self._answered_early(keep_alive)
 
     def _cut_short(self, problem: UpstreamError, *, truncated: bool = False) -> None:
         target = self._pool.target
         log.error(
-            "upstream %s: response cut short after %d bytes: %s", target, self._body_sent, problem
+            "upstream %s: response cut short after %d bytes: %s",
+            target,
+            self._body_sent,
+            problem,
+            extra=limited(f"upstream {target}"),
         )
         assert self._response is not None
         self.log(self._response.status)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from asyncio import AbstractEventLoop
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,11 @@ from config.table import PARAMETERS
 from config.target import Target
 from fastpath.channel import Channel
 from fastpath.engines.contract import Engine
+from fastpath.logs.messages import limited
 from fastpath.worker.sessions import SessionOwners
 from fastpath.worker.supervisor import Supervisor
 from proxy.accesslog import AccessLog
+from proxy.frontend.capacity import Capacity, Closing, Holder
 from proxy.frontend.closes import Closes
 from proxy.frontend.deadlines import Deadlines
 from proxy.frontend.endpoint import Endpoint, Routes
@@ -31,11 +34,14 @@ from proxy.http.messages import Limits
 from proxy.http.url import UrlRules
 from proxy.httperr import ErrorLog
 from proxy.upstream.group import Group
-from proxy.upstream.pool import Address, Pool
+from proxy.upstream.names import Names
+from proxy.upstream.pool import Pool
 from proxy.upstream.secure import TlsClient
 
 if TYPE_CHECKING:
     from proxy.frontend.client import ClientConnection
+
+log = logging.getLogger("kssl")
 
 # States in which we have not sent FIN yet (tcp(7) TCP_INFO, tcpi_state: the first byte).
 _OPEN = (1, 8)  # ESTABLISHED, CLOSE_WAIT
@@ -58,6 +64,8 @@ class Front:
     access_log: AccessLog
     error_log: ErrorLog
     deadlines: Deadlines
+    capacity: Capacity
+    names: Names
     verifier: Supervisor | None = None  # there is one if a site asks for client certificates
     limits: Limits = field(init=False)
     sessions: SessionOwners | None = field(init=False)  # None with one worker: it has them all
@@ -82,6 +90,7 @@ class Front:
         workers = len(self.supervisors)
         self.sessions = SessionOwners(workers) if workers > 1 else None
         self.set_deadlines()
+        self.names.changed = self._moved
 
     def set_deadlines(self) -> None:
         """From `parameters` and the time of the last sweep."""
@@ -111,20 +120,20 @@ class Front:
         self,
         configuration: Configuration,
         endpoints: Sequence[Endpoint],
-        addresses: Mapping[Target, list[Address]],
     ) -> None:
         """Serves these sites from the next request of each connection on.
 
         ``endpoints``: one for each of the configuration's bindings, those that there are already
-        among them. ``addresses``: of every upstream (`proxy.upstream.pool.resolve`).
+        among them. `names` has been told of its upstreams (`Names.watch`).
 
         Requests in progress keep the site and the upstream that they have. Parameters that are
         not live, and the profile, stay as they were when the service started.
         """
         self.parameters = _with_live(self.parameters, configuration.parameters, self.profile)
         self.limits = _limits(self.parameters)
+        self.capacity.configure(self.parameters.max_connection_memory)
         self.set_deadlines()
-        self._set_pools(addresses)
+        self._set_pools(routing.targets(configuration))
         ports = {endpoint.binding: endpoint.port for endpoint in endpoints}
         self._sites = {
             site.name: SiteFront(
@@ -142,18 +151,38 @@ class Front:
             connection.renew()
         self.end_reload()
 
-    def _set_pools(self, addresses: Mapping[Target, list[Address]]) -> None:
+    def _set_pools(self, targets: Collection[Target]) -> None:
         timeout = self.parameters.upstream_connect_timeout
-        for target in self.pools.keys() - addresses.keys():
+        for target in self.pools.keys() - set(targets):
             self.pools.pop(target).retire()
-        for target, found in addresses.items():
+        for target in targets:
             if target in self.pools and target.tls is not None:
                 # What it keeps was verified with a CA file that may be another by now.
                 self.pools.pop(target).retire()
             if target in self.pools:
-                self.pools[target].update(timeout, found)
+                self.pools[target].update(timeout)
             else:
-                self.pools[target] = Pool(self.loop, target, timeout, found, self._tls_client())
+                self.pools[target] = self._pool(target, timeout)
+        self.names.keep(targets)
+
+    def _pool(self, target: Target, timeout: float) -> Pool:
+        names = self.names
+        pool = Pool(
+            self.loop,
+            target,
+            timeout,
+            names.addresses(target),
+            self._tls_client(),
+            unreachable=lambda: names.doubt(target.host),
+        )
+        pool.unknown = names.unknown(target)
+        return pool
+
+    def _moved(self, host: str) -> None:
+        """There is news of ``host`` (`Names.changed`)."""
+        for target, pool in self.pools.items():
+            if target.host == host:
+                pool.move(self.names.addresses(target), self.names.unknown(target))
 
     def _tls_client(self) -> TlsClient:
         return TlsClient(
@@ -212,6 +241,12 @@ class Front:
 
     # -- connections -----------------------------------------------------------------------
 
+    def count_probe(self) -> None:
+        """A client's connection has ended before its first request, by the client's will: what a
+        load balancer does that wants to know whether somebody listens."""
+        self.closes.count_probe()
+        self.error_log.without_request()
+
     def forget(self, connection: ClientConnection) -> None:
         """The connection is over, or needs nothing more but time to close."""
         self.connections.discard(connection)
@@ -231,9 +266,45 @@ class Front:
     def sweep(self, now: float) -> None:
         """Twice a second (`Deadlines`)."""
         self.set_deadlines()
+        self.names.sweep(now)
         for pool in self.pools.values():
             pool.sweep(now)
         self.drop_closed()
+        self.watch_memory()
+        if self.capacity.may_exceed(self.open_connections, self.limits.max_request_bytes):
+            self.relieve()
+
+    def watch_memory(self) -> None:
+        """Notice at once when connections hold more than they may, however many there are now."""
+        self.capacity.watch(self.open_connections, self._too_much_waits)
+
+    def _too_much_waits(self) -> None:
+        if not self.relieve():
+            # What waits is on its way to apps or workers. The next sweep looks again.
+            self.capacity.unwatch()
+
+    def relieve(self) -> int:
+        """Cut connections if all together hold more than they may; return how many."""
+        before = self.open_connections
+        holders: list[Holder] = [*self.connections, *map(Closing, self.closing)]
+        cut = self.capacity.relieve(holders, before)
+        if cut:
+            log.warning(
+                "MaxConnectionMemory (%d MiB) is used up: the slowest %d of %d connections are cut",
+                self.capacity.memory >> 20,
+                cut,
+                before,
+                extra=limited("Memory_Full"),
+            )
+        return cut
+
+    def make_room(self) -> bool:
+        """Whether another connection to an app may be opened, if need be instead of an idle one."""
+        if not self.capacity.upstream_fits:
+            for pool in self.pools.values():
+                if pool.close_oldest():
+                    break
+        return self.capacity.upstream_fits
 
     def close_pools(self) -> None:
         """Closes all idle connections to upstreams."""
@@ -299,14 +370,8 @@ def _limits(parameters: Parameters) -> Limits:
     return Limits(
         max_field_length=parameters.max_field_length,
         max_request_bytes=parameters.max_request_bytes,
-        url=UrlRules(
-            segment_max_length=parameters.url_segment_max_length,
-            segment_max_count=parameters.url_segment_max_count,
-            allow_restricted_chars=bool(parameters.allow_restricted_chars),
-            percent_u_allowed=bool(parameters.percent_u_allowed),
-            enable_non_utf8=bool(parameters.enable_non_utf8),
-            favor_utf8=bool(parameters.favor_utf8),
-        ),
+        max_response_head=parameters.max_response_head_bytes,
+        url=UrlRules.of(parameters),
     )
 
 

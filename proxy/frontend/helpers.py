@@ -39,6 +39,13 @@ class Helpers:
         self.verifier: Supervisor | None = None
         self.ca: str | None = None
 
+    @property
+    def pids(self) -> list[int]:
+        """Of all processes that run now."""
+        behind = [*self.workers, *([self.verifier] if self.verifier is not None else [])]
+        found = [pid for each in behind for pid in (each.pid, each.filter_pid)]
+        return [pid for pid in found if pid is not None]
+
     async def start(self, workers: int) -> list[str]:
         """Returns lines for a person. Raises ConfigError; `stop` is due also then."""
         configuration = self._started
@@ -138,6 +145,7 @@ class Helpers:
             tls=routing.tls_settings(
                 replace(configuration, parameters=parameters), self._default_names
             ),
+            preset=parameters.tls_preset,
         )
 
     def _verifier_settings(self, configuration: Configuration) -> VerifierSettings | None:

@@ -10,17 +10,18 @@ called from the event loop's readiness callbacks.
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
 from collections.abc import Callable
 
+from fastpath.channel import RESETS
 from fastpath.engines.contract import Engine, Session
 from fastpath.errors import Alert
+from fastpath.logs.messages import limited
 from fastpath.verifier.messages import ClientVerdict
 from proxy.frontend.answering import Answering
 from proxy.frontend.certificate import Refused
 from proxy.frontend.deadlines import NEVER
+from proxy.frontend.draining import Drain
 from proxy.frontend.endpoint import Endpoint
 from proxy.frontend.exchange import Exchange
 from proxy.frontend.front import Front
@@ -35,8 +36,6 @@ log = logging.getLogger("kssl")
 _CR = 13
 
 TLS12 = "TLSv1.2"
-
-_USUAL = {os.strerror(code).lower() for code in (errno.ECONNRESET, errno.EPIPE)}
 
 
 class HttpConnection(Answering):
@@ -92,7 +91,7 @@ class HttpConnection(Answering):
         self.deadline = NEVER
         self._done = done
         self._buffer = bytearray()  # the beginning of the next head, or pipelined requests
-        self._exchange: Exchange | None = None
+        self._exchange: Exchange | Drain | None = None
         self._tunnel: Tunnel | None = None
         self._next_waits = False  # a held request, for its turn
         self._peer_closed = self._peer_clean = False
@@ -152,12 +151,16 @@ class HttpConnection(Answering):
                 else:
                     self._read_head(data)
                 return
-            if not exchange.request_done:
-                used = exchange.request_body(data)
-                if self.over or used == len(data):
-                    return
-                data = data[used:]
-            self._hold(data)
+            if exchange.request_done:
+                self._hold(data)
+                return
+            used = exchange.request_body(data)
+            if self.over:
+                return
+            if used < len(data):
+                self._hold(data[used:])
+            if isinstance(exchange, Drain) and exchange.done:
+                self.exchange_done(True)
         except Exception:
             self.bug("while reading a request")
 
@@ -168,12 +171,16 @@ class HttpConnection(Answering):
             if clean or not self._needs_close_notify:
                 self._tunnel.client_closed()
             else:
-                log.warning("%s: tunnel cut: FIN without close_notify", self.client.address)
+                what = "tunnel cut: FIN without close_notify"
+                log.warning("%s: %s", self.client.address, what, extra=limited("tunnel cut"))
                 self.abort()  # for all we know the app has only a part, and must not take it whole
+        elif isinstance(exchange, Drain):
+            self.close()  # it has its answer
         elif exchange is not None and not exchange.request_done:
             exchange.log(499)
             exchange.log_error("Connection_Dropped")
-            log.warning("%s closed in the middle of a request body", self.client.address)
+            what = "closed in the middle of a request body"
+            log.warning("%s %s", self.client.address, what, extra=limited("Connection_Dropped"))
             if exchange.responding:
                 self.abort()
             else:
@@ -194,15 +201,16 @@ class HttpConnection(Answering):
         # held counts first; `_next_head` comes back to this.
 
     def engine_failed(self, reason: str) -> None:
-        word = "Client_Reset" if reason in _USUAL else "Connection_Dropped"
+        word = "Client_Reset" if reason in RESETS else "Connection_Dropped"
         if self._exchange is not None:
             self._exchange.log(499)
             self._exchange.log_error(word)
         elif self._head_began:
             self.log_error(word, 0, _first_line(self._buffer))
         # Clients go away all the time, and the access log has a 499 for it.
-        level = logging.INFO if reason in _USUAL else logging.WARNING
-        log.log(level, "%s: connection lost: %s", self.client.address, reason)
+        level = logging.INFO if reason in RESETS else logging.WARNING
+        of_kind = limited("connection lost")
+        log.log(level, "%s: connection lost: %s", self.client.address, reason, extra=of_kind)
         self._end()
 
     def writable(self) -> None:
@@ -289,6 +297,12 @@ class HttpConnection(Answering):
             # The exchange may have paused it, and then the rest of its body came all the same.
             self.engine.resume_reading()
 
+    def drain(self, rest: Drain) -> None:
+        """The response is complete, and ``rest`` of its request is to come."""
+        self._exchange = rest
+        self.deadline = self.front.body_deadline
+        self.engine.resume_reading()
+
     def _next_head(self) -> None:
         if self.over or not self._next_waits:
             return
@@ -314,6 +328,22 @@ class HttpConnection(Answering):
         else:
             self.engine.resume_reading()
 
+    # -- memory ----------------------------------------------------------------------------
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait here for the client, for the app, or for the rest of a head."""
+        user = self._exchange or self._tunnel
+        return len(self._buffer) + self.engine.backlog + (user.held if user is not None else 0)
+
+    def cut(self) -> None:
+        """There is no memory for it, and others are quicker."""
+        if isinstance(self._exchange, Exchange):
+            self._exchange.given_up("Memory_Full")
+        else:
+            self.log_error("Memory_Full", 0, _first_line(self._buffer))
+        self.abort()
+
     # -- ending ----------------------------------------------------------------------------
 
     def expired(self) -> None:
@@ -325,12 +355,14 @@ class HttpConnection(Answering):
             elif self._exchange is not None:
                 self._exchange.expired()
             else:
-                log.warning("%s took nothing for too long", self.client.address)
+                self.log_unread()
                 self.log_error("Timer_Response")
                 self.abort()
         elif self._head_began:
             raw = bytes(self._buffer)
-            self.refuse(HttpError(408, "Timer_HeaderWait", "The request head came too late."), raw)
+            limit = self.front.parameters.header_wait_timeout
+            detail = f"The request head took longer than HeaderWaitTimeout ({limit} s)."
+            self.refuse(HttpError(408, "Timer_HeaderWait", detail), raw)
         else:
             self.log_error("Timer_ConnectionIdle")
             self.close()
@@ -343,11 +375,12 @@ class HttpConnection(Answering):
     def end(self) -> None:
         """The service stops. In the middle of something a clean end would make a part of it look
         like the whole; a tunnel is always in the middle."""
-        if self._exchange is not None:
-            self._exchange.given_up()
-        elif not self.idle:
+        exchange = self._exchange
+        if isinstance(exchange, Exchange):
+            exchange.given_up()
+        elif exchange is None and not self.idle:
             self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
-        if self.idle and self._tunnel is None:
+        if isinstance(exchange, Drain) or (self.idle and self._tunnel is None):
             self.close()
         else:
             self.abort()

@@ -1,26 +1,19 @@
-"""The listening socket: accepts, refuses above MaxConnections, survives running out of files."""
+"""A listening socket: accepts, refuses above MaxConnections, survives running out of files."""
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import resource
 import socket
-import sys
 from asyncio import AbstractEventLoop
 
-from config.errors import ConfigError
-from config.target import Listen
+from fastpath.logs.messages import limited
 from proxy.frontend.client import ClientConnection
 from proxy.frontend.endpoint import Endpoint
 from proxy.frontend.errorline import write_line
 from proxy.frontend.front import Front
 
 log = logging.getLogger("kssl")
-
-# Connections that wait in the kernel for accept; the kernel lowers it to net.core.somaxconn.
-_BACKLOG = 4096
 
 # Connections taken in one turn of the event loop, so that a flood leaves room for the others.
 _ACCEPTS_PER_TURN = 64
@@ -30,39 +23,6 @@ _PAUSE = 0.2
 
 # It is said again after so many pauses: one line in ten seconds.
 _SAY_EVERY = 50
-
-# Descriptors that are for neither clients nor upstreams. Of the others clients may have 5/8: one
-# that waits for an answer needs a second, for its upstream, but never all of them do.
-_FILES_FOR_US = 64
-
-
-def open_listener(listen: Listen) -> socket.socket:
-    """Binds and listens. Raises ConfigError in words for people."""
-    try:
-        found = socket.getaddrinfo(
-            listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, _, _, _, address = found[0]
-        # [::] is IPv6 alone, so that 0.0.0.0 beside it is another address, as for kssl.toml.
-        sock = socket.create_server(address, family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise ConfigError(_explain(error, listen)) from None
-    sock.setblocking(False)
-    # Linux gives accepted sockets the options of their listener (tcp(7), socket(7)).
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    return sock
-
-
-def _explain(error: OSError, listen: Listen) -> str:
-    where = f"cannot listen on {listen.netloc}"
-    if error.errno == errno.EADDRINUSE:
-        return f"{where}: the port is in use; choose another with --listen"
-    if error.errno == errno.EACCES:
-        return f"{where}: ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"{where}: this machine does not have that address"
-    return f"{where}: {error.strerror or error}"
 
 
 class Listener:
@@ -76,8 +36,6 @@ class Listener:
         self._front = front
         self._sock = sock
         self._refused = 0
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._by_files = max(1, (limit - _FILES_FOR_US) * 5 // 8)
         self._exhaustions = 0
         loop.add_reader(sock.fileno(), self._accept)
 
@@ -97,10 +55,11 @@ class Listener:
 
     def _accept(self) -> bool:
         """Returns whether there may be more."""
-        front = self._front
-        maximum = min(front.parameters.max_connections or sys.maxsize, self._by_files)
-        if front.open_connections >= maximum:
+        front, capacity = self._front, self._front.capacity
+        most = front.parameters.max_connections
+        if capacity.refusal(front.open_connections, most):
             front.drop_closed()
+        front.watch_memory()
         for _ in range(_ACCEPTS_PER_TURN):
             try:
                 sock, address = self._sock.accept()
@@ -109,16 +68,20 @@ class Listener:
             except OSError as error:
                 self._exhausted(error)
                 return False
-            if front.open_connections >= maximum:
+            refusal = capacity.refusal(front.open_connections, most)
+            if refusal:
                 self._log_refused(sock, address)
                 sock.close()
                 self._refused += 1
                 if self._refused == 1 or self._refused % 1000 == 0:
-                    what = (
-                        "the limit of open files" if maximum == self._by_files else "MaxConnections"
+                    log.warning(
+                        "%s reached; %d refused so far",
+                        refusal,
+                        self._refused,
+                        extra=limited("Connections_Refused"),
                     )
-                    log.warning("%s (%d) reached; %d refused so far", what, maximum, self._refused)
                 continue
+            self._refused = 0  # the next time that a limit is reached is told again
             sock.setblocking(False)
             ClientConnection(front, self.endpoint, sock, (address[0], address[1]))
         return True

@@ -4,7 +4,7 @@
 
 An upstream that refuses the connection has seen nothing, so the next one of the site is tried. One
 that closes a kept-alive connection may have seen all of it, so only idempotent requests are sent
-again.
+again; except on a connection that turns out to be of no use before anything was sent on it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from fastpath.logs.messages import limited
+from proxy.frontend.draining import MAX_DRAIN
+from proxy.frontend.expectation import CONTINUE, Expectation
 from proxy.frontend.site import SiteFront
 from proxy.http.bodies import BodyReader, LengthReader
-from proxy.http.forward import encode_chunks, last_chunk
+from proxy.http.forward import encode_chunks, last_chunk, without_trailer_field
 from proxy.http.messages import HttpError, RequestHead
+from proxy.upstream.connecting import Attempt
 from proxy.upstream.connection import UpstreamConnection
-from proxy.upstream.pool import Connecting, Pool
+from proxy.upstream.pool import Pool
 
 if TYPE_CHECKING:
     from proxy.frontend.http_connection import HttpConnection
@@ -38,14 +42,14 @@ class RequestSide:
     __slots__ = (
         "_connecting",
         "_connection",
-        "_continued",
+        "_expects",
         "_head",
+        "_interim",
         "_outbox",
         "_pool",
         "_reader",
         "_replay",
         "_site",
-        "_tried",
         "_upstream",
         "request_done",
     )
@@ -62,40 +66,50 @@ class RequestSide:
                 reader = site.rules.limited(reader)
             self._reader = reader
         self.request_done = self._reader is None
-        self._continued = not head.expect_continue  # the client need not wait with its body
+        # None: the client does not wait with its body.
+        self._expects = Expectation() if head.expect_continue else None
         self._pool: Pool
-        self._tried: list[Pool] | None = None  # those that refused
         self._upstream: UpstreamConnection | None = None
-        self._connecting: Connecting | None = None
+        self._connecting: Attempt | None = None
         self._outbox: bytearray | None = None  # waits for the connection to the upstream
+        self._interim = 0  # 1xx answers since the client has last sent anything
         self._replay: bytes | None = None  # all that was sent, while it could be sent again
 
     def start(self, first: bytes, data: memoryview) -> int:
         """Sends ``first``, the head, and what of ``data`` is body; returns how much that is."""
         connection = self._connection
         connection.deadline = connection.front.response_deadline
+        group = self._site.group
+        self._pool = group.only or group.next(self, connection.front.deadlines.now)
         used = 0
         if not self.request_done:
+            if self._head.chunked and not self._site.site.pass_trailers:
+                first = without_trailer_field(first)
             try:
                 body, used = self._encode_body(data)
             except HttpError as error:
                 connection.refuse(error, self._request_line())
                 return 0
             first += body
-        group = self._site.group
-        self._pool = group.only or group.next(connection.front.deadlines.now)
         if not self._use_idle(first):
             self._connect(first)
         elif not self.request_done:
+            self._await_continue()
             self._set_deadline()
         return used
 
+    def _may_repeat(self, upstream: UpstreamConnection) -> bool:
+        """Whether the request may be sent again, after it was sent on ``upstream`` in vain."""
+        if not upstream.reused or upstream.partial:
+            return False
+        return upstream.untouched or self._head.method in _IDEMPOTENT
+
     def _use_idle(self, first: bytes) -> bool:
         """Sends all that there is on a kept-alive connection, if there is one."""
-        upstream = self._pool.take()
+        upstream = self._pool.take(len(first))
         if upstream is None:
             return False
-        if self._head.method in _IDEMPOTENT and len(first) <= _MAX_REPLAY:
+        if len(first) <= _MAX_REPLAY:
             self._replay = first
         self._upstream = upstream
         upstream.user = self
@@ -104,7 +118,13 @@ class RequestSide:
 
     def _connect(self, first: bytes) -> None:
         self._outbox = bytearray(first)
-        self._connecting = self._pool.connect(self)
+        group, pool, front = self._site.group, self._pool, self._connection.front
+        if not front.make_room():  # not from within `start`, which has more to do
+            self._connecting = front.loop.call_soon(self._no_file_left)
+        elif group.only is None:
+            self._connecting = group.connect(front.loop, pool, self)
+        else:
+            self._connecting = pool.connect(self)
         if not self.request_done:
             self._connection.engine.pause_reading()
 
@@ -113,6 +133,9 @@ class RequestSide:
     def request_body(self, data: memoryview) -> int:
         """More plaintext while the request is not done; returns the bytes that are body."""
         self._replay = None
+        self._interim = 0
+        if self._expects is not None:
+            self._expects.cancel()  # it does not wait
         try:
             if type(self._reader) is LengthReader:
                 pieces, used = self._reader.feed(data)
@@ -137,8 +160,15 @@ class RequestSide:
         if reader.done:
             self.request_done = True
             if self._head.chunked:
-                body += last_chunk(reader.trailers)
+                body += last_chunk(reader.trailers if self._site.site.pass_trailers else ())
         return body, used
+
+    @property
+    def _trailers_passed(self) -> bool:
+        """The app has got trailers. Some take them for fields of the next request on the
+        connection, or for the request itself, so that must not be another client's."""
+        reader = self._reader
+        return reader is not None and bool(reader.trailers) and self._site.site.pass_trailers
 
     def _send(self, data: bytes | bytearray | memoryview) -> None:
         if self._outbox is not None:
@@ -166,17 +196,49 @@ class RequestSide:
         """Whether the client waits for the upstream, and could not send on if it wanted to."""
         if self._upstream is None:
             return True  # it is being connected to, and reading is paused
-        waits = not self._continued and self._reader is not None and not self._reader.received
-        return waits or self._upstream.channel.backlog > 0
+        return self._client_waits() or self._upstream.channel.backlog > 0
+
+    def _client_waits(self) -> bool:
+        """Whether the client may be waiting for 100 before it sends its body."""
+        expects, reader = self._expects, self._reader
+        return (
+            expects is not None and not expects.met and reader is not None and not reader.received
+        )
+
+    def _await_continue(self) -> None:
+        """The app has the head, and with it the client's expectation, if it has one."""
+        if self._expects is not None and self._client_waits():
+            self._expects.watch(self._connection.front.loop, self._continue)
+
+    def _continue(self) -> None:
+        """The app has not said 100 in time, nor anything else."""
+        if self._expects is not None and self._expects.meet():
+            self._connection.write(CONTINUE)
+            self._set_deadline()
+
+    def _body_will_end(self) -> bool:
+        """Whether the rest of the body will be read if its response is over first (`Drain`).
+
+        Behind an answer in place of 100 the body may come, or the next request: RFC 9110 §10.1.1
+        leaves that to the client, so nothing can follow.
+        """
+        reader, length = self._reader, self._head.content_length
+        if reader is None or length is None:
+            return not self._client_waits()
+        return length - reader.received <= MAX_DRAIN and not self._client_waits()
 
     # -- the upstream connection -----------------------------------------------------------
 
-    def upstream_connected(self, connection: UpstreamConnection) -> None:
+    def upstream_connected(self, pool: Pool, connection: UpstreamConnection) -> None:
         self._connecting = None
+        self._pool = pool
         self._upstream = connection
         connection.user = self
         outbox, self._outbox = self._outbox, None
         assert outbox is not None
+        if connection.reused and len(outbox) <= _MAX_REPLAY:
+            self._replay = bytes(outbox)
+        self._connection.deadline = self._connection.front.response_deadline
         self._send(outbox)
         self._read_on()
 
@@ -185,47 +247,46 @@ class RequestSide:
         upstream = self._upstream
         if not self.request_done and upstream is not None and not upstream.channel.backlog:
             self._connection.engine.resume_reading()
+            self._await_continue()
             self._set_deadline()
 
-    def upstream_refused(self, reason: str, *, timed_out: bool) -> None:
+    def upstream_refused(self, pool: Pool, reason: str, *, timed_out: bool) -> None:
         self._connecting = None
-        pool = self._pool
-        if self._site.group.only is None and self._try_another(reason):
-            return
-        log.error("upstream %s: %s", pool.target, reason)
+        self._pool = pool
+        of_kind = limited(f"upstream {pool.target}")
+        log.error("upstream %s: %s", pool.target, reason, extra=of_kind)
         if timed_out:
             self._gateway_error(504, f"The app at {pool.target} did not answer: {reason}.")
         else:
             self._gateway_error(502, f"The app at {pool.target} cannot be reached: {reason}.")
 
-    def _try_another(self, reason: str) -> bool:
-        """Goes on with an upstream that has not refused this request yet, if there is one."""
-        connection = self._connection
-        group, now = self._site.group, connection.front.deadlines.now
-        group.refused(self._pool, reason, now)
-        self._tried = [*(self._tried or ()), self._pool]
-        other = group.instead(self._tried, now)
-        if other is None:
-            return False
-        self._pool = other
-        connection.deadline = connection.front.response_deadline
-        outbox, self._outbox = self._outbox, None
-        assert outbox is not None
-        first = bytes(outbox)
-        if self._use_idle(first):
-            self._read_on()
-        else:
-            self._connect(first)
-        return True
+    def _no_file_left(self) -> None:
+        """Another upstream would need a descriptor as well."""
+        self._connecting = None
+        limit = self._connection.front.capacity.files.total
+        self._gateway_error(
+            503,
+            f"The proxy has as many connections as its limit of open files ({limit}) allows.",
+            "QueueFull",
+        )
 
     def cancel(self) -> None:
         """The exchange is over, and so is the upstream connection, for its request is aborted."""
+        if self._expects is not None:
+            self._expects.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
             self._connecting = None
+        self._pool.health.give_back(self)
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.let_go(complete=self.request_done)
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait for the app."""
+        waiting = len(self._outbox) if self._outbox is not None else 0
+        return waiting + (self._upstream.channel.backlog if self._upstream is not None else 0)
 
     def _request_line(self) -> bytes:
         return b"%b %b HTTP/%b" % (self._head.method, self._head.target, self._head.version)
@@ -241,5 +302,5 @@ class RequestSide:
     def _body_refused(self, error: HttpError) -> None:
         raise NotImplementedError
 
-    def _gateway_error(self, status: int, detail: str) -> None:
+    def _gateway_error(self, status: int, detail: str, reason: str = "Upstream") -> None:
         raise NotImplementedError

@@ -14,10 +14,10 @@ import resource
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from config import routing
 from config.errors import ConfigError
@@ -26,16 +26,22 @@ from config.profiles import NEEDS_RESTART, RULES
 from config.statedir import ensure_state_dir, write_public
 from fastpath.engines.registry import choose_engine
 from fastpath.hardening import protect_memory
-from proxy.accesslog import AccessLog, close_own, open_access_log
+from fastpath.logs import messages
+from fastpath.poller import Poller
+from proxy.accesslog import AccessLog, Standard, Stream, close_own, open_access_log
+from proxy.frontend.capacity import Capacity, FileLimit, automatic_ceiling
 from proxy.frontend.deadlines import Deadlines
 from proxy.frontend.front import Front
 from proxy.frontend.helpers import Helpers
 from proxy.frontend.listener import Listener
-from proxy.frontend.opening import Opened, close_all, open_endpoints, resolve_all
+from proxy.frontend.memory_limit import memory_limit, resident
+from proxy.frontend.opening import Opened, close_all, open_endpoints
 from proxy.http.codec import get_codec
 from proxy.httperr import ErrorLog
 from proxy.lifecycle.admin import AdminSocket, open_admin
 from proxy.lifecycle.snapshot import snapshot
+from proxy.upstream.lookup import Lookup, look_up
+from proxy.upstream.names import Names
 
 log = logging.getLogger("kssl")
 
@@ -48,6 +54,11 @@ DEFAULT_NAMES = ("localhost", "127.0.0.1", "::1")
 # How long a service that has a successor lets its connections be, in seconds.
 HAND_OVER_GRACE = 600.0
 
+_LOG_STAYS = (
+    "the access log goes on where it was, and everything else applies; put the file right (with "
+    "logrotate: `create 0640`, for the user that kssl runs as), then send SIGHUP again"
+)
+
 # Open files to ask for where root may: some 30,000 connections, each with one to the upstream.
 _FILES = 65536
 
@@ -58,16 +69,17 @@ SEND_GRACE = 1.0
 ANSWER_GRACE = 0.25
 
 
-def _nothing(binding: str) -> None:
+def _nothing(binding: str) -> Sequence[socket.socket]:
     """No predecessor, no sockets of its."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceOptions:
     """What `kssl serve` was told.
 
-    `names`: of a development certificate where a site has no host names. `access_log`: the stream
-    that the word "stderr" in `configuration.logs` stands for; None: no log there.
+    `names`: of a development certificate where a site has no host names. `streams`: what the words
+    "stderr" and "stdout" in `configuration.logs` stand for; without them there is no log there.
     """
 
     configuration: Configuration
@@ -76,14 +88,16 @@ class ServiceOptions:
     codec: str = "auto"
     workers: int = 1
     names: tuple[str, ...] = DEFAULT_NAMES
-    access_log: BinaryIO | None = None
+    streams: Standard = field(default_factory=dict)
     ready_file: Path | None = None
 
 
 class Service:
     """One running proxy. ``configuration`` is the one that is served now."""
 
-    def __init__(self, options: ServiceOptions) -> None:
+    def __init__(self, options: ServiceOptions, look_up: Lookup = look_up) -> None:
+        """``look_up``: finds the addresses of upstreams."""
+        self._look_up = look_up
         self.options = options
         self.configuration = options.configuration
         self.ca: str | None = None
@@ -111,12 +125,15 @@ class Service:
         """One for each binding."""
         return [endpoint.url for endpoint in self.front.endpoints]
 
-    def listening_sockets(self) -> dict[str, socket.socket]:
+    def listening_sockets(self) -> dict[str, list[socket.socket]]:
         """By the text of their `Binding`: what a successor takes over."""
-        return {str(each.endpoint.binding): each.sock for each in self._listeners}
+        found: dict[str, list[socket.socket]] = {}
+        for each in self._listeners:
+            found.setdefault(str(each.endpoint.binding), []).append(each.sock)
+        return found
 
-    async def start(self, inherited: Callable[[str], socket.socket | None] = _nothing) -> None:
-        """``inherited``: the listening socket of a binding, by its text, that a predecessor has
+    async def start(self, inherited: Callable[[str], Sequence[socket.socket]] = _nothing) -> None:
+        """``inherited``: the listening sockets of a binding, by its text, that a predecessor has
         handed over.
 
         Raises ConfigError when something in the options cannot work.
@@ -130,12 +147,13 @@ class Service:
         engine = choose_engine(options.engine, kernel_mode=bool(parameters.enable_kernel_ssl))
         opened = open_endpoints(configuration, (), inherited)
         try:
-            addresses = await resolve_all(configuration)
+            names = Names(loop, self._look_up)
+            unknown = await names.watch(routing.targets(configuration))
             codec = get_codec(options.codec)
             error_log = self._open_error_log()
             warnings = await self._helpers.start(options.workers)
             self.ca = self._helpers.ca
-            self.warnings = [*configuration.warnings, *warnings]
+            self.warnings = [*configuration.warnings, *warnings, *unknown]
             access_log = AccessLog(loop, self._open_access_log(configuration))
             self._front = Front(
                 loop=loop,
@@ -147,9 +165,11 @@ class Service:
                 verifier=self._helpers.verifier,
                 access_log=access_log,
                 error_log=error_log,
-                deadlines=Deadlines(loop, lambda now: self.front.sweep(now)),
+                deadlines=Deadlines(loop, self._sweep),
+                capacity=self._capacity(loop),
+                names=names,
             )
-            self._front.apply(configuration, [endpoint for endpoint, _ in opened], addresses)
+            self._front.apply(configuration, [endpoint for endpoint, _ in opened])
             self._listen(opened)
             self._admin = open_admin(options.state_dir, self._snapshot)
         except BaseException:
@@ -161,16 +181,22 @@ class Service:
         """Serves ``configuration`` instead, without dropping a request; returns what a person
         should know.
 
-        All or nothing: raises ConfigError, and then everything is as it was. What only a start
-        can change (parameters that are not live, the profile, the engine) stays; in a profile
+        All or nothing: raises ConfigError, and then everything is as it was. An access log that
+        cannot be opened is the exception: it goes on where it is, and the rest applies. What only a
+        start can change (parameters that are not live, the profile, the engine) stays; in a profile
         without hot certificates nothing but the access log changes.
         """
         async with self._reloading:
             if not RULES[self.configuration.profile].hot_certificates:
-                self.front.access_log.reopen(self._open_access_log(self.configuration))
-                return [NEEDS_RESTART]
-            await self._reload(configuration)
-            return [*self.warnings, *self._pending(configuration)]
+                stream, notes = self._next_stream(self.configuration)
+                self.front.access_log.reopen(stream)
+                return [*notes, NEEDS_RESTART]
+            try:
+                notes = await self._reload(configuration)
+            except BaseException:
+                self.front.names.keep(self.front.pools)
+                raise
+            return [*notes, *self.warnings, *self._pending(configuration)]
 
     def _pending(self, wanted: Configuration) -> list[str]:
         """What is configured and not in force: for the log."""
@@ -181,28 +207,29 @@ class Service:
             if value != now[name]
         ]
 
-    async def _reload(self, configuration: Configuration) -> None:
+    async def _reload(self, configuration: Configuration) -> list[str]:
         front, before = self.front, self.configuration
-        addresses = await resolve_all(configuration)
+        unknown = await front.names.watch(routing.targets(configuration))
         opened = open_endpoints(configuration, front.endpoints, _nothing)
         wanted = {address.binding for address in routing.endpoints(configuration)}
         given_up = [each for each in self._listeners if each.endpoint.binding not in wanted]
-        stream = None
+        stream: Stream | None = front.access_log.stream
         try:
             for listener in given_up:
                 listener.drain()
-            stream = self._open_access_log(configuration)
+            stream, notes = self._next_stream(configuration)
             front.begin_reload()
             warnings = await self._helpers.reconfigure(configuration, before)
         except BaseException:
             front.end_reload()
             close_all(opened)
-            close_own(stream)
+            if stream is not front.access_log.stream:
+                close_own(stream)
             raise
         kept = [each.endpoint for each in self._listeners if each not in given_up]
         # One that is not needed any more is about to end, and would answer nobody.
         front.verifier = self._helpers.verifier if self._helpers.judges(configuration) else None
-        front.apply(configuration, [*kept, *(endpoint for endpoint, _ in opened)], addresses)
+        front.apply(configuration, [*kept, *(endpoint for endpoint, _ in opened)])
         front.access_log.reopen(stream)
         self._listen(opened)
         for listener in given_up:
@@ -211,8 +238,15 @@ class Service:
             self._listeners.remove(listener)
         self.configuration = configuration
         self.ca = self._helpers.ca
-        self.warnings = [*configuration.warnings, *warnings]
+        self.warnings = [*configuration.warnings, *warnings, *unknown]
         await self._helpers.settle(configuration)
+        return notes
+
+    def _sweep(self, now: float) -> None:
+        """Twice a second."""
+        self.front.sweep(now)
+        self.front.error_log.sweep()
+        messages.sweep()
 
     def _listen(self, opened: Sequence[Opened]) -> None:
         front = self.front
@@ -288,19 +322,33 @@ class Service:
             await front.wait_until_closed(ANSWER_GRACE)
             front.close_pools()
             front.deadlines.stop()
-            front.access_log.reopen(None)
         if self._admin is not None:  # until now it can be asked what is left
             await self._admin.close()
             self._admin = None
         await self._helpers.stop()
         if self._front is not None:
+            self._front.access_log.close()
             # The last ones that know how a connection has ended are the workers.
             self._front.error_log.close()
 
     # -- parts -----------------------------------------------------------------------------
 
-    def _open_access_log(self, configuration: Configuration) -> BinaryIO | None:
-        return open_access_log(configuration.logs, self.options.access_log)
+    def _open_access_log(self, configuration: Configuration) -> Stream | None:
+        return open_access_log(configuration.logs, self.options.streams)
+
+    def _next_stream(self, configuration: Configuration) -> tuple[Stream | None, list[str]]:
+        """Where the access log goes on after a reload, and lines for a person."""
+        try:
+            return self._open_access_log(configuration), []
+        except ConfigError as error:
+            # New certificates must not wait for logrotate to be set right.
+            return self.front.access_log.stream, [f"{error}; {_LOG_STAYS}"]
+
+    def _capacity(self, loop: asyncio.AbstractEventLoop) -> Capacity:
+        """Call it when the processes have started, so that what is left can be seen."""
+        pids = [os.getpid(), *self._helpers.pids]
+        memory = automatic_ceiling(memory_limit(), resident(pids))
+        return Capacity(Poller.of(loop), FileLimit.now(), memory)
 
     def _open_error_log(self) -> ErrorLog:
         parameters = self.configuration.parameters
@@ -308,7 +356,13 @@ class Service:
             return ErrorLog.off()
         folder = parameters.error_logging_dir or self.options.state_dir / "LogFiles"
         call_soon = asyncio.get_running_loop().call_soon
-        return ErrorLog(Path(folder), parameters.error_log_file_truncate_size, time.time, call_soon)
+        return ErrorLog(
+            Path(folder),
+            parameters.error_log_file_truncate_size,
+            time.time,
+            call_soon,
+            in_background=True,
+        )
 
 
 def _raise_file_limit() -> None:

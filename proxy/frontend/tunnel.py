@@ -94,6 +94,11 @@ class Tunnel:
         else:
             connection.abort()
 
+    @property
+    def held(self) -> int:
+        """Bytes that wait for the app."""
+        return self._upstream.channel.backlog if self._upstream is not None else 0
+
     def cancel(self) -> None:
         """The connection is over. Writes the log line, which tells the bytes sent."""
         upstream, self._upstream = self._upstream, None

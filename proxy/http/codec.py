@@ -8,6 +8,7 @@ from typing import Protocol, cast
 
 from proxy.http import grammar
 from proxy.http.bodies import BodyReader
+from proxy.http.errors import too_long_request
 from proxy.http.messages import HttpError, Limits, RequestHead, ResponseHead
 from proxy.http.response_rules import UpgradeAsked
 
@@ -83,8 +84,8 @@ def find_head_end(buffer: bytes | bytearray, start_scan: int, limit: int) -> int
         if grammar.broken_line_end(buffer, start_scan - 1 if start_scan > 1 else 0) is not None:
             raise HttpError(400, "Invalid_CR/LF", "The head has a bare CR, a bare LF or a NUL.")
         if len(buffer) >= limit:
-            raise HttpError(400, "RequestLength", f"The head is longer than {limit} bytes.")
+            raise too_long_request(limit)
         return -1
     if end > limit:
-        raise HttpError(400, "RequestLength", f"The head is longer than {limit} bytes.")
+        raise too_long_request(limit)
     return end

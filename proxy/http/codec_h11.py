@@ -11,6 +11,7 @@ import h11
 from proxy.http import strict
 from proxy.http.bodies import BodyReader, CloseReader, LengthReader, cut_short
 from proxy.http.chunked import ChunkedReader
+from proxy.http.errors import too_long_request, too_long_response
 from proxy.http.messages import (
     ErrorFactory,
     Field,
@@ -24,6 +25,7 @@ from proxy.http.messages import (
     client_error,
     upstream_error,
 )
+from proxy.http.repair import repair_response
 from proxy.http.request_rules import make_request
 from proxy.http.response_rules import UpgradeAsked, make_response
 
@@ -36,9 +38,7 @@ class H11Codec:
 
     def parse_request(self, head: bytes, limits: Limits) -> RequestHead:
         if len(head) > limits.max_request_bytes:
-            raise HttpError(
-                400, "RequestLength", f"The head is longer than {limits.max_request_bytes} bytes."
-            )
+            raise too_long_request(limits.max_request_bytes)
         method, target, minor, fields = strict.split_request(head)
         request = make_request(method, target, minor, Fields(fields), len(head), limits, False)
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head) + 1)
@@ -59,7 +59,8 @@ class H11Codec:
         self, head: bytes, request_method: bytes, *, upgrade_asked: UpgradeAsked, limits: Limits
     ) -> ResponseHead:
         if len(head) > limits.max_response_head:
-            raise UpstreamError(f"The head is longer than {limits.max_response_head} bytes.")
+            raise UpstreamError(too_long_response(limits.max_response_head))
+        head = repair_response(head)
         minor, status, reason, fields = strict.split_response(head)
         response = make_response(
             minor,

@@ -20,6 +20,7 @@ from httptools import (
 from proxy.http import grammar, strict
 from proxy.http.bodies import BodyReader, CloseReader, LengthReader
 from proxy.http.chunked import ChunkedReader
+from proxy.http.errors import too_long_request, too_long_response
 from proxy.http.messages import (
     Field,
     Fields,
@@ -32,6 +33,7 @@ from proxy.http.messages import (
     client_error,
     upstream_error,
 )
+from proxy.http.repair import repair_response
 from proxy.http.request_rules import make_request
 from proxy.http.response_rules import UpgradeAsked, make_response
 from proxy.http.shared_rules import surely_within
@@ -107,9 +109,7 @@ class HttptoolsCodec:
 
     def parse_request(self, head: bytes, limits: Limits) -> RequestHead:
         if len(head) > limits.max_request_bytes:
-            raise HttpError(
-                400, "RequestLength", f"The head is longer than {limits.max_request_bytes} bytes."
-            )
+            raise too_long_request(limits.max_request_bytes)
         match = grammar.usual_request(head)
         if match is not None and surely_within(head, limits):
             method, target, host = match.groups()
@@ -146,7 +146,7 @@ class HttptoolsCodec:
         self, head: bytes, request_method: bytes, *, upgrade_asked: UpgradeAsked, limits: Limits
     ) -> ResponseHead:
         if len(head) > limits.max_response_head:
-            raise UpstreamError(f"The head is longer than {limits.max_response_head} bytes.")
+            raise UpstreamError(too_long_response(limits.max_response_head))
         match = grammar.usual_response(head)
         if match is not None and surely_within(head, limits):
             status, reason = match.groups()
@@ -171,7 +171,8 @@ class HttptoolsCodec:
     def _uncommon_response(
         self, head: bytes, request_method: bytes, upgrade_asked: UpgradeAsked, limits: Limits
     ) -> ResponseHead:
-        """As _uncommon_request."""
+        """As _uncommon_request; the head is repaired first."""
+        head = repair_response(head)
         minor, status, reason, fields = strict.split_response(head)
         response = make_response(
             minor,

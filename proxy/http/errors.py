@@ -43,3 +43,15 @@ def client_error(reason: str, detail: str) -> HttpError:
 def upstream_error(reason: str, detail: str) -> UpstreamError:
     """The ErrorFactory for bytes that come from the upstream; it has no use for the reason."""
     return UpstreamError(detail)
+
+
+def too_long_request(limit: int) -> HttpError:
+    """Return the refusal of a request head above ``limit`` bytes."""
+    return HttpError(
+        400, "RequestLength", f"The request head is longer than MaxRequestBytes ({limit} bytes)."
+    )
+
+
+def too_long_response(limit: int) -> str:
+    """Return what is said of a response head above ``limit`` bytes."""
+    return f"The response head is longer than MaxResponseHeadBytes ({limit} bytes)."

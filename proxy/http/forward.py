@@ -5,6 +5,7 @@ Both builders write a whole head from the parsed one; no byte of framing is ever
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -36,6 +37,9 @@ _END = {
 }
 
 LAST_CHUNK = b"0\r\n\r\n"
+
+# Sound only in a head of our own making: behind CRLF there is always a name.
+_TRAILER_LINE = re.compile(rb"\r\n[Tt](?i:railer):[^\r]*+")
 
 
 @dataclass(slots=True, frozen=True)
@@ -168,6 +172,12 @@ def build_upstream_request(
     return b"".join(out)
 
 
+def without_trailer_field(head: bytes) -> bytes:
+    """A head from `build_upstream_request` without Trailer, which announces trailers: for a request
+    whose trailers are not passed on (RFC 9112 section 7.1.2)."""
+    return _TRAILER_LINE.sub(b"", head)
+
+
 def client_framing(
     head: ResponseHead, client_version: bytes, request_method: bytes
 ) -> tuple[Framing, bool]:
@@ -247,10 +257,13 @@ def build_client_response(
     elif framing is _LENGTH and not length_sent:
         # Connection nominated it, in vain.
         out.append(b"Content-Length: %d\r\n" % (length or 0))
-    if status == 101:
-        out += (b"Connection: upgrade\r\nUpgrade: ", head.upgrade or b"", _CRLF)
+    stays = keep_alive and framing is not _CLOSE
+    if head.upgrade is not None and client_version == b"1.1":
+        # 101 or 426. Whoever sends Upgrade sends the option too (RFC 9110 section 7.8).
+        option = b"upgrade" if stays or status == 101 else b"upgrade, close"
+        out += (b"Connection: ", option, b"\r\nUpgrade: ", head.upgrade, _CRLF)
     elif not (interim or status < 200):
-        if not keep_alive or framing is _CLOSE:
+        if not stays:
             out.append(b"Connection: close\r\n")
         elif client_version == b"1.0":
             out.append(b"Connection: keep-alive\r\n")

@@ -43,13 +43,15 @@ common_request_line = re.compile(
 
 # status-line = HTTP-version SP status-code SP [ reason-phrase ] (RFC 9112 section 4)
 # The second SP may be missing: many servers leave it out with the reason.
-_STATUS_LINE = rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: (" + _VALUE + rb"))?"
+# Any three digits but 0xx pass: applications use numbers above 599, and what a client makes of
+# them is its business (RFC 9110 section 15).
+_STATUS_LINE = rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (" + _VALUE + rb"))?"
 
 response_head = re.compile(_STATUS_LINE + rb"\r\n" + _FIELD_LINES + rb"\r\n").fullmatch
 """A whole ordinary response head → minor version, status, reason or None."""
 
 usual_response = re.compile(
-    rb"HTTP/1\.1 ([2-5][0-9]{2}) (" + _VALUE + rb")\r\n" + _FIELD_LINES + rb"\r\n"
+    rb"HTTP/1\.1 ([2-9][0-9]{2}) (" + _VALUE + rb")\r\n" + _FIELD_LINES + rb"\r\n"
 ).fullmatch
 """As response_head, but HTTP/1.1 only, final, and with a reason or its space → status, reason."""
 

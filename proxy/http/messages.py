@@ -43,14 +43,15 @@ MAX_BODY = 2**63 - 1
 
 @dataclass(slots=True)
 class Limits:
-    """Bytes, except `max_fields` and `url`; the first two: MaxFieldLength, MaxRequestBytes."""
+    """Bytes, except `max_fields` and `url`; the first three: MaxFieldLength, MaxRequestBytes and
+    MaxResponseHeadBytes."""
 
     max_field_length: int = 16384
-    """Name and value of one field together."""
+    """Name and value of one field of a request together."""
     max_request_bytes: int = 16384
     """Request line and fields, up to and with the empty line."""
     max_response_head: int = 65536
-    """The same for a response; applications send large cookies."""
+    """Status line and fields of a response, each field included."""
     max_fields: int = 200
     """Field lines in one head; bounds the work per head, not its bytes."""
     max_trailer_bytes: int = 16384
@@ -161,7 +162,8 @@ class ResponseHead:
     content_length: int | None
     """As declared; information only when `framing` is NONE (HEAD, 304)."""
     keep_alive: bool
-    """The upstream connection may carry another request after this message."""
+    """The upstream connection may carry another request after this message. Of a 1xx: after the
+    final response, as far as this one is concerned."""
     connection_options: frozenset[bytes]
     upgrade: bytes | None
-    """What a 101 switches to; None for every other status."""
+    """What a 101 switches to, or what a 426 requires; None for every other status."""

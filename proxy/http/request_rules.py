@@ -13,7 +13,8 @@ from proxy.http.messages import Fields, HttpError, Limits, RequestHead, client_e
 from proxy.http.names import NOT_NOMINABLE
 from proxy.http.shared_rules import (
     COMMON_OPTIONS,
-    check_fields,
+    check_count,
+    check_lengths,
     connection_options,
     content_length,
     may_break_limits,
@@ -40,7 +41,8 @@ def make_request(
     Raises HttpError.
     """
     if may_break_limits(head_size, limits):
-        check_fields(fields, limits, client_error)
+        check_count(fields, limits, client_error)
+        check_lengths(fields, limits, client_error)
     modern = minor == b"1"
     host: bytes | None = None
     length: int | None = None
@@ -80,8 +82,6 @@ def make_request(
             upgrades = value if upgrades is None else upgrades + b", " + value
         elif low == b"expect":
             expect = value if expect is None else expect + b", " + value
-        elif low == b"http2-settings":
-            raise HttpError(400, "Header", "HTTP/2 without TLS (HTTP2-Settings) is not offered.")
 
     if chunked:
         if length is not None:
@@ -97,17 +97,18 @@ def make_request(
 
     upgrade: bytes | None = None
     if upgrades is not None:
-        _check_upgrade(upgrades)
+        upgrade = offered_upgrades(upgrades)
         # RFC 9110 section 7.8: without the connection option, or in HTTP/1.0, it is ignored.
-        # So it is on a request with a body, whose end would be open to interpretation.
-        if b"upgrade" in options and modern and not chunked and not length:
-            upgrade = upgrades
+        if not modern or b"upgrade" not in options:
+            upgrade = None
     if expect is not None:
         # RFC 9110 section 10.1.1: a server ignores the expectation of an HTTP/1.0 client.
         if not modern:
             expect = None
         elif expect.lower() != b"100-continue":
             raise HttpError(417, "Header", "The only expectation that can be met is 100-continue.")
+        elif not chunked and not length:
+            expect = None  # there is no content to continue with
 
     return RequestHead(
         method,
@@ -178,11 +179,23 @@ def _normal(authority: bytes, default_port: bytes) -> bytes:
     return authority.lower().removesuffix(default_port).removesuffix(b":")
 
 
-def _check_upgrade(value: bytes) -> None:
-    """Upgrade = #protocol; no h2c, with which a request passes the proxy unseen."""
+def offered_upgrades(value: bytes) -> bytes | None:
+    """Return what is left of an Upgrade field without other versions of HTTP; None: nothing is.
+
+    A server may ignore any protocol in the list (RFC 9110 section 7.8). In another version of HTTP,
+    such as h2c, requests would pass the proxy unseen. Raises HttpError for what is no list.
+    """
+    offered = []
     for item in value.split(b","):
         name = item.strip(b" \t")
         if grammar.protocol(name) is None:
             raise HttpError(400, "Header", "Upgrade is not a list of protocols.")
-        if name.lower().partition(b"/")[0] in (b"h2c", b"h2"):
-            raise HttpError(400, "Header", "HTTP/2 without TLS (h2c) is not offered.")
+        if _is_http(name.lower().partition(b"/")[0]):
+            continue
+        offered.append(name)
+    return b", ".join(offered) or None
+
+
+def _is_http(name: bytes) -> bool:
+    """Whether a protocol is HTTP: by its name, or by the tokens of HTTP/2 and of its drafts."""
+    return name in (b"http", b"h2", b"h2c") or name.startswith((b"h2-", b"h2c-"))

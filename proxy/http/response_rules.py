@@ -1,6 +1,13 @@
 """What an upstream's response may say, once its grammar is right. Both codecs end here.
 
 Refusals are UpstreamErrors: a response whose end is uncertain would poison the connection.
+
+A response that has no body by its status or its request (RFC 9112 section 6.3, rule 1) ends with
+its head, whatever its fields say. An app that gets this wrong sends the body all the same, perhaps
+a moment later, where the next client's answer is due. So the connection is kept only behind a head
+that announces no body: no length but 0, no Transfer-Encoding, and to HEAD not a body until the end
+of the connection either. That some of these are legal (a length in answer to HEAD, or with 304)
+does not say whether the app knows that the body may not follow.
 """
 
 from __future__ import annotations
@@ -9,7 +16,7 @@ from proxy.http import grammar
 from proxy.http.messages import Fields, Framing, Limits, ResponseHead, UpstreamError, upstream_error
 from proxy.http.shared_rules import (
     COMMON_OPTIONS,
-    check_fields,
+    check_count,
     connection_options,
     content_length,
     may_break_limits,
@@ -40,7 +47,8 @@ def make_response(
     Framing is that of RFC 9112 section 6.3. Raises UpstreamError.
     """
     if may_break_limits(head_size, limits):
-        check_fields(fields, limits, upstream_error)
+        # Its fields may be as long as the head: applications send large cookies and policies.
+        check_count(fields, limits, upstream_error)
     length: int | None = None
     chunked = False
     options = _NO_OPTIONS
@@ -72,9 +80,14 @@ def make_response(
     if status < 200 or status == 204:
         # Neither may have a body or say its length (RFC 9110 section 8.6).
         framing = _NONE
+        keep_alive = keep_alive and not (chunked or length)
         length = None
-    elif status == 304 or request_method == b"HEAD":
+    elif status == 304:
         framing = _NONE
+        keep_alive = keep_alive and not (chunked or length)
+    elif request_method == b"HEAD":
+        framing = _NONE
+        keep_alive = keep_alive and length == 0
     elif length is not None:
         framing = _LENGTH
     elif chunked:
@@ -84,8 +97,9 @@ def make_response(
         keep_alive = False
     if status == 101:
         _check_switch(minor, options, upgrade, upgrade_asked)
-    else:
-        # Elsewhere Upgrade only advertises, and a proxy's client has nothing to do with that.
+    elif status != 426 or upgrade is None or not _is_protocol_list(upgrade):
+        # Elsewhere Upgrade only advertises, and a proxy's client has nothing to do with that. With
+        # 426 it says what the client has to do (RFC 9110 section 15.5.22).
         upgrade = None
     return ResponseHead(
         status,
@@ -108,10 +122,15 @@ def _check_switch(
         raise UpstreamError("The upstream switched protocols, which nobody had asked for.")
     if minor == b"0" or upgrade is None or b"upgrade" not in options:
         raise UpstreamError("The upstream switched protocols without saying to which.")
-    chosen = [item.strip(b" \t").lower() for item in upgrade.split(b",")]
-    if not all(grammar.protocol(item) for item in chosen):
+    if not _is_protocol_list(upgrade):
         raise UpstreamError("The upstream's Upgrade is not a list of protocols.")
     if isinstance(asked, bytes):
+        chosen = [item.strip(b" \t").lower() for item in upgrade.split(b",")]
         offered = {item.strip(b" \t").lower() for item in asked.split(b",")}
         if not offered.issuperset(chosen):
             raise UpstreamError("The upstream switched to a protocol that nobody had asked for.")
+
+
+def _is_protocol_list(value: bytes) -> bool:
+    """Whether the value of Upgrade is #protocol (RFC 9110 section 7.8)."""
+    return all(grammar.protocol(item.strip(b" \t")) for item in value.split(b","))

@@ -20,13 +20,18 @@ COMMON_OPTIONS = {
 """Common values of Connection → options. Nothing here nominates a field that matters."""
 
 
-def check_fields(fields: Fields, limits: Limits, error: ErrorFactory) -> None:
-    """Number and size of fields."""
-    for number, (_, name, value) in enumerate(fields, 1):
-        if number > limits.max_fields:
-            raise error("Header", f"There are more than {limits.max_fields} fields.")
-        if len(name) + len(value) > limits.max_field_length:
-            raise error("FieldLength", f"A field is longer than {limits.max_field_length} bytes.")
+def check_count(fields: Fields, limits: Limits, error: ErrorFactory) -> None:
+    """Check the number of fields."""
+    if len(fields) > limits.max_fields:
+        raise error("Header", f"There are more than {limits.max_fields} fields.")
+
+
+def check_lengths(fields: Fields, limits: Limits, error: ErrorFactory) -> None:
+    """Check the size of each field of a request."""
+    longest = limits.max_field_length
+    for _, name, value in fields:
+        if len(name) + len(value) > longest:
+            raise error("FieldLength", f"A field is longer than MaxFieldLength ({longest} bytes).")
 
 
 def may_break_limits(head_size: int, limits: Limits) -> bool:

@@ -72,10 +72,13 @@ class SiteRules:
             location = self._https_url(head) if self._redirect else None
             if location is not None:
                 return location
-            raise HttpError(403, "Forbidden", "This site is for HTTPS only.", 4)
+            raise HttpError(403, "Forbidden", "This site is for HTTPS only (sslFlags: Ssl).", 4)
         if self._ssl128 and key_bits < STRONG:
             raise HttpError(
-                403, "Forbidden", f"This site asks for a key of at least {STRONG} bits.", 5
+                403,
+                "Forbidden",
+                f"This site asks for a key of at least {STRONG} bits (sslFlags: Ssl128).",
+                5,
             )
         if self._max_url or self._max_query:
             path, _, query = head.target.partition(b"?")

@@ -63,6 +63,8 @@ def split_request(head: bytes) -> tuple[bytes, bytes, bytes, list[Field]]:
     parts = lines[0].split(b" ")
     if len(parts) == 2 and parts[1]:
         raise HttpError(400, "BadRequest", "The request has no version (HTTP/0.9).")
+    if len(parts) != 3 and head.startswith((b"PROXY TCP", b"PROXY UNKNOWN")):
+        raise HttpError(400, "BadRequest", "This is a PROXY protocol header, not a request.")
     if len(parts) != 3:
         raise HttpError(
             400, "BadRequest", "The request line is not three words with one space between them."

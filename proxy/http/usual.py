@@ -10,7 +10,8 @@ A plan depends on its key alone, and the key is
     of a response also its status and whether it answers HEAD.
 The start line, Host and Content-Length are no part of it: grammar.py judges them, and no rule for
 a usual head looks at one of them and at another field. Where a rule needs more, such as the value
-of Upgrade or Via, there is no plan, and the head takes the long way (codec_httptools.py). So the
+of Upgrade or Via, or whether a length is 0 where no body may be, there is no plan, and the head
+takes the long way (codec_httptools.py). So the
 cache never sees a credential, and its bytes are bounded: MAX_PLANS keys of at most MAX_KEY.
 """
 
@@ -41,6 +42,7 @@ MAX_PLANS = 512
 
 _LIMITS = Limits()
 _CHUNKED = Framing.CHUNKED  # looking up a member in the class takes 50 ns
+_NONE = Framing.NONE
 # The rules only want to know that these are well-formed, which grammar.py has found.
 _STAND_IN = {b"host": b"h", b"content-length": b"1"}
 
@@ -101,6 +103,8 @@ def usual_response(head: bytes, status: bytes, reason: bytes, to_head: bool) -> 
         if match is None:
             return None
         length = int(match[1])
+        if not length and plan.framing is _NONE:
+            return None  # announces no body; the plan was made for one that does
     return ResponseHead(
         int(status),
         reason,
@@ -150,6 +154,8 @@ def request_plan(key: bytes) -> Plan | None:
 def response_plan(key: bytes, status: bytes, to_head: bool) -> Plan | None:
     """The plan for a final response of HTTP/1.1."""
     special = _fields(key)
+    if status == b"426" and any(low == b"upgrade" for low, _, _ in special):
+        return None  # its value passes, and is no part of the key
     method = b"HEAD" if to_head else b"GET"
     try:
         head = make_response(b"1", int(status), b"", Fields(special), method, None, 0, _LIMITS)

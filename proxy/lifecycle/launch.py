@@ -51,7 +51,7 @@ def launch(
     *,
     folder: Path,
     output: int | None = None,
-    listeners: Mapping[str, socket.socket] | None = None,
+    listeners: Mapping[str, Sequence[socket.socket]] | None = None,
     new_session: bool = False,
     began: Callable[[subprocess.Popen[bytes]], None] = _nobody,
 ) -> Launched:
@@ -64,7 +64,9 @@ def launch(
     """
     reading, writing = os.pipe()
     try:
-        inherited = {name: sock.fileno() for name, sock in (listeners or {}).items()}
+        inherited = {
+            name: [sock.fileno() for sock in sockets] for name, sockets in (listeners or {}).items()
+        }
         environment = os.environ | {REPORT: str(writing), LISTENERS: json.dumps(inherited)}
         if listeners:
             environment[PREDECESSOR] = str(os.getpid())
@@ -76,7 +78,10 @@ def launch(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                pass_fds=[writing, *inherited.values()],
+                pass_fds=[
+                    writing,
+                    *(number for numbers in inherited.values() for number in numbers),
+                ],
                 start_new_session=new_session,
             )
         except OSError as error:

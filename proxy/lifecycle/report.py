@@ -10,6 +10,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
 
 from config.errors import ConfigError, ProblemsError
 
@@ -29,8 +30,10 @@ class Starter:
         try:
             self.predecessor = int(predecessor)  # the process that hands over; 0: none
             self._report = int(report) if report else -1
-            numbers = {str(name): int(number) for name, number in json.loads(inherited).items()}
-            self.listeners = {name: socket.socket(fileno=fd) for name, fd in numbers.items()}
+            self.listeners = {
+                str(name): [socket.socket(fileno=int(number)) for number in _numbers(told)]
+                for name, told in json.loads(inherited).items()
+            }
             if self._report >= 0:
                 os.set_inheritable(self._report, False)
         except (ValueError, TypeError, AttributeError, OSError):
@@ -38,12 +41,12 @@ class Starter:
                 f"{REPORT}, {LISTENERS} and {PREDECESSOR} are for `kssl start` and `kssl restart`; "
                 "unset them"
             ) from None
-        for sock in self.listeners.values():
+        for sock in self._sockets():
             sock.set_inheritable(False)
 
     def ready(self, urls: Sequence[str]) -> None:
         """The service accepts. What was inherited and is not needed any more is closed."""
-        for sock in self.listeners.values():
+        for sock in self._sockets():
             sock.close()
         self.listeners.clear()
         self._tell({"urls": list(urls)})
@@ -52,9 +55,12 @@ class Starter:
         problems = error.problems if isinstance(error, ProblemsError) else [error]
         self._tell({"errors": [str(problem) for problem in problems]})
 
-    def take(self, name: str) -> socket.socket | None:
-        """The inherited listener of a binding, once."""
-        return self.listeners.pop(name, None)
+    def take(self, name: str) -> Sequence[socket.socket]:
+        """The inherited listeners of a binding, once."""
+        return self.listeners.pop(name, ())
+
+    def _sockets(self) -> list[socket.socket]:
+        return [sock for sockets in self.listeners.values() for sock in sockets]
 
     def _tell(self, content: Mapping[str, Sequence[str]]) -> None:
         if self._report >= 0:
@@ -65,3 +71,8 @@ class Starter:
                     pipe.write(json.dumps(content).encode())
                 except OSError:
                     return
+
+
+def _numbers(told: Any) -> list[Any]:
+    """The descriptors of one binding; a predecessor of an older version has one, as a number."""
+    return told if isinstance(told, list) else [told]

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from fastpath.logs import messages
 from fastpath.worker.supervisor import Supervisor
 from proxy.frontend.front import Front
+from proxy.upstream.dial import Address
+from proxy.upstream.pool import Pool
 
 
 async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict[str, Any]:
@@ -20,6 +23,8 @@ async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict
     verifier, *workers = await asyncio.gather(
         _verifier(front.verifier), *(_worker(supervisor) for supervisor in front.supervisors)
     )
+    behind = [each for each in (*workers, verifier) if each is not None]
+    lost = sum(each.pop("lost") or 0 for each in behind)
     return {
         "pid": os.getpid(),
         "mode": front.mode,
@@ -31,15 +36,46 @@ async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict
             "open": len(front.connections),
             "closing": sum(not channel.closed for channel in front.closing),
         },
+        "capacity": front.capacity.to_json(front.open_connections),
         "tasks": len(asyncio.all_tasks()),
         "workers": workers,
         "verifier": verifier,
-        "upstreams": [
-            {"target": str(target), "idle": pool.idle} for target, pool in front.pools.items()
-        ],
+        "upstreams": [_upstream(pool, front.loop.time()) for pool in front.pools.values()],
         "closes": front.closes.to_json(),
+        "logs": _logs(front, lost),
         "parameters": front.parameters.by_name,
     }
+
+
+def _logs(front: Front, lost_behind: int) -> dict[str, Any]:
+    """``lost_behind``: lines of the processes behind the front end."""
+    return {
+        "lost": {
+            "access": front.access_log.lost,
+            "errors": front.error_log.lost,
+            "messages": messages.lost() + lost_behind,
+        },
+        "left_out": {"errors": front.error_log.left_out, "messages": messages.left_out()},
+    }
+
+
+def _upstream(pool: Pool, now: float) -> dict[str, Any]:
+    """``paused``: seconds for which it gets no requests, null when it is well. ``unknown``: why it
+    has no addresses, or why they are old ones; "" when they are current."""
+    return {
+        "target": str(pool.target),
+        "idle": pool.idle,
+        "addresses": [_shown(address) for address in pool.addresses],
+        "failures": pool.health.failures,
+        "paused": round(pool.health.pause_left(now), 1) if pool.health.failures else None,
+        "unknown": pool.unknown,
+    }
+
+
+def _shown(address: Address) -> str:
+    """Without the port, which is the target's."""
+    _, where = address
+    return where if isinstance(where, str) else str(where[0])
 
 
 async def _worker(supervisor: Supervisor) -> dict[str, int | None]:
@@ -53,6 +89,7 @@ async def _worker(supervisor: Supervisor) -> dict[str, int | None]:
         "restarts": restarts,
         "connections": counted.get("connections"),
         "handshakes": counted.get("handshakes"),
+        "lost": counted.get("lost"),
     }
 
 
@@ -65,4 +102,5 @@ async def _verifier(supervisor: Supervisor | None) -> dict[str, int | None] | No
         "pid": of_process["pid"],
         "restarts": of_process["restarts"],
         "questions": of_process["connections"],
+        "lost": of_process["lost"],
     }

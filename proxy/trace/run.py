@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from config.errors import ConfigError
 from config.parameters import parse_assignments
 from config.target import Target
 from fastpath.engines.registry import choose_engine
@@ -20,7 +21,7 @@ from proxy.trace.client import ClientError, Reply, TracedClient
 from proxy.trace.recorder import Recording
 from proxy.trace.request import Request
 from proxy.trace.steps import Walk, handshake_walk, request_walk
-from proxy.upstream.pool import resolve
+from proxy.upstream.lookup import LookupFailedError, resolve
 
 _CONNECT_SECONDS = 10.0
 
@@ -75,14 +76,18 @@ def run(plan: Plan) -> Iterator[Trace]:
 def _look_for_the_app(plan: Plan) -> None:
     """Before any proxy is started, because its 502 would be a trace of something else."""
     failure: OSError | None = None
-    for family, address in resolve(plan.target):
+    try:
+        addresses = resolve(plan.target)
+    except LookupFailedError as error:
+        raise ConfigError(f"cannot look up the app {plan.target.host!r}: {error}") from None
+    for family, address in addresses:
         try:
             with socket.socket(family) as probe:
                 probe.settimeout(_CONNECT_SECONDS)
                 probe.connect(address)
             return
         except OSError as error:
-            failure = error
+            failure = failure or error  # localhost may be more than this machine has
     why = (failure.strerror or str(failure)).lower() if failure else "no address"
     raise TraceError(
         f"no app at {plan.target}: {why}; start it first, or leave the URL out for the demo app"

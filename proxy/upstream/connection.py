@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Protocol
 
-from fastpath.channel import Channel, describe
+from fastpath.channel import SMALL, Channel, describe
+from proxy.http import grammar
+from proxy.http.errors import too_long_response
 from proxy.http.memo import ResponseMemo
 from proxy.http.messages import UpstreamError
+from proxy.upstream.dial import Place
 
 # Reads from the upstream go into one buffer for the whole process, behind room in which the
 # response head for the client can be written just in front of the body that came with it.
@@ -19,6 +23,9 @@ RECEIVE_SIZE = 128 * 1024
 BUFFER = bytearray(HEADROOM + RECEIVE_SIZE + 1)
 VIEW = memoryview(BUFFER)
 _RECEIVE = VIEW[HEADROOM:-1]
+
+# Of a connection that was not opened by an address.
+_NOWHERE = Place((socket.AF_UNSPEC, None))
 
 
 class UpstreamUser(Protocol):
@@ -56,11 +63,17 @@ class UpstreamConnection:
     __slots__ = (
         "_forget",
         "_plain",
+        "_poller",
+        "_taken",
         "channel",
         "idle_since",
         "memo",
         "partial",
+        "paused",
+        "place",
         "reused",
+        "tainted",
+        "untouched",
         "user",
     )
 
@@ -70,6 +83,8 @@ class UpstreamConnection:
         """Without TLS."""
         self._begin(channel, forget)
         self._plain = channel
+        self._poller = channel.poller
+        self._taken = -1  # the turn in which its last user took it, if `take` leaves that to see
         channel.rebind(self._readable, self._drained, self._broken)
         channel.start_reading()
 
@@ -78,6 +93,11 @@ class UpstreamConnection:
         self.user: UpstreamUser | None = None
         self.reused = False  # it has served an exchange before
         self.idle_since = 0.0
+        # The app has announced a body where there is none: nobody can tell an answer from it.
+        self.tainted = False
+        self.paused = False  # by interim answers that the client does not read
+        self.untouched = False  # it ended before anything of its last user's request had left
+        self.place = _NOWHERE  # where it goes
         self.memo = ResponseMemo()
         self.partial: bytearray | None = None  # the beginning of a response head
         self._forget = forget
@@ -87,7 +107,20 @@ class UpstreamConnection:
         """Whether another exchange can have it. With a backlog, it answered before it had the whole
         request, so the next one would wait."""
         channel = self._plain
-        return not (channel.closed or channel.broken or channel.backlog)
+        return not (self.tainted or channel.closed or channel.broken or channel.backlog)
+
+    def take(self, size: int) -> bool:
+        """Whether an idle connection is still good for an exchange that sends ``size`` bytes first.
+
+        Whatever is there before the request is nobody's answer. What was there when the poller's
+        turn began will be told within the turn, and as the request leaves at the turn's end, it
+        is not too late to look then: see `_readable`. That saves the system call.
+        """
+        channel, poller = self._plain, self._poller
+        if poller.all_told and size <= SMALL and channel.emptied:
+            self._taken = poller.turn
+            return True
+        return channel.silent()
 
     def next_head(self, start: int, end: int, limit: int) -> tuple[bytes | None, int]:
         """A complete head at the beginning of ``BUFFER[start:end]``, and where what follows it
@@ -95,6 +128,7 @@ class UpstreamConnection:
 
         Raises UpstreamError when it is longer.
         """
+        scan = 0
         if self.partial is None:
             found = BUFFER.find(b"\r\n\r\n", start, end)
             if found >= 0:
@@ -110,8 +144,12 @@ class UpstreamConnection:
                 start = end - (len(self.partial) - len(raw))
                 self.partial = None
                 return raw, start
-        if self.partial is not None and len(self.partial) > limit:
-            raise UpstreamError(f"its response head is longer than {limit} bytes.")
+        if self.partial is not None:
+            if grammar.broken_line_end(self.partial, scan) is not None:
+                # Otherwise it would wait for an end that the upstream has already sent.
+                raise UpstreamError("its response head has a bare CR, a bare LF or a NUL.")
+            if len(self.partial) > limit:
+                raise UpstreamError(too_long_response(limit))
         return None, end
 
     def close(self) -> None:
@@ -137,12 +175,23 @@ class UpstreamConnection:
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            self._ended(describe(error))
+            if self._taken == self._poller.turn:
+                self._spoilt()
+            else:
+                self._ended(describe(error))
             return
-        if received:
+        if self._taken == self._poller.turn:
+            self._spoilt()
+        elif received:
             self._received(HEADROOM + received)
         else:
             self._ended(None)
+
+    def _spoilt(self) -> None:
+        """Something had come before it was taken: bytes that answer no request, or the end."""
+        self._plain.drop_queued()
+        self.untouched = True
+        self._ended(None)
 
     def _received(self, end: int) -> None:
         if self.user is not None:

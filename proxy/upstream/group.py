@@ -1,24 +1,21 @@
-"""The upstreams of one site: each request goes to the next one that answers.
+"""The upstreams of one site: each request goes to the next one that is well.
 
     Group ─┬─ Pool (one for each target, shared by all sites that name it)
            └─ …
 
-An upstream that refuses a connection has seen nothing of the request, so another may have it. It
-is then left out for `SKIP`, unless the others refuse as well.
+An upstream that cannot be connected to has seen nothing of the request, so another may have it:
+at once when it refuses, and beside it when it is slow (`Race`). One that failed is paused
+(`proxy.upstream.health`), unless the others have failed as well.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from asyncio import AbstractEventLoop
+from collections.abc import Collection, Sequence
 
+from proxy.upstream.connecting import Connector
 from proxy.upstream.pool import Pool
-
-log = logging.getLogger("kssl")
-
-# Seconds for which an upstream that refused gets no requests: long enough that a dead one costs
-# next to nothing, short enough that one which is restarted is not missed.
-SKIP = 5.0
+from proxy.upstream.race import Race
 
 
 class Group:
@@ -32,11 +29,16 @@ class Group:
         self.only = self.pools[0] if len(self.pools) == 1 else None
         self._turn = -1
 
-    def next(self, now: float) -> Pool:
-        """The pool for a new request: in turn, those left out passed over unless all are."""
+    def next(self, by: object, now: float) -> Pool:
+        """The pool for a new request ``by``: in turn, paused ones passed over unless all are. If
+        it has failed before, this request is the one that tries it."""
         for _ in self.pools:
             pool = self._step()
-            if pool.refused_until <= now:
+            health = pool.health
+            if not health.failures:
+                return pool
+            if not health.paused(now):
+                health.try_out(by, now)
                 return pool
         return self._step()
 
@@ -44,14 +46,12 @@ class Group:
         self._turn = (self._turn + 1) % len(self.pools)
         return self.pools[self._turn]
 
-    def instead(self, tried: Sequence[Pool], now: float) -> Pool | None:
-        """Another one for a request that these refused; None when there is none left. One that is
-        left out comes last, but comes: it may be back, and the request has nothing to lose."""
+    def instead(self, tried: Collection[Pool], now: float) -> Pool | None:
+        """Another one for a request that has tried these; None when there is none left. One that is
+        paused comes last, but comes: it may be back, and the request has nothing to lose."""
         left = [pool for pool in self.pools if pool not in tried]
-        return min(left, key=lambda pool: pool.refused_until > now, default=None)
+        return min(left, key=lambda pool: pool.health.order(now), default=None)
 
-    def refused(self, pool: Pool, reason: str, now: float) -> None:
-        """``pool`` could not be connected to; it is left out from ``now`` on."""
-        if not pool.refused_until:
-            log.error("upstream %s: %s; others take its requests", pool.target, reason)
-        pool.refused_until = now + SKIP
+    def connect(self, loop: AbstractEventLoop, first: Pool, connector: Connector) -> Race:
+        """Opens a connection for ``connector``, to ``first`` or another."""
+        return Race(loop, self, first, connector)

@@ -95,7 +95,7 @@ class SecureOpening:
             reads_on=True,
         )
         connection = SecureConnection(
-            lambda sink: client.engine(handover, sink), self._forget, client.ended
+            self._channel, lambda sink: client.engine(handover, sink), self._forget, client.ended
         )
         self._opened(connection)
         connection.start(leftover)
@@ -149,15 +149,18 @@ class SecureChannel:
 class SecureConnection(UpstreamConnection):
     """An `UpstreamConnection` that is its engine's sink."""
 
-    __slots__ = ("_engine", "_told")
+    __slots__ = ("_engine", "_records", "_told")
 
     def __init__(
         self,
+        records: Channel,
         engine: Callable[[Sink], Engine],
         forget: IdleForgetter,
         ended: Callable[[Ending], None],
     ) -> None:
+        """``records``: what the engine reads from and sends to."""
         self._told = ended
+        self._records = records
         self._engine = engine(self)
         self._begin(SecureChannel(self._engine), forget)
 
@@ -165,7 +168,12 @@ class SecureConnection(UpstreamConnection):
     def reusable(self) -> bool:
         """In user mode the worker may still have records behind the answer. Whatever is in them, it
         would be told to the next user."""
-        return self._engine.at_rest
+        return self._engine.at_rest and not self.tainted
+
+    def take(self, size: int) -> bool:
+        """What is there may be no more than a session ticket. But to open it takes time, in user
+        mode until after the request has left."""
+        return self._engine.at_rest and self._records.silent()
 
     def start(self, leftover: bytes) -> None:
         """Begins to read, once there is a user: the upstream may speak first, to refuse."""

@@ -11,8 +11,8 @@ from config.target import Listen, Target, UpstreamTls, parse_listen, parse_targe
 @pytest.mark.parametrize(
     ("text", "host", "port", "shown"),
     [
-        ("8000", "127.0.0.1", 8000, "http://127.0.0.1:8000"),
-        (" :8000 ", "127.0.0.1", 8000, "http://127.0.0.1:8000"),
+        ("8000", "localhost", 8000, "http://localhost:8000"),
+        (" :8000 ", "localhost", 8000, "http://localhost:8000"),
         ("host:1", "host", 1, "http://host:1"),
         ("my_app.internal:65535", "my_app.internal", 65535, "http://my_app.internal:65535"),
         ("10.0.0.1:8000", "10.0.0.1", 8000, "http://10.0.0.1:8000"),

@@ -16,7 +16,7 @@ from OpenSSL import SSL
 
 from fastpath.engines.aead import AeadEngine
 from fastpath.worker.development import MAX_NAMES
-from fastpath.worker.handshake import MAX_HANDSHAKE_RECORDS
+from fastpath.worker.handshake import MAX_SHORT_RECORDS
 from tests.fastpath.harness import Place, until
 from tests.fastpath.test_clienthello import hello
 
@@ -135,7 +135,7 @@ async def test_a_handshake_of_too_many_records_ends_the_connection(place: Place)
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):
         await client.send_raw(b"".join(b"\x16\x03\x01\0\1" + bytes([b]) for b in message))
     await until(lambda: accepted.decided)
-    assert accepted.failure == f"handshake of more than {MAX_HANDSHAKE_RECORDS} records"
+    assert accepted.failure == f"handshake of more than {MAX_SHORT_RECORDS} short records"
 
 
 async def test_what_a_client_sends_ahead_is_bounded(place: Place) -> None:
@@ -226,7 +226,7 @@ async def test_an_endpoint_that_is_no_more(place: Place) -> None:
     await client.send_raw(client.first_flight())
     await until(lambda: accepted.decided)
     assert accepted.failure == "the address that the client connected to is served no more"
-    assert await client.receive_raw() == b""
+    assert await client.receive_raw() == b"\x15\x03\x03\0\2\2\x50"  # internal_error
 
 
 @every_version

@@ -30,7 +30,7 @@ def test_round_trip(suite: CipherSuite) -> None:
 
 
 def test_the_wire_form_is_short() -> None:
-    assert len(example(AES128).pack()) == 4 + 2 * (19 + 16 + 12 + 32)
+    assert len(example(AES128).pack()) == 6 + 2 * (19 + 16 + 12 + 32)
 
 
 def test_the_largest_numbers() -> None:

@@ -74,6 +74,17 @@ def test_all_addresses_beside_one(first: str, second: str) -> None:
         assert found.endswith("all addresses include this one; keep one of the two")
 
 
+@pytest.mark.parametrize("second", ["127.0.0.1:443", "[::1]:443", "http://127.0.0.1:443"])
+def test_localhost_beside_what_it_stands_for(second: str) -> None:
+    for text, line in (
+        (addresses("LocalHost.:443", second), 6),
+        (addresses(second, "localhost:443"), 3),
+    ):
+        found = problem(text)
+        assert found.startswith(f"{line} site[")
+        assert found.endswith("localhost stands for 127.0.0.1 and ::1; keep one of the two")
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [("1.1.1.1:443", "http://1.1.1.1:443"), ("[::1]:80", "http://[0:0::1]:80")],
@@ -93,6 +104,9 @@ def test_one_address_with_and_without_tls(first: str, second: str) -> None:
         ("0.0.0.0:0", "127.0.0.1:0"),
         ("127.0.0.1:0", "http://127.0.0.1:0"),
         ("1.1.1.1:443", "1.1.1.2:443"),
+        ("localhost:443", "127.0.0.1:444"),
+        ("localhost:443", "127.0.0.2:443"),
+        ("localhost:0", "127.0.0.1:0"),
     ],
 )
 def test_addresses_that_go_together(first: str, second: str) -> None:

@@ -205,7 +205,7 @@ def test_a_key_alone() -> None:
 
 def test_a_target_and_sites() -> None:
     assert problem(SITE, a_request(target=TARGET)) == (
-        "command line : TARGET http://127.0.0.1:8000 and the sites of /etc/kssl/kssl.toml: "
+        "command line : TARGET http://localhost:8000 and the sites of /etc/kssl/kssl.toml: "
         "drop TARGET, or the [[site]] tables"
     )
 
@@ -284,7 +284,7 @@ def test_a_ca_for_a_target_without_tls() -> None:
     found = problem("", a_request(path=None, target=TARGET, upstream_ca=Path("ca.pem")))
     assert found == (
         "command line : --upstream-ca is for a TARGET with https://, not for "
-        "http://127.0.0.1:8000; drop it, or write https://HOST[:PORT]"
+        "http://localhost:8000; drop it, or write https://HOST[:PORT]"
     )
 
 

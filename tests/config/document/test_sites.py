@@ -29,7 +29,7 @@ def test_the_least() -> None:
     assert only.bindings == (HTTPS,)
     assert only.default
     assert only.certificate is None
-    assert only.upstreams == (Target("http", "127.0.0.1", 8000),)
+    assert only.upstreams == (Target("http", "localhost", 8000),)
     assert only.ssl_flags == {"Ssl"}
     assert not only.redirect
     assert only.hsts is None
@@ -172,7 +172,7 @@ def test_wrong(line: str, said: str) -> None:
          "scheme 'ftp'"),
         ('upstreams = ["https://x", "https://x:443"]', "https://x is there twice"),
         ('upstreams = ["https://x/path"]', "leave out the path"),
-        ('upstreams = ["8000", "127.0.0.1:8000"]', "http://127.0.0.1:8000 is there twice"),
+        ('upstreams = ["8000", "localhost:8000"]', "http://localhost:8000 is there twice"),
         ('upstreams = ["http://user:pass@x"]', "takes no user name or password"),
         ('upstreams = ["http://x/path"]', "leave out the path"),
     ],
@@ -252,3 +252,21 @@ def test_warnings(line: str, said: str) -> None:
 
 def test_a_number_for_hsts() -> None:
     assert read(site("hsts = 0")).sites[0].hsts == Hsts(0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "warned"),
+    [
+        ('hostnames = ["app.example", "app.localhost"]\ncertificate = "a.pem"', "app.localhost"),
+        ('hostnames = ["localhost"]', "localhost"),
+        ("", "localhost"),
+        ('certificate = "a.pem"', ""),
+        ('hostnames = ["app.example", "notlocalhost"]\ncertificate = "a.pem"', ""),
+    ],
+)
+def test_hsts_for_local_names_is_warned_of(lines: str, warned: str) -> None:
+    """A browser would refuse plain HTTP on every port of that name."""
+    warnings = "".join(read(site(f"hsts = 60\n{lines}")).warnings)
+    assert ("hsts: browsers will refuse" in warnings) == bool(warned)
+    assert f"http://{warned} on every port" in warnings or not warned
+    assert read(site(f"hsts = 0\n{lines}")).warnings == ()

@@ -21,7 +21,7 @@ def parameters(*lines: str) -> str:
 
 @pytest.mark.parametrize("row", PARAMETERS, ids=lambda row: row.name)
 def test_each_by_its_name_in_any_case(row: Parameter) -> None:
-    value = "x" if row.is_text else row.maximum
+    value = row.words[-1] if row.words else "x" if row.is_text else row.maximum
     room = [] if row.name == "MaxRequestBytes" else ["MaxRequestBytes = 65536"]
     for name in (row.name, row.name.lower(), row.name.upper()):
         configuration = read(parameters(*room, f"{name} = {json.dumps(value)}"))

@@ -132,8 +132,16 @@ IN_TLS13: dict[str, tuple[Act, Alert]] = {
 
 IN_TLS12: dict[str, tuple[Act, Alert]] = {
     "version 0x0301": (lambda f: b"\x17\x03\x01\x00\x30", Alert.PROTOCOL_VERSION),
-    "renegotiation": (lambda f: f.record(HANDSHAKE, b"\x01\x00\x00\x02"), Alert.NO_RENEGOTIATION),
-    "HelloRequest": (lambda f: f.record(HANDSHAKE, bytes(4)), Alert.NO_RENEGOTIATION),
+    "HelloRequest": (lambda f: f.record(HANDSHAKE, bytes(4)), Alert.UNEXPECTED_MESSAGE),
+    "a hello too long": (lambda f: f.record(HANDSHAKE, b"\1\2\1\x46"), Alert.DECODE_ERROR),
+    "data inside a hello": (
+        lambda f: f.record(HANDSHAKE, b"\1\0\0\2\3") + f.data(b"x"),
+        Alert.UNEXPECTED_MESSAGE,
+    ),
+    "alert inside a hello": (
+        lambda f: f.record(HANDSHAKE, b"\1\0") + f.record(ALERT, b"\1\0"),
+        Alert.UNEXPECTED_MESSAGE,
+    ),
     "KeyUpdate": (lambda f: f.record(HANDSHAKE, KEY_UPDATE_REQUEST), Alert.UNEXPECTED_MESSAGE),
     "alert level 3": (lambda f: f.record(ALERT, b"\x03\x5a"), Alert.ILLEGAL_PARAMETER),
     "nonce without ciphertext": (
@@ -165,8 +173,7 @@ def test_alert(suite: CipherSuite, act: Act, alert: Alert) -> None:
     assert read in (b"before", b"beforehello")
     assert isinstance(server.error, PeerMisbehaved | PeerIncompatible)
     assert server.error.alert is alert
-    level = 1 if alert is Alert.NO_RENEGOTIATION else 2
-    assert said_by(server, suite)[0] == (ALERT, bytes((level, alert)))
+    assert said_by(server, suite)[0] == (ALERT, bytes((2, alert)))
     assert server.closed
 
 
@@ -190,9 +197,3 @@ def test_nothing_is_read_after_an_error(suite: CipherSuite, act: Act, alert: Ale
     assert server.pending == b""
     assert server.error is error
     assert server.outgoing == said
-
-
-def test_no_renegotiation_is_a_warning_and_no_clean_end_follows() -> None:
-    server = server_layer(TLS12)
-    server.feed(Forger(TLS12).record(HANDSHAKE, b"\x01\x00\x00\x02"))
-    assert said_by(server, TLS12) == [(ALERT, b"\x01\x64"), (ALERT, b"\x02\x28")]

@@ -13,7 +13,7 @@ from fastpath.suites import SUITES, CipherSuite
 from fastpath.worker.client_handshake import ClientHandshake
 from fastpath.worker.handshake import (
     MAX_HANDSHAKE_BYTES,
-    MAX_HANDSHAKE_RECORDS,
+    MAX_SHORT_RECORDS,
     Failure,
     Flight,
 )
@@ -336,13 +336,15 @@ def test_too_many_records(pki: Pki) -> None:
     message = b"\x02\x00\x40\x00" + bytes(200)
     step = begun(pki).receive(b"".join(b"\x16\x03\x03\0\1" + bytes([b]) for b in message))
     assert isinstance(step, Failure)
-    assert step.reason == f"handshake of more than {MAX_HANDSHAKE_RECORDS} records"
+    assert step.reason == f"handshake of more than {MAX_SHORT_RECORDS} short records"
+    assert step.data == b"\x15\x03\x03\x00\x02\x02\x0a"  # unexpected_message
 
 
 def test_too_many_bytes(pki: Pki) -> None:
     step = begun(pki).receive(bytes(MAX_HANDSHAKE_BYTES + 1))
     assert isinstance(step, Failure)
     assert step.reason == f"handshake longer than {MAX_HANDSHAKE_BYTES} bytes"
+    assert step.data == b"\x15\x03\x03\x00\x02\x02\x0a"
 
 
 @every_version

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from OpenSSL import SSL
 
 from config import devca
 from fastpath.worker import development
 from fastpath.worker.certificates import Loaded
 from fastpath.worker.contexts import certificate_context
-from fastpath.worker.handshake import Failure, Flight
+from fastpath.worker.handshake import Failure
 from fastpath.worker.server_handshake import ServerHandshake
 from fastpath.worker.store import RECHECK, CertificatesError, ContextStore, UnknownEndpointError
 from tests.fastpath.test_clienthello import hello, real_hello, server_name
@@ -151,93 +149,6 @@ def test_nobody_is_served_before_a_name_was_chosen(store: ContextStore, files: l
     assert isinstance(step, Failure)
 
 
-# -- sessions ------------------------------------------------------------------------------
-
-
-@every_version
-@pytest.mark.parametrize(
-    ("first", "second", "resumed"),
-    [
-        (b"open.example", b"open.example", True),
-        (b"open.example", b"open2.example", True),
-        (b"open.example", b"", True),  # the default's policy is the same
-        (b"open.example", b"strict.example", False),
-        (b"", b"strict.example", False),
-        (b"strict.example", b"open.example", False),
-        (b"strict.example", b"", False),
-        (b"strict.example", b"strict.example", True),
-    ],
-)
-def test_a_session_is_resumed_under_its_own_policy_alone(
-    store: ContextStore,
-    files: list[Path],
-    tls13: bool,
-    first: bytes,
-    second: bytes,
-    resumed: bool,
-) -> None:
-    names = {"open.example": 0, "open2.example": 1, "strict.example": 2, "default": 0}
-    certificates = [told_file(files[0]), told_file(files[1]), told_file(files[2], "SslRequireCert")]
-    store.load(tls(certificates, names))
-    began = visit(store, first, tls13=tls13)
-    again = visit(store, second, tls13=tls13, session=began.session)
-    assert not began.resumed
-    assert again.resumed is resumed
-    assert again.server_name == second.decode()
-    if not resumed:
-        assert again.name == ("two" if second == b"strict.example" else "zero")
-
-
-@every_version
-def test_a_policy_that_changed_ends_its_sessions(
-    store: ContextStore, files: list[Path], tls13: bool
-) -> None:
-    store.load(tls([told_file(files[0])], {"default": 0}))
-    session = visit(store, tls13=tls13).session
-    store.load(tls([told_file(files[0], "SslRequireCert")], {"default": 0}))
-    assert not visit(store, tls13=tls13, session=session).resumed
-
-
-@every_version
-def test_sessions_outlive_a_reload(store: ContextStore, files: list[Path], tls13: bool) -> None:
-    store.load(tls([told_file(files[0])], {"default": 0}))
-    session = visit(store, b"one.example", tls13=tls13).session
-    store.load(tls([told_file(files[1])], {"default": 0}))
-    assert visit(store, b"one.example", tls13=tls13).name == "one"
-    assert visit(store, b"one.example", tls13=tls13, session=session).resumed
-
-
-def test_another_name_in_the_second_client_hello(store: ContextStore, files: list[Path]) -> None:
-    """As a client would to take a session of one policy to the name of another."""
-    certificates = [told_file(files[0]), told_file(files[1], "strict")]
-    store.load(tls(certificates, {"one.example": 1, "default": 0}))
-    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    context.set_options(SSL.OP_NO_TICKET)
-    client = SSL.Connection(context, None)
-    # A key share of the last group that the server would take: it asks for one of the first.
-    groups = b"P-521:X25519MLKEM768:X25519"
-    assert SSL._lib.SSL_set1_curves_list(client._ssl, groups)  # type: ignore[attr-defined]
-    client.set_connect_state()
-    client.set_tlsext_host_name(b"zero.example")
-    connection, choose = store.accept(0)
-    handshake = ServerHandshake(connection, choose)
-    hellos = []
-    for name in (b"one.example", b"one.example"):
-        with contextlib.suppress(SSL.WantReadError):
-            client.do_handshake()
-        hellos.append(client.bio_read(1 << 16))
-        step = handshake.receive(hellos[-1])
-        assert isinstance(step, Flight)
-        client.bio_write(step.data)
-        client.set_tlsext_host_name(name)
-    assert b"zero.example" in hellos[0]
-    assert b"one.example" in hellos[1]
-    client.do_handshake()
-    step = handshake.receive(client.bio_read(1 << 16))
-    assert isinstance(step, Failure)
-    assert step.reason == "the client's server name changed"
-
-
 # -- loading -------------------------------------------------------------------------------
 
 
@@ -354,8 +265,8 @@ def test_leaves_on_demand_keep_to_their_policy(store: ContextStore, tls13: bool)
     store.load(tls([told_names("a.localhost"), told_names("*.localhost", policy="strict")], names))
     session = visit(store, b"a.localhost", tls13=tls13).session
     assert not visit(store, b"b.localhost", tls13=tls13, session=session).resumed
-    session = visit(store, b"b.localhost", tls13=tls13).session
-    assert visit(store, b"c.localhost", tls13=tls13, session=session).resumed
+    assert visit(store, b"a.localhost", tls13=tls13).policy == ""
+    assert visit(store, b"b.localhost", tls13=tls13).policy == "strict"
 
 
 def test_their_number_is_limited_over_all_reloads(
@@ -377,16 +288,16 @@ def loaded(store: ContextStore, name: str) -> Loaded:
     return store._loaded(entry, name)
 
 
-def test_they_are_renewed_in_time_and_sessions_go_on(store: ContextStore, clock: Clock) -> None:
+def test_they_are_renewed_in_time(store: ContextStore, clock: Clock) -> None:
     store.load(tls([told_names("localhost")], {"default": 0}))
     session = visit(store).session
     visit(store, b"a.localhost")
     served = [loaded(store, name) for name in ("", "a.localhost")]
     clock.now += RECHECK
-    visit(store)
+    assert visit(store, session=session).resumed
     assert [loaded(store, name) for name in ("", "a.localhost")] == served
     clock.now += devca.LEAF_LIFETIME - devca.LEAF_RENEWAL
-    assert visit(store, session=session).resumed
+    assert not visit(store, session=session).resumed
     renewed = [loaded(store, name) for name in ("", "a.localhost")]
     for before, after in zip(served, renewed, strict=True):
         assert after.chain[0].not_valid_after_utc > before.chain[0].not_valid_after_utc

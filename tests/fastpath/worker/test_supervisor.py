@@ -194,6 +194,7 @@ async def test_it_is_not_replayed_again(place: Place) -> None:
     place.kill_worker()
     await until(lambda: accepted.decided)
     assert accepted.failure == "crypto worker died in the middle of the handshake"
+    assert await client.receive_raw() == b"\x15\x03\x03\0\2\2\x50"  # internal_error
     assert not await client.receive_raw()
     await place.worker_is_back()
     await finish(*place.pair(AeadEngine))

@@ -111,7 +111,7 @@ def test_what_another_configuration_cannot_change(
     )
     user_mode.configure(FrameType.RECONFIGURE, other)
     assert user_mode.receive() is None
-    assert "RECONFIGURE with another mode or state folder" in user_mode.end()
+    assert "RECONFIGURE with another mode, state folder or TlsPreset" in user_mode.end()
 
 
 def test_no_keys_after_another_configuration_either(

@@ -23,7 +23,7 @@ def write(folder: Path, text: str) -> str:
 def test_fine(kssl: Kssl, tmp_path: Path) -> None:
     result = kssl("check", "--config", write(tmp_path, SITE))
     assert (result.returncode, result.stderr) == (0, "")
-    assert "app.localhost on https://127.0.0.1:8443 → http://127.0.0.1:8000" in result.stdout
+    assert "app.localhost on https://127.0.0.1:8443 → http://localhost:8000" in result.stdout
     assert "kssl.toml is fine" in result.stdout
 
 
@@ -131,7 +131,7 @@ def test_a_ca_without_an_https_target(kssl: Kssl, tmp_path: Path, files: Files) 
         result = kssl("check", *arguments, *ca)
         assert (result.returncode, result.stdout) == (2, "")
         assert result.stderr == (
-            "kssl: --upstream-ca is for a TARGET with https://, not for http://127.0.0.1:8000; "
+            "kssl: --upstream-ca is for a TARGET with https://, not for http://localhost:8000; "
             "drop it, or write https://HOST[:PORT]\n"
         )
     path = write(tmp_path, HTTPS_SITE)

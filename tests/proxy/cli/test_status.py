@@ -62,8 +62,16 @@ def test_a_service_at_work(kssl: Kssl, app: Upstream, tmp_path: Path, mode: str)
             (each["pid"], each["restarts"], each["connections"], each["handshakes"])
             for each in told["workers"]
         ] == [(pid, 0, 1, 0) for pid in proxy.worker_pids]
-        assert told["upstreams"] == [{"target": f"http://127.0.0.1:{app.port}", "idle": 1}]
-        assert set(told["closes"]) == {"client", "upstream", "unclean_close", "upstream_truncated"}
+        (upstream,) = told["upstreams"]
+        assert (upstream["target"], upstream["idle"]) == (f"http://localhost:{app.port}", 1)
+        assert upstream["addresses"] == ["127.0.0.1", "::1"]
+        assert set(told["closes"]) == {
+            "client",
+            "upstream",
+            "unclean_close",
+            "upstream_truncated",
+            "without_request",
+        }
         values = Parameters(enable_kernel_ssl=int(mode == "kernel"))
         assert told["parameters"] == values.by_name
         tasks = told["tasks"]

@@ -24,11 +24,19 @@ def document(**other: Any) -> dict[str, Any]:
         "urls": ["https://a.example", "http://a.example"],
         "started": "2026-11-21T16:30:00+00:00",
         "connections": {"open": 3, "closing": 1},
+        "capacity": {
+            "files": {"used": 5, "limit": 900},
+            "memory": {"used": 3 << 20, "limit": 64 << 20, "cut": 2},
+        },
         "tasks": 5,
         "workers": [{"pid": 13, "restarts": 1, "connections": 3, "handshakes": 1}],
         "verifier": {"pid": 14, "restarts": 0, "questions": 1},
         "upstreams": [{"target": "http://127.0.0.1:8000", "idle": 1}],
         "closes": closes.to_json(),
+        "logs": {
+            "lost": {"access": 0, "errors": 0, "messages": 0},
+            "left_out": {"errors": {}, "messages": {}},
+        },
         "parameters": {"EnableSslCloseNotify": 1},
         **other,
     }
@@ -41,6 +49,8 @@ https://a.example, http://a.example (process 12, kernel mode)
   engine            aead, profile native
   started           2026-11-21T16:30:00+00:00
   connections       3 open, 1 closing
+  descriptors       5 of 900
+  memory            3 of 64 MiB, 2 connections cut for want of it
   worker            process 13: 3 connections, 1 of them in the handshake; restarted 1 time
   verifier          process 14: 1 question; restarted 0 times
   upstream          http://127.0.0.1:8000: 1 connection kept for the next request
@@ -52,7 +62,8 @@ https://a.example, http://a.example (process 12, kernel mode)
   to upstreams                   0             0             0             0             1
 
   1 connection of clients without their close_notify (EnableSslCloseNotify=1)
-  0 answers of upstreams refused as truncated"""
+  0 answers of upstreams refused as truncated
+  0 connections of clients without a request"""
     )
 
 
@@ -63,6 +74,26 @@ def test_workers_that_do_not_count() -> None:
     assert lines == [
         "  worker            died, and another is not up yet; restarted 2 times",
         "  worker            process 14 does not answer; restarted 2 times",
+    ]
+
+
+def test_upstreams() -> None:
+    well = {"idle": 0, "addresses": ["127.0.0.1"], "failures": 0, "paused": None, "unknown": ""}
+    upstreams = [
+        {"target": "http://127.0.0.1:8000", **well},
+        {"target": "http://localhost:8000", **well, "addresses": ["127.0.0.1", "::1"]},
+        {"target": "http://a:80", **well, "addresses": [], "unknown": "no such name"},
+        {"target": "http://127.0.0.1:8001", **well, "failures": 3, "paused": 3.5},
+        {"target": "http://127.0.0.1:8002", **well, "failures": 1, "paused": 0.0},
+    ]
+    lines = [line for line in status_text(document(upstreams=upstreams)) if "  upstream" in line]
+    kept = "0 connections kept for the next request"
+    assert [line.split(None, 1)[1] for line in lines] == [
+        f"http://127.0.0.1:8000: {kept}",
+        f"http://localhost:8000: {kept}; at 127.0.0.1, ::1",
+        f"http://a:80: {kept}; no such name",
+        f"http://127.0.0.1:8001: {kept}; failed 3 times in a row, paused for 3.5 s",
+        f"http://127.0.0.1:8002: {kept}; failed 1 time in a row, to be tried again",
     ]
 
 
@@ -81,6 +112,18 @@ def test_verifiers() -> None:
         "verifier          died, and another is not up yet; restarted 2 times"
     ]
     assert line() == []
+
+
+def test_lines_that_are_not_in_the_logs() -> None:
+    logs = {
+        "lost": {"access": 3, "errors": 0, "messages": 4},
+        "left_out": {"errors": {"Unclean_Close": 5, "Handshake": 6}, "messages": {}},
+    }
+    assert [line for line in status_text(document(logs=logs)) if "lines" in line] == [
+        "  lines lost        access log: 3 could not be written",
+        "  lines lost        standard error: 4 could not be written",
+        "  lines left out    HTTPERR log: 6 Handshake, 5 Unclean_Close",
+    ]
 
 
 def test_a_service_that_does_not_answer() -> None:

@@ -70,7 +70,7 @@ def test_an_app_that_is_not_there(kssl: Kssl) -> None:
     result = kssl("trace", str(port))
     assert (result.returncode, result.stdout) == (1, "")
     (line,) = result.stderr.splitlines()
-    assert f"no app at http://127.0.0.1:{port}: connection refused" in line
+    assert f"no app at http://localhost:{port}: connection refused" in line
 
 
 def test_a_reply_that_is_kssl_s_own(kssl: Kssl) -> None:

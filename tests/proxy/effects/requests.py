@@ -13,7 +13,7 @@ def max_field_length(services: Services) -> None:
     service.set(MaxFieldLength=100)
     service.passes(b"/", b"X: " + b"a" * 99)
     page = service.refuses(b"/", b"X: " + b"a" * 100, reason="FieldLength")
-    assert b"100 bytes" in page.body
+    assert b"MaxFieldLength (100 bytes)" in page.body
     service.set()
     service.passes(b"/", b"X: " + b"a" * 16_000)
 
@@ -25,9 +25,25 @@ def max_request_bytes(services: Services) -> None:
     room = 300 - len(request(b"GET", b"/", b"X: "))
     service.passes(b"/", b"X: " + b"a" * room)
     page = service.refuses(b"/", b"X: " + b"a" * (room + 1), reason="RequestLength")
-    assert b"300" in page.body
+    assert b"MaxRequestBytes (300 bytes)" in page.body
+    service.set()
+    service.passes(b"/", b"X: " + b"a" * 16_000, b"Y: " + b"a" * 16_000)
     service.set(MaxRequestBytes=100_000, MaxFieldLength=65_534)
     service.passes(b"/", b"X: " + b"a" * 60_000)
+
+
+def max_response_head_bytes(services: Services) -> None:
+    """Of the app's answers; a single field may be as long as the head."""
+    service = services.live
+    service.set()
+    with service.client() as client:
+        assert client.ask(b"GET", b"/field/60000").get(b"x") == b"a" * 60_000
+        answer = client.ask(b"GET", b"/field/70000")
+    assert answer.status == 502
+    assert b"MaxResponseHeadBytes (65536 bytes)" in answer.body
+    service.set(MaxResponseHeadBytes=100_000)
+    with service.client() as client:
+        assert client.ask(b"GET", b"/field/70000").status == 200
 
 
 def url_segment_max_length(services: Services) -> None:
@@ -36,10 +52,10 @@ def url_segment_max_length(services: Services) -> None:
     service.passes(b"/12345/%31%32345?and-what-is-behind")
     page = service.refuses(b"/a/123456", reason="URL")
     assert b"UrlSegmentMaxLength" in page.body
-    service.set()
+    service.set(UrlSegmentMaxLength=260)
     service.passes(b"/" + b"a" * 260)
     service.refuses(b"/" + b"a" * 261, reason="URL")
-    service.set(UrlSegmentMaxLength=0)
+    service.set()
     service.passes(b"/" + b"a" * 8_000)
 
 
@@ -49,10 +65,10 @@ def url_segment_max_count(services: Services) -> None:
     service.passes(b"/a/b%2Fb/c?/d/e")
     page = service.refuses(b"/a/b/c/d", reason="URL")
     assert b"UrlSegmentMaxCount" in page.body
-    service.set()
+    service.set(UrlSegmentMaxCount=255)
     service.passes(b"/a" * 255)
     service.refuses(b"/a" * 256, reason="URL")
-    service.set(UrlSegmentMaxCount=0)
+    service.set()
     service.passes(b"/a" * 4_000)
 
 

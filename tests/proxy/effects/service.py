@@ -24,7 +24,8 @@ from tests.proxy.frontend.upstreams import Upstream, UpstreamSide, response
 
 
 def app(side: UpstreamSide) -> None:
-    """Behind the proxy. ``/bytes/N``: so many; ``/hang``: no answer; ``/stall``: half of one."""
+    """Behind the proxy. ``/bytes/N``: so many; ``/field/N``: a field of that
+    size; ``/hang``: no answer; ``/stall``: half of one."""
     while True:
         head = side.read_head()
         if b"\r\nExpect: 100-continue\r\n" in head:
@@ -38,6 +39,10 @@ def app(side: UpstreamSide) -> None:
             side.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
             side.read_to_end()
             return
+        _, found, size = path.partition(b"/field/")
+        if found:
+            side.send(response(b"", b"X: " + b"a" * int(size)))
+            continue
         _, found, size = path.partition(b"/bytes/")
         side.send(response(bytes(int(size)) if found else b"abc", b"Server: app"))
 

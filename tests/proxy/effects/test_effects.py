@@ -15,6 +15,7 @@ EFFECTS: dict[str, Callable[[Services], None]] = {
     "EnableKernelSSL": transport.enable_kernel_ssl,
     "UserModeHops": transport.user_mode_hops,
     "EnableSslCloseNotify": transport.enable_ssl_close_notify,
+    "TlsPreset": transport.tls_preset,
     "DisableSslCertChainCacheOnlyUrlRetrieval": (
         transport.disable_ssl_cert_chain_cache_only_url_retrieval
     ),
@@ -22,6 +23,7 @@ EFFECTS: dict[str, Callable[[Services], None]] = {
     "RejectClientCertificates": client_certificates.reject_client_certificates,
     "MaxFieldLength": requests.max_field_length,
     "MaxRequestBytes": requests.max_request_bytes,
+    "MaxResponseHeadBytes": requests.max_response_head_bytes,
     "UrlSegmentMaxLength": requests.url_segment_max_length,
     "UrlSegmentMaxCount": requests.url_segment_max_count,
     "AllowRestrictedChars": requests.allow_restricted_chars,
@@ -29,6 +31,7 @@ EFFECTS: dict[str, Callable[[Services], None]] = {
     "EnableNonUTF8": requests.enable_non_utf8,
     "FavorUTF8": requests.favor_utf8,
     "MaxConnections": transport.max_connections,
+    "MaxConnectionMemory": transport.max_connection_memory,
     "MaxBytesPerSend": transport.max_bytes_per_send,
     "DisableServerHeader": requests.disable_server_header,
     "IdleConnectionTimeout": timers.idle_connection_timeout,
@@ -66,6 +69,8 @@ def test_what_a_reload_does_not_apply(profile: Profile, services: Services) -> N
 
 
 def other_value(row: Parameter, profile: Profile) -> Value:
+    if row.words:
+        return row.words[-1]
     if row.is_text:
         return "/elsewhere"
     return row.minimum if row.default_in(profile) == row.maximum else row.maximum

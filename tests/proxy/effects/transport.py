@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
+from OpenSSL import SSL
 
 from config.parameter import Profile
 from tests.proxy.effects.service import Running, Services, error_lines
@@ -64,6 +65,57 @@ def enable_ssl_close_notify(services: Services) -> None:
         assert ending_of(service) == "cut"
         assert resumes(service, clean=False)
     assert not error_lines(service.state / "LogFiles")
+
+
+# The first four are Mozilla's; those between the second and the sixth are of TLS 1.2 too.
+GROUPS = [
+    *("X25519MLKEM768", "x25519", "secp256r1", "secp384r1"),
+    *("secp521r1", "x448", "ffdhe2048", "ffdhe3072"),
+]
+
+
+def tls_preset(services: Services) -> None:
+    """Each version and group for itself, as a client that has no other."""
+    for preset, groups, tls12 in (
+        ("", GROUPS, True),
+        ("intermediate", GROUPS[:4], True),
+        ("modern", GROUPS[:4], False),
+    ):
+        with services.start(TlsPreset=preset) as service:
+            service.passes(b"/")
+            taken = [agreed(service, SSL.TLS1_3_VERSION, group) for group in GROUPS]
+            assert taken == [group if group in groups else "" for group in GROUPS]
+            for group in GROUPS[1:6]:
+                # The certificate's is needed beside it.
+                taken12 = agreed(service, SSL.TLS1_2_VERSION, group, "secp256r1")
+                expected = group if group in groups else "secp256r1"
+                assert taken12 == (expected if tls12 else "")
+            assert not agreed(service, SSL.TLS1_1_VERSION, "secp256r1")
+
+
+def agreed(service: Running, version: int, *groups: str) -> str:
+    """The group that a client gets which has this version and these groups alone; "": none."""
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_min_proto_version(version)
+    context.set_max_proto_version(version)
+    context.set_cipher_list(b"DEFAULT:@SECLEVEL=0")
+    client = SSL.Connection(context, None)
+    set_groups = SSL._lib.SSL_set1_curves_list  # type: ignore[attr-defined]
+    assert set_groups(client._ssl, ":".join(groups).encode())
+    client.set_connect_state()
+    client.set_tlsext_host_name(b"localhost")
+    with socket.create_connection(("127.0.0.1", service.process.port), SECONDS) as sock:
+        while True:
+            try:
+                client.do_handshake()
+            except SSL.WantReadError:
+                sock.sendall(client.bio_read(1 << 16))
+                client.bio_write(sock.recv(1 << 16))
+            except SSL.Error as error:
+                assert "alert" in str(error)  # noqa: PT017
+                return ""
+            else:
+                return client.get_group_name() or ""
 
 
 def ending_of(service: Running) -> str:
@@ -195,3 +247,21 @@ def max_connections(services: Services) -> None:
         service.set(MaxConnections=0)
         service.passes(b"/")
     assert f"MaxConnections ({most}) reached" in service.stderr
+
+
+def max_connection_memory(services: Services) -> None:
+    """16 MiB are enough for so many connections, 40 KiB each, and no more."""
+    most = (16 << 20) // (40 << 10)
+    with many_files(), services.start(MaxConnectionMemory=16) as service, ExitStack() as stack:
+        address = ("127.0.0.1", service.process.port)
+        for _ in range(most - 1):
+            stack.enter_context(socket.create_connection(address))
+        last = stack.enter_context(service.client())
+        with service.more("Connections_Refused"):
+            refused = stack.enter_context(socket.create_connection(address, timeout=SECONDS))
+            with suppress(ConnectionResetError):
+                assert refused.recv(1) == b""
+        assert last.ask().body == b"abc"
+        service.set(MaxConnectionMemory=0)
+        service.passes(b"/")
+    assert "MaxConnectionMemory (16 MiB) reached" in service.stderr

@@ -56,13 +56,14 @@ class Client:
         receive_buffer: int | None = None,
         session: ssl.SSLSession | None = None,
         name: str | None = "localhost",
+        host: str = "127.0.0.1",
     ) -> None:
-        self.sock = socket.socket()
+        self.sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         if receive_buffer is not None:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(SECONDS)
         try:
-            self.sock.connect(("127.0.0.1", port))
+            self.sock.connect((host, port))
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
             self._tls = context.wrap_bio(self._in, self._out, server_hostname=name, session=session)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +29,7 @@ from proxy.frontend.front import Front
 from proxy.frontend.service import Service, ServiceOptions
 from proxy.http.codec import get_codec
 from proxy.httperr import ErrorLog
-from proxy.upstream.pool import resolve
+from proxy.upstream.lookup import Lookup, look_up
 from tests.proxy.frontend.clients import Client
 
 T = TypeVar("T")
@@ -79,9 +81,15 @@ class Rig:
         *,
         workers: int = 1,
         profile: Profile = Profile.NATIVE,
+        target: Target = NOBODY,
+        look_up: Lookup = look_up,
+        site: Site | None = None,
+        inherited: Callable[[str], Sequence[socket.socket]] = lambda name: (),
         **values: int,
     ) -> None:
-        """``values``: parameters that it is started with, other than the defaults."""
+        """``look_up`` finds upstreams. ``site`` instead of one with ``target`` on `BINDINGS`.
+        ``inherited``: as `Service.start` takes it. ``values``: parameters that it is started with,
+        other than the defaults."""
         self.mode = mode
         self.codec = "auto"
         self.loop = uvloop.new_event_loop()
@@ -93,15 +101,16 @@ class Rig:
                 configuration=Configuration(
                     profile=profile,
                     parameters=self._parameters,
-                    sites=(replace(one_site(NOBODY), bindings=BINDINGS),),
+                    sites=(site or replace(one_site(target), bindings=BINDINGS),),
                 ),
                 state_dir=state_dir,
                 workers=workers,
-            )
+            ),
+            look_up,
         )
         self.log = io.BytesIO()
         self.errors = Errors()
-        self.wait(self.service.start())
+        self.wait(self.service.start(inherited))
         self._endpoints = list(self.front.endpoints)
         self.context = ssl.create_default_context(cafile=self.service.ca)
 
@@ -145,6 +154,7 @@ class Rig:
         def change() -> None:
             front = self.front
             front.parameters = parameters  # also those that a reload leaves
+            front.capacity.configure(parameters.max_connection_memory)
             front.codec = get_codec(self.codec)
             front.close_pools()
             self.log = io.BytesIO()
@@ -157,16 +167,35 @@ class Rig:
     def apply(self, *sites: Site) -> None:
         """As a reload does, with the parameters as they are. In the loop's thread."""
         configuration = Configuration(parameters=self.front.parameters, sites=sites)
-        targets = {target for site in sites for target in site.upstreams}
-        addresses = {target: resolve(target) for target in targets}
         bound = {binding for site in sites for binding in site.bindings}
         endpoints = [each for each in self._endpoints if each.binding in bound]
         for endpoint in endpoints:
             endpoint.open = True
-        self.front.apply(configuration, endpoints, addresses)
+        self.front.apply(configuration, endpoints)
 
     def client(self, **options: Any) -> Client:
         return Client(self.port, self.context, **options)
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Meanwhile its loop does nothing, as that of a process that has got SIGSTOP."""
+        stopped, go_on = threading.Event(), threading.Event()
+
+        def stop() -> None:
+            stopped.set()
+            assert go_on.wait(SECONDS)
+
+        self.loop.call_soon_threadsafe(stop)
+        assert stopped.wait(SECONDS)
+        try:
+            yield
+        finally:
+            go_on.set()
+
+    @property
+    def idle_upstreams(self) -> int:
+        """Connections to upstreams that are kept for the next request."""
+        return self.call(lambda: sum(pool.idle for pool in self.front.pools.values()))
 
     @property
     def log_lines(self) -> list[bytes]:

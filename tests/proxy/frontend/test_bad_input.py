@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
+from proxy.frontend.proxy_header import proxy_header_version
 from tests.proxy.frontend.clients import ClosedError, CutError, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig, wait_for
@@ -66,7 +67,7 @@ def test_plain_http_cannot_write_into_the_page(proxy: Rig) -> None:
 
 @one_mode
 @pytest.mark.parametrize(
-    "garbage", [b"\0" * 100, b"hello\n", b"SSH-2.0-OpenSSH_9\r\n", b"\x80\x2e\x02\0\2", b"\x17\3\3"]
+    "garbage", [b"\0" * 100, b"hello\n", b"SSH-2.0-OpenSSH_9\r\n", b"\x80\x2e\x02\0\2"]
 )
 def test_garbage(proxy: Rig, garbage: bytes, caplog: pytest.LogCaptureFixture) -> None:
     with ExitStack() as stack:
@@ -78,6 +79,30 @@ def test_garbage(proxy: Rig, garbage: bytes, caplog: pytest.LogCaptureFixture) -
     (record,) = caplog.records
     assert record.getMessage() == "127.0.0.1: bytes that are neither TLS nor HTTP"
     assert record.exc_info is None
+
+
+@one_mode
+@pytest.mark.parametrize(
+    "record", [b"\x14\3\3\0\1\1", b"\x15\3\3\0\2\2\x28", b"\x15", b"\x17\3\3", b"\x18\3\3\0\1x"]
+)
+def test_another_record_first(proxy: Rig, record: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """unexpected_message, then FIN; RFC 9846 §5.1."""
+    with ExitStack() as stack:
+        sock = plain(proxy, stack)
+        sock.sendall(record)
+        assert read_all(sock) == b"\x15\3\3\0\2\2\x0a"
+        wait_for(lambda: not proxy.front.connections, "it is forgotten")
+    (line,) = caplog.records
+    told = f"127.0.0.1: a TLS record of type {record[0]} in place of a ClientHello"
+    assert line.getMessage() == told
+
+
+@one_mode
+def test_tls_offered_in_the_format_of_ssl2(proxy: Rig) -> None:
+    with ExitStack() as stack:
+        sock = plain(proxy, stack)
+        sock.sendall(b"\x80\x2e\1\3\1" + bytes(43))
+        assert read_all(sock) == b"\x15\3\3\0\2\2\x46"  # protocol_version
 
 
 @both_modes
@@ -122,13 +147,13 @@ def test_clients_that_do_not_go_on(proxy: Rig, caplog: pytest.LogCaptureFixture)
 
 def test_an_oversized_head(proxy: Rig, serve: Serve) -> None:
     upstream = serve(answer_all(response()))
-    for pieces in ([b"a" * 20_000], [b"a" * 8_000] * 3, [b"a" * 100_000]):
+    for pieces in ([b"a" * 40_000], [b"a" * 8_000] * 5, [b"a" * 100_000]):
         with proxy.client() as client:
             client.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
             client.send(*pieces)
             answer = client.read_answer()
             assert answer.status == 400
-            assert b"longer than 16384 bytes" in answer.body
+            assert b"longer than MaxRequestBytes (32768 bytes)" in answer.body
             with pytest.raises((ClosedError, CutError)):
                 client.more()
     assert upstream.accepted == 0
@@ -168,8 +193,6 @@ SMUGGLERS = {
     "two-hosts": b"GET / HTTP/1.1\r\n" + H + b"Host: other\r\n\r\n" + SMUGGLED,
     "nominated": b"POST / HTTP/1.1\r\n" + H
     + b"Connection: content-length\r\nContent-Length: 44\r\n\r\n" + SMUGGLED,
-    "h2c": b"GET / HTTP/1.1\r\n" + H + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
-    b"HTTP2-Settings: AAMAAABk\r\n\r\n" + SMUGGLED,
     "preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SMUGGLED,
     "09": b"GET /\r\n\r\n" + SMUGGLED,
     "connect": b"CONNECT localhost:80 HTTP/1.1\r\n" + H + b"\r\n" + SMUGGLED,
@@ -281,3 +304,49 @@ def test_a_clients_words_cannot_forge_a_log_line(
     assert "\n" not in message
     assert "\x1b" not in message
     assert len(message) < 400
+
+
+# -- load balancers ----------------------------------------------------------------------------
+
+PROXY_HEADERS = {
+    1: [b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 443\r\n", b"PROXY UNKNOWN\r\n", b"PROXY TCP6 ::1 "],
+    2: [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12), b"\r\n\r\n\0\r\nQUIT\n"],
+}
+
+
+@one_mode
+@pytest.mark.parametrize(
+    ("version", "header"),
+    [(version, header) for version, headers in PROXY_HEADERS.items() for header in headers],
+)
+@pytest.mark.parametrize("step", [1, 1000])
+def test_a_proxy_header_is_told_at_once(
+    proxy: Rig, version: int, header: bytes, step: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever TLS would follow; no time limit is needed."""
+    proxy.configure(header_wait_timeout=3600)
+    with ExitStack() as stack:
+        sock = plain(proxy, stack)
+        with suppress(OSError):  # it is closed before all is sent
+            for start in range(0, len(header), step):
+                sock.sendall(header[start : start + step])
+        with suppress(ConnectionResetError):
+            assert read_all(sock) == b""
+        wait_for(lambda: not proxy.front.connections, "it is forgotten")
+    (record,) = caplog.records
+    assert f"a PROXY protocol header (version {version})" in record.getMessage()
+
+
+@pytest.mark.parametrize("first", [b"P", b"PRO", b"\r\n\r\n", b"PROXY TCP"])
+def test_what_may_become_a_proxy_header_is_waited_for(first: bytes) -> None:
+    assert proxy_header_version(first) == 0
+    assert proxy_header_version(first + b"?") is None
+
+
+def test_a_proxy_header_without_tls_is_named(proxy: Rig) -> None:
+    with ExitStack() as stack:
+        sock = stack.enter_context(socket.create_connection(("127.0.0.1", proxy.plain_port)))
+        sock.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 5000 80\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = read_all(sock)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"This is a PROXY protocol header" in answer

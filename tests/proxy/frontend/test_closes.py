@@ -19,6 +19,7 @@ def test_nothing_yet() -> None:
         "upstream": {"received": NOTHING, "sent": NOTHING},
         "unclean_close": 0,
         "upstream_truncated": 0,
+        "without_request": 0,
     }
 
 
@@ -40,6 +41,7 @@ def test_each_end_in_its_place(received: End, sent: End) -> None:
         },
         "unclean_close": 0,
         "upstream_truncated": 0,
+        "without_request": 0,
     }
 
 

@@ -166,6 +166,32 @@ def test_closed_while_idle_is_noticed_and_a_post_is_sent_once(proxy: Rig, https:
     assert not proxy.errors.lines
 
 
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_records_that_are_there_before_the_request_are_nobodys_answer(
+    proxy: Rig, https: Https, version: str
+) -> None:
+    """The front end stands still, and then hears of the client first."""
+
+    def script(side: UpstreamSide) -> None:
+        while True:
+            _, body = side.read_request()
+            side.send(response(b"%d %b" % (side.number, body)))
+
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.maximum_version = ssl.TLSVersion[version]
+    https.world.ca.issue_cert("localhost").configure_cert(server)
+    upstream = https.app(script, tls=server)
+    https.serve(https.target(upstream))
+    with proxy.client() as one, proxy.client() as other:
+        for number in range(5):
+            assert one.ask().body == b"%d " % number
+            wait_for(lambda: proxy.idle_upstreams == 1, "a kept connection")
+            with proxy.standing_still():
+                other.send(post(b"body"))
+                upstream.sides[-1].send(response(b"PWNED"))
+            assert other.read_answer().body == b"%d body" % (number + 1)
+
+
 # -- the guard -----------------------------------------------------------------------------
 
 

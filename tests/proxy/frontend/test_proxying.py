@@ -100,14 +100,13 @@ def test_sizes_chunked(proxy: Rig, serve: Serve, size: int) -> None:
     upstream = serve(script)
     with proxy.client() as client:
         for _ in range(2):
-            head = request(b"POST", b"/", b"Transfer-Encoding: chunked", b"Trailer: X-My")
-            client.send(head + chunked(pieces, b"X-My: 2"))
+            head = request(b"POST", b"/", b"Transfer-Encoding: chunked")
+            client.send(head + chunked(pieces))
             answer = client.read_answer()
             assert answer.body == body
             assert answer.trailers == b"X-Sum: 1\r\n"
             assert answer.get(b"trailer") == b"X-Sum"
     assert upstream.accepted == 1
-    assert upstream.received.count(b"\r\n0\r\nX-My: 2\r\n\r\n") == 2
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -447,20 +446,23 @@ def test_an_early_answer_arrives_complete(proxy: Rig, serve: Serve) -> None:
 
     def script(side: UpstreamSide) -> None:
         side.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # and it grows no more
+        if side.number:
+            side.read_head()
+            side.send(response(b"next"))
+            return
         side.read_head()
         side.take(1000)
         side.send(response(b"too large", status=b"413 Content Too Large"))
         side.read_to_end()
 
     upstream = serve(script)
-    size = 14 << 20  # more than the sockets on the way take, less than is dropped at the end
+    size = 14 << 20  # more than the sockets on the way take, less than is read to its end
     with proxy.client() as client:
         client.send(request(b"POST", b"/", b"Content-Length: %d" % size))
         client.send(b"x" * size)
         answer = client.read_answer()
         assert (answer.status, answer.body) == (413, b"too large")
-        with pytest.raises(ClosedError):
-            client.more()
+        assert client.ask().body == b"next"
     assert upstream.sides[0].ended.wait(60)
 
 

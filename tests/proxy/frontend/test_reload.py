@@ -109,8 +109,7 @@ def test_limits_take_effect_on_a_remembered_head(proxy: Rig) -> None:
         few = replace(proxy.front.parameters, max_field_length=100, idle_connection_timeout=1)
         configuration = Configuration(parameters=few, sites=(site,))
         front = proxy.front
-        addresses = {target(a): [(socket.AF_INET, ("127.0.0.1", a.port))]}
-        proxy.call(lambda: front.apply(configuration, front.endpoints, addresses))
+        proxy.call(lambda: front.apply(configuration, front.endpoints))
         assert client.ask(b"GET", b"/", long).status == 400
         with proxy.client() as other:
             assert other.ask().status == 200
@@ -127,10 +126,9 @@ def test_what_is_not_live_stays(proxy: Rig) -> None:
     proxy.serve_sites(site)
     front = proxy.front
     other = Parameters(max_bytes_per_send=1, disable_server_header=1)
-    addresses = {NOBODY: [(socket.AF_INET, ("127.0.0.1", 9))]}
 
     def apply() -> None:
-        front.apply(Configuration(parameters=other, sites=(site,)), front.endpoints, addresses)
+        front.apply(Configuration(parameters=other, sites=(site,)), front.endpoints)
 
     proxy.call(apply)
     assert front.parameters.max_bytes_per_send == 131072
@@ -237,21 +235,15 @@ def test_reload(own: Rig, tmp_path: Path) -> None:
         assert [each.endpoint.binding for each in own.service._listeners] == [TLS]
 
 
-def test_a_reload_that_fails_changes_nothing(
-    own: Rig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_reload_that_fails_changes_nothing(own: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     with Upstream(answer_all(response(b"a"))) as a, own.client() as client:
         site = one_site(target(a))
         reload(own, site)
         with socket.create_server(("127.0.0.1", 0)) as taken:
             used = Binding(Listen("127.0.0.1", taken.getsockname()[1]))
-            for bad, logs in (
-                (replace(site, bindings=(TLS, used)), None),
-                (replace(site, upstreams=(replace(NOBODY, host="no.invalid"),)), None),
-                (site, Logs(tmp_path / "no" / "access.log")),
-            ):
+            for bad in (replace(site, bindings=(TLS, used)),):
                 with pytest.raises(ConfigError):
-                    reload(own, bad, logs=logs)
+                    reload(own, bad)
 
         async def refuse(self: Supervisor, settings: object) -> None:
             raise WorkerRefusedError("a bad certificate")

@@ -22,7 +22,6 @@ import pytest
 from config.errors import ConfigError
 from config.model import Binding, CertificateFiles, Configuration
 from config.target import Listen
-from proxy.frontend.listener import open_listener
 from proxy.frontend.service import Service, ServiceOptions
 from tests.proxy.frontend.clients import CutError, post, request
 from tests.proxy.frontend.conftest import Serve
@@ -58,18 +57,6 @@ def test_max_connections(proxy: Rig, serve: Serve, caplog: pytest.LogCaptureFixt
         wait_for(lambda: proxy.front.open_connections < 2, "the first is closed")
         with proxy.client() as third:
             assert third.ask().body == b"abc"
-
-
-def test_all_addresses_of_both_families() -> None:
-    """kssl.toml takes them for two addresses, and 127.0.0.1 beside [::] for another."""
-    try:
-        six = open_listener(Listen("::", 0))
-    except ConfigError:
-        pytest.skip("no IPv6 here")
-    with six:
-        port = six.getsockname()[1]
-        for host in ("0.0.0.0", "127.0.0.1"):  # noqa: S104
-            open_listener(Listen(host, port)).close()
 
 
 @one_mode
@@ -224,7 +211,7 @@ def alive(pid: int | None) -> bool:
     return True
 
 
-@pytest.mark.parametrize("fault", ["ready file", "certificate", "port", "codec", "upstream"])
+@pytest.mark.parametrize("fault", ["ready file", "certificate", "port", "codec"])
 def test_a_start_that_fails_leaves_nothing(fault: str, tmp_path: Path) -> None:
     """Neither a listener nor a worker."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -242,10 +229,8 @@ def test_a_start_that_fails_leaves_nothing(fault: str, tmp_path: Path) -> None:
             options = with_site(certificate=CertificateFiles(tmp_path / "no.pem"))
         elif fault == "port":
             options = with_site(bindings=(Binding(Listen("127.0.0.1", taken.getsockname()[1])),))
-        elif fault == "codec":
-            options = replace(options, codec="h3")
         else:
-            options = with_site(upstreams=(replace(NOBODY, host="no.invalid"),))
+            options = replace(options, codec="h3")
 
         before = children()
 

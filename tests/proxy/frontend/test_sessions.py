@@ -73,8 +73,10 @@ class Browser:
         self._context.minimum_version = self._context.maximum_version = version
         self._session: ssl.SSLSession | None = None
 
-    def connect(self, *, handshake: bool = True) -> Client:
-        return Client(self._rig.port, self._context, handshake=handshake, session=self._session)
+    def connect(self, *, handshake: bool = True, name: str = "localhost") -> Client:
+        return Client(
+            self._rig.port, self._context, handshake=handshake, session=self._session, name=name
+        )
 
     def ask(self, client: Client) -> bool:
         """Whether the session was resumed."""
@@ -147,6 +149,20 @@ def test_many_clients_at_a_time(workers: Rig, upstream: Upstream, tls13: bool) -
     for _ in range(2):
         assert [browser.visit() for browser in browsers] == [True] * len(browsers)
     assert [browser.owner for browser in browsers] == owners
+
+
+@every_version
+def test_not_under_a_name_with_another_certificate(
+    workers: Rig, upstream: Upstream, tls13: bool
+) -> None:
+    """The client is sent to the worker that has its session, which makes a full handshake."""
+    browser = Browser(workers, tls13=tls13)
+    assert not browser.visit()
+    for _ in range(WORKERS):
+        with browser.connect(name="a.localhost") as client:
+            assert client.ask().body == b"a"
+            assert not client.resumed
+    assert browser.visit()
 
 
 @every_version

@@ -108,11 +108,14 @@ class Upstream:
     With ``tls`` its sockets are `StrictSocket`s, whose close is FIN without close_notify.
     """
 
-    def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, script: Script, tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1"
+    ) -> None:
         self._script = script
         self._tls = tls
         self.refused: list[OSError] = []  # handshakes that failed
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family)
         self.port: int = self._listener.getsockname()[1]
         self.sides: list[UpstreamSide] = []
         self.errors: list[BaseException] = []

@@ -104,7 +104,11 @@ def test_nominated_fields_are_removed() -> None:
         ((CHUNKED,), b"GET / HTTP/1.1", b"Transfer-Encoding: chunked"),
         ((b"transfer-encoding: CHUNKED",), b"GET / HTTP/1.1", b"Transfer-Encoding: chunked"),
         ((CHUNKED, b"Trailer: X"), b"GET / HTTP/1.1", b"Trailer: X"),
-        ((b"Expect: 100-CONTINUE",), b"POST / HTTP/1.1", b"Expect: 100-continue"),
+        (
+            (b"Expect: 100-CONTINUE", b"Content-Length: 5"),
+            b"POST / HTTP/1.1",
+            b"Expect: 100-continue",
+        ),
         ((b"Via: 1.0 a", b"via: 1.1 b"), b"GET / HTTP/1.1", b"Via: 1.0 a, 1.1 b, 1.1 kssl"),
         ((), b"GET / HTTP/1.0", b"Via: 1.0 kssl"),
         ((), b"GET http://a:8/x?y HTTP/1.1", b"GET /x?y HTTP/1.1"),
@@ -119,8 +123,17 @@ def test_framing_and_friends(lines: tuple[bytes, ...], start: bytes, expected: b
     assert names.count(b"via") == 1
 
 
-def test_expect_of_http_1_0_stays_here() -> None:
-    sent = upstream(b"Expect: 100-continue", start=b"POST / HTTP/1.0")
+@pytest.mark.parametrize(
+    ("lines", "start"),
+    [
+        ((b"Content-Length: 5",), b"POST / HTTP/1.0"),
+        ((), b"POST / HTTP/1.1"),
+        ((b"Content-Length: 0",), b"POST / HTTP/1.1"),
+    ],
+)
+def test_expect_that_stays_here(lines: tuple[bytes, ...], start: bytes) -> None:
+    """HTTP/1.0 knows no 100, and without content there is nothing to continue with."""
+    sent = upstream(b"Expect: 100-continue", *lines, start=start)
     assert not [line for line in sent if line.startswith(b"Expect")]
 
 

@@ -93,7 +93,10 @@ def test_a_bad_request_line_above_remembered_fields_is_refused(line: bytes) -> N
         (b"POST / HTTP/1.1", b"\r\nHost: a\r\nContent-Length: 0\r\n\r\n"),
         (b"POST / HTTP/1.1", b"\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"),
         (b"GET / HTTP/1.1", b"\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"),
-        (b"GET / HTTP/1.1", b"\r\nHost: a\r\nExpect: 100-continue\r\n\r\n"),
+        (
+            b"POST / HTTP/1.1",
+            b"\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+        ),
         (b"GET / HTTP/1.1", b"\r\nHost: a\r\nX: " + b"y" * MAX_REMEMBERED + b"\r\n\r\n"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from config.parameter import Profile
 from config.parameters import Parameters
 from proxy.http.codec import Codec
 from proxy.http.forward import ClientInfo
@@ -33,7 +34,7 @@ def refusal(rules: UrlRules, target: bytes) -> str:
 
 
 def test_the_defaults_are_those_of_the_parameters() -> None:
-    assert UrlRules.of(Parameters()) == WINDOWS == Limits().url
+    assert UrlRules.of(Parameters.of({}, Profile.WS2008)) == WINDOWS == Limits().url
 
 
 def test_each_parameter_is_taken_over() -> None:

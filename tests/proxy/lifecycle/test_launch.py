@@ -49,13 +49,16 @@ def test_it_returns_when_the_service_is_ready(program: Any, tmp_path: Path) -> N
 
 
 def test_sockets_are_handed_over(program: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as first,
+        socket.create_server(("127.0.0.1", 0)) as sock,
+    ):
         launched = program(
             "import socket\n"
             f"fds = json.loads(os.environ[{LISTENERS!r}])\n"
-            "name = socket.socket(fileno=fds['https://x']).getsockname()\n"
+            "name = socket.socket(fileno=fds['https://x'][1]).getsockname()\n"
             "tell({'urls': [str(name[1])]})",
-            listeners={"https://x": sock},
+            listeners={"https://x": [first, sock]},
         )
         assert launched.urls == [str(sock.getsockname()[1])]
         assert launched.process.wait() == 0
@@ -87,7 +90,7 @@ def test_without_a_starter_nothing_happens() -> None:
     starter = Starter(environment)
     starter.ready(["https://a"])
     assert environment == {"PATH": "/bin"}
-    assert starter.take("https://a") is None
+    assert not starter.take("https://a")
 
 
 def test_the_word_goes_once_and_the_variables_are_taken_out() -> None:
@@ -116,19 +119,20 @@ def test_a_starter_that_has_gone_is_no_trouble() -> None:
     Starter({REPORT: str(writing)}).ready(["https://a"])
 
 
-def test_a_socket_is_taken_once_and_the_rest_is_closed() -> None:
-    socks = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    numbers = {str(index): sock.detach() for index, sock in enumerate(socks)}
-    starter = Starter({LISTENERS: json.dumps(numbers)})
-    taken = starter.take("0")
-    assert taken is not None
-    assert starter.take("0") is None
-    assert not os.get_inheritable(numbers["1"])
+def test_sockets_are_taken_once_and_the_rest_is_closed() -> None:
+    """A predecessor of an older version tells of one socket by its number alone."""
+    numbers = [socket.create_server(("127.0.0.1", 0)).detach() for _ in range(4)]
+    told = {"several": numbers[:2], "one": numbers[2], "given up": [numbers[3]]}
+    starter = Starter({LISTENERS: json.dumps(told)})
+    taken = [*starter.take("several"), *starter.take("one")]
+    assert not starter.take("several")
+    assert not os.get_inheritable(numbers[3])
     starter.ready([])
-    with taken:
-        assert taken.fileno() == numbers["0"]
+    assert [sock.fileno() for sock in taken] == numbers[:3]
+    for sock in taken:
+        sock.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(numbers["1"])
+        os.fstat(numbers[3])
 
 
 @pytest.mark.parametrize(

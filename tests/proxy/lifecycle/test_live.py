@@ -131,7 +131,7 @@ class Quiet:
         self.urls: list[str] = []
         self.reloads = 0
 
-    def listening_sockets(self) -> dict[str, socket.socket]:
+    def listening_sockets(self) -> dict[str, list[socket.socket]]:
         return {}
 
     async def reload(self, configuration: object) -> list[str]:

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from config.parameters import Parameters
+from config.target import Target
 from fastpath.closing import End, Ending
 from fastpath.worker import supervisor as supervisor_module
 from proxy.lifecycle.admin import admin_path
 from proxy.lifecycle.snapshot import snapshot
-from tests.proxy.frontend.rig import Rig, wait_for
+from tests.proxy.frontend.rig import Rig, one_site, wait_for
 from tests.proxy.frontend.upstreams import Upstream, answer_all, response
 
 STARTED = datetime(2026, 11, 21, 16, 30, tzinfo=UTC)
@@ -67,8 +68,22 @@ def test_a_quiet_one(proxy: Rig) -> None:
             }
         ],
         "verifier": None,
-        "upstreams": [{"target": str(next(iter(proxy.front.pools))), "idle": 0}],
+        "upstreams": [
+            {
+                "target": str(next(iter(proxy.front.pools))),
+                "idle": 0,
+                "addresses": ["127.0.0.1"],
+                "failures": 0,
+                "paused": None,
+                "unknown": "",
+            }
+        ],
+        "capacity": proxy.front.capacity.to_json(0),
         "closes": proxy.front.closes.to_json(),
+        "logs": {
+            "lost": {"access": 0, "errors": 0, "messages": 0},
+            "left_out": {"errors": {}, "messages": {}},
+        },
         "parameters": parameters.by_name,
     }
 
@@ -146,3 +161,18 @@ def test_a_worker_that_stands_still(proxy: Rig, monkeypatch: pytest.MonkeyPatch)
 def test_the_services_own_socket(proxy: Rig) -> None:
     path = proxy.service.describe()["admin"]
     assert path == str(admin_path(proxy.service.options.state_dir, os.getpid()))
+
+
+def test_an_upstream_that_is_paused_and_one_without_addresses(proxy: Rig) -> None:
+    target = Target("http", "localhost", 9)
+    proxy.serve_sites(one_site(target))
+    pool = proxy.front.pools[target]
+    now = proxy.call(proxy.front.loop.time)
+    pool.health.failed(None, now + 1000, 0.0)
+    (seen,) = told(proxy)["upstreams"]
+    assert seen["addresses"] == ["127.0.0.1", "::1"]
+    assert seen["failures"] == 1
+    assert 900 < seen["paused"] <= 1001
+    proxy.call(lambda: pool.move([], "no such name"))
+    (seen,) = told(proxy)["upstreams"]
+    assert (seen["addresses"], seen["unknown"]) == ([], "no such name")

@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 
 import pytest
 
-from config.errors import ConfigError
 from config.target import Target
 from fastpath.channel import Channel
 from proxy.upstream.connection import UpstreamConnection
-from proxy.upstream.pool import MAX_IDLE, MAX_IDLE_TIME, Pool, resolve
-
-
-class Asker:
-    """A Connector that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.told: asyncio.Future[UpstreamConnection | tuple[str, bool]] = (
-            asyncio.get_running_loop().create_future()
-        )
-
-    def upstream_connected(self, connection: UpstreamConnection) -> None:
-        self.told.set_result(connection)
-
-    def upstream_refused(self, reason: str, *, timed_out: bool) -> None:
-        self.told.set_result((reason, timed_out))
-
-    async def connection(self) -> UpstreamConnection:
-        told = await asyncio.wait_for(self.told, 60)
-        assert isinstance(told, UpstreamConnection), told
-        return told
+from proxy.upstream.lookup import resolve
+from proxy.upstream.pool import MAX_IDLE, MAX_IDLE_TIME, Pool
+from tests.proxy.upstream.support import Asker, black_hole, full_unix_socket
 
 
 def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
@@ -43,7 +25,7 @@ def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
 
 @contextlib.asynccontextmanager
 async def pool_for(target: Target, seconds: float = 5) -> AsyncIterator[Pool]:
-    pool = Pool(asyncio.get_running_loop(), target, seconds)
+    pool = Pool(asyncio.get_running_loop(), target, seconds, resolve(target))
     yield pool
     pool.close()
 
@@ -60,14 +42,14 @@ def test_connects_and_keeps() -> None:
     async def test() -> None:
         with listener() as server:
             async with pool_for(target_of(server)) as pool:
-                assert pool.take() is None
+                assert pool.take(0) is None
                 asker = Asker()
                 pool.connect(asker)
                 connection = await asker.connection()
                 pool.release(connection, 0.0)
                 assert connection.reused
-                assert pool.take() is connection
-                assert pool.take() is None
+                assert pool.take(0) is connection
+                assert pool.take(0) is None
                 connection.close()
 
     run(test)
@@ -129,39 +111,45 @@ def test_no_unix_socket(tmp_path: Path) -> None:
 
 
 def test_a_unix_socket_whose_queue_is_full(tmp_path: Path) -> None:
-    """EAGAIN, and no event would ever tell that there is room again (unix(7))."""
+    """EAGAIN, and no event would ever tell that there is room again (unix(7)): it is tried again
+    until there is."""
 
     async def test() -> None:
         path = str(tmp_path / "app.sock")
-        with contextlib.ExitStack() as stack:
-            server = stack.enter_context(socket.socket(socket.AF_UNIX))
-            server.bind(path)
-            server.listen(0)
-            for _ in range(2):
-                filler = stack.enter_context(socket.socket(socket.AF_UNIX))
-                filler.setblocking(False)
-                filler.connect_ex(path)
+        with full_unix_socket(path) as server:
             async with pool_for(Target("http", "localhost", 80, path)) as pool:
                 asker = Asker()
                 pool.connect(asker)
-                assert await asker.told == ("connection refused", False)
+                for _ in range(3):  # turns in which it would have been refused
+                    await asyncio.sleep(0)
+                assert not asker.told.done()
+                server.accept()[0].close()
+                (await asker.connection()).close()
+
+    run(test)
+
+
+def test_a_unix_socket_whose_queue_stays_full(tmp_path: Path) -> None:
+    async def test() -> None:
+        path = str(tmp_path / "app.sock")
+        with full_unix_socket(path):
+            async with pool_for(Target("http", "localhost", 80, path), seconds=0.02) as pool:
+                asker = Asker()
+                pool.connect(asker)
+                what = "no answer to the connection attempt within UpstreamConnectTimeout (0.02 s)"
+                assert await asker.told == (what, True)
 
     run(test)
 
 
 def test_a_timeout() -> None:
     async def test() -> None:
-        with contextlib.ExitStack() as stack:
-            server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
-            for _ in range(4):
-                filler = stack.enter_context(socket.socket())
-                filler.setblocking(False)
-                filler.connect_ex(server.getsockname())
-            async with pool_for(target_of(server), seconds=0.05) as pool:
+        with black_hole() as target:
+            async with pool_for(target, seconds=0.05) as pool:
                 asker = Asker()
                 pool.connect(asker)
-                told = await asker.told
-                assert told == ("no answer to the connection attempt", True)
+                what = "no answer to the connection attempt within UpstreamConnectTimeout (0.05 s)"
+                assert await asker.told == (what, True)
 
     run(test)
 
@@ -179,28 +167,70 @@ def test_cancelled() -> None:
     run(test)
 
 
-def test_the_next_address_is_tried_and_then_preferred() -> None:
+@pytest.mark.parametrize("how", ["refuses", "is a black hole"])
+def test_the_next_address_is_tried_and_then_preferred(how: str) -> None:
+    """A slow one is not waited for until the time limit, of a minute here."""
+
     async def test() -> None:
-        with listener() as closed, listener() as server:
-            dead = (socket.AF_INET, closed.getsockname())
-            live = (socket.AF_INET, server.getsockname())
-            closed.close()
-            async with pool_for(target_of(server)) as pool:
-                pool._addresses = [dead, live]
+        with contextlib.ExitStack() as stack:
+            server = stack.enter_context(listener())
+            if how == "refuses":
+                closed = stack.enter_context(listener())
+                first = target_of(closed)
+                closed.close()
+            else:
+                first = stack.enter_context(black_hole())
+            dead, live = resolve(first)[0], resolve(target_of(server))[0]
+            async with pool_for(target_of(server), seconds=60) as pool:
+                pool.move([dead, live])
                 for _ in range(2):
                     asker = Asker()
                     pool.connect(asker)
                     (await asker.connection()).close()
-                    assert pool._addresses == [live, dead]
+                    assert pool.addresses == [live, dead]
 
     run(test)
 
 
-def test_resolve() -> None:
-    assert resolve(Target("http", "127.0.0.1", 80)) == [(socket.AF_INET, ("127.0.0.1", 80))]
-    assert resolve(Target("http", "localhost", 80, "/x")) == [(socket.AF_UNIX, "/x")]
-    with pytest.raises(ConfigError, match=r"no\.invalid"):
-        resolve(Target("http", "no.invalid", 80))
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_reason_is_the_app_s(order: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without IPv6 has half of localhost, which is no reason for anybody."""
+    real = socket.socket
+
+    def without_ipv6(family: int, kind: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "refused by the test")
+        return real(family, kind)
+
+    async def test() -> None:
+        with listener() as server:
+            port = server.getsockname()[1]
+        target = Target("http", "localhost", port)
+        async with pool_for(target) as pool:
+            pool.move([])
+            pool.move(resolve(target)[::order])
+            with monkeypatch.context() as patch:
+                patch.setattr("proxy.upstream.dial.socket.socket", without_ipv6)
+                asker = Asker()
+                pool.connect(asker)
+                assert await asker.told == ("connection refused", False)
+
+    run(test)
+
+
+def test_no_address() -> None:
+    async def test() -> None:
+        asked: list[None] = []
+        pool = Pool(
+            asyncio.get_running_loop(), NOBODY, 5, [], unreachable=lambda: asked.append(None)
+        )
+        pool.move([], unknown="no such name")
+        asker = Asker()
+        pool.connect(asker)
+        assert await asker.told == ("no such name", False)
+        assert len(asked) == 1  # it is to be looked up again
+
+    run(test)
 
 
 @contextlib.asynccontextmanager
@@ -247,7 +277,7 @@ def test_an_idle_one_that_is_no_longer_good(what: str) -> None:
             async with asyncio.timeout(60):
                 while len(pool._idle) > 1:  # noqa: ASYNC110 - nothing else tells
                     await asyncio.sleep(0)
-            left = pool.take()
+            left = pool.take(0)
             assert left is not None
             assert left.idle_since == 0.0
             left.close()
@@ -260,12 +290,50 @@ def test_one_with_a_backlog_is_not_kept() -> None:
 
     async def test() -> None:
         async with pool_for(NOBODY) as pool, idle(pool, 1):
-            connection = pool.take()
+            connection = pool.take(0)
             assert connection is not None
             connection.channel.send(b"x" * (8 << 20))
             assert connection.channel.backlog
             pool.release(connection, 0.0)
             assert connection.channel.closed
-            assert pool.take() is None
+            assert pool.take(0) is None
+
+    run(test)
+
+
+def test_connections_to_an_address_that_is_gone() -> None:
+    """Idle ones end at once, those in use when they are released; others stay."""
+
+    async def test() -> None:
+        with listener() as a, listener() as b:
+            first, second = resolve(target_of(a))[0], resolve(target_of(b))[0]
+            async with pool_for(target_of(a)) as pool:
+                kept = []
+                for address in (first, first, second):
+                    pool.move([address, *(each for each in (first, second) if each != address)])
+                    pool._places.sort(key=lambda place, address=address: place.address != address)  # type: ignore[misc]
+                    asker = Asker()
+                    pool.connect(asker)
+                    kept.append(await asker.connection())
+                idle, busy, other = kept
+                pool.release(idle, 0.0)
+                pool.release(other, 0.0)
+                pool.move([second])
+                assert [each.channel.closed for each in kept] == [True, False, False]
+                pool.release(busy, 0.0)
+                assert [each.channel.closed for each in kept] == [True, True, False]
+                assert pool.take() is other
+                other.close()
+
+    run(test)
+
+
+def test_the_same_addresses_in_another_order_change_nothing() -> None:
+    async def test() -> None:
+        first, second = resolve(Target("http", "localhost", 80))
+        async with pool_for(Target("http", "localhost", 80)) as pool, idle(pool, 1):
+            pool.move([second, first])
+            assert pool.addresses == [first, second]
+            assert pool.idle == 1
 
     run(test)

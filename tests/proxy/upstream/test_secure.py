@@ -8,12 +8,20 @@ from typing import Any, cast
 import pytest
 
 from config.target import Target, UpstreamTls
+from fastpath.channel import Channel
 from fastpath.engines.contract import Engine
 from proxy.upstream.connection import HEADROOM, VIEW
 from proxy.upstream.pool import Pool
 from proxy.upstream.secure import SecureConnection
 
 TARGET = Target("https", "127.0.0.1", 9, tls=UpstreamTls("localhost"))
+
+
+class Silent:
+    """A socket from which nothing comes."""
+
+    def silent(self) -> bool:
+        return True
 
 
 class Still:
@@ -45,7 +53,12 @@ class Releases:
 
 
 def made(pool: Pool, engine: Still) -> SecureConnection:
-    return SecureConnection(lambda sink: cast("Engine", engine), pool.forget, lambda ending: None)
+    return SecureConnection(
+        cast("Channel", Silent()),
+        lambda sink: cast("Engine", engine),
+        pool.forget,
+        lambda ending: None,
+    )
 
 
 @pytest.mark.parametrize("at_rest", [True, False])
@@ -56,7 +69,7 @@ def test_only_what_is_at_rest_is_kept(at_rest: bool) -> None:
         connection = made(pool, engine)
         pool.release(connection, 0.0)
         assert engine.closed is not at_rest
-        assert pool.take() is (connection if at_rest else None)
+        assert pool.take(0) is (connection if at_rest else None)
 
     asyncio.run(test())
 
@@ -72,6 +85,6 @@ def test_what_is_behind_an_answer_is_for_nobody() -> None:
         connection.plaintext_received(memoryview(b"a" * 131072 + b"surplus"))
         assert first.got == b"a" * 131072
         assert engine.closed
-        assert pool.take() is None
+        assert pool.take(0) is None
 
     asyncio.run(test())

@@ -123,24 +123,24 @@ def attack(
         number = next(numbers)
         due = sum(end <= whole_records(sizes, offset) for end in order.ends)
         play = Play(number, how, offset, sum(sizes), due)
-        told = _told(stage)
+        told = stage.ended_early()
         wait = cut_at(attacker, Direction.TO_SERVER, offset, how)
         session = _visit(attacker.port, context, order, number, till, offset, sizes)
         wait()
         if offset < play.total:
-            # Written when the session's fate is decided.
-            wait_for(lambda before=told: _told(stage) > before, "the log line")  # type: ignore[misc]
+            # Counted when the session's fate is decided.
+            _wait_for_more(stage, told)
         if how == "FIN":
             assert session is not None, play
+            told = stage.ended_early()
             play.resumed = _resumes(stage.port, context, session)
+            _wait_for_more(stage, told)  # it had no request
         done.append(play)
     return done
 
 
-def _told(stage: Stage) -> int:
-    """Lines about connections that were cut. A reset may be earlier at the proxy than the last of
-    the handshake."""
-    return stage.lines("Unclean_Close") + stage.lines("Handshake")
+def _wait_for_more(stage: Stage, before: int) -> None:
+    wait_for(lambda: stage.ended_early() > before, "one that ended early")
 
 
 def _visit(

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from config.running import running_services
 from proxy.demo.truncation.attacker import Attacker
 from proxy.demo.truncation.cut import Cut
 from proxy.demo.truncation.link import Link
 from proxy.demo.truncation.records import HEADER, Direction
+from proxy.lifecycle.ask import ask
 from proxy.spawn import spawn_proxy
 from tests.proxy.effects.service import error_logs
 from tests.proxy.frontend.clients import ClosedError, CutError
@@ -34,11 +36,16 @@ class Lines(Protocol):
 
 @dataclass(frozen=True)
 class Stage:
-    """`lines` see `Lines`. `ca` is a file. Contexts are kept, so that sessions can come again."""
+    """`lines` see `Lines`. `ca` is a file. Contexts are kept, so that sessions can come again.
+
+    `ended_early`: how many clients' connections were cut, or ended before a request. A reset may be
+    earlier at the proxy than the last of the handshake.
+    """
 
     port: int
     ca: str
     lines: Lines
+    ended_early: Callable[[], int]
     _contexts: dict[str, ssl.SSLContext] = field(default_factory=dict)
 
     def context(self, version: str) -> ssl.SSLContext:
@@ -56,7 +63,11 @@ def stage_of(rig: Rig) -> Stage:
     def lines(reason: str) -> int:
         return sum(line["reason"] == reason for line in rig.errors.lines + rig.errors.unclean)
 
-    return Stage(rig.port, str(rig.service.ca), lines)
+    def ended_early() -> int:
+        closes = rig.front.closes
+        return closes.unclean + closes.probes + lines("Handshake")
+
+    return Stage(rig.port, str(rig.service.ca), lines, lambda: rig.call(ended_early))
 
 
 @contextlib.contextmanager
@@ -97,7 +108,14 @@ def running(
         stderr=subprocess.DEVNULL,  # a line for each cut
     ) as process:
         assert process.ca is not None
-        yield Stage(process.port, process.ca, lines)
+        wait_for(lambda: running_services(state), "its record")
+        (record,) = running_services(state)
+
+        def ended_early() -> int:
+            closes = ask(state, record)["closes"]
+            return int(closes["unclean_close"] + closes["without_request"]) + lines("Handshake")
+
+        yield Stage(process.port, process.ca, lines, ended_early)
 
 
 # -- where to cut --------------------------------------------------------------------------

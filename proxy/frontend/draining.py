@@ -1,0 +1,91 @@
+"""The rest of a request whose response is complete: read and dropped, for the sake of the next one.
+
+An app may answer before it has the whole request: 401, 413, or just because it does not need the
+body. The client sends on, and its next request stands behind the body. So the body is read to its
+end, within limits, and the connection goes on (RFC 9112 §9.3). Where it is known that it will not
+go on, the response says so (§9.6).
+
+The app's connection does not go on: whether the app would skip the rest of the body, or take it for
+another request, is not for the proxy to find out.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from proxy.http.bodies import BodyReader
+from proxy.http.messages import HttpError
+
+if TYPE_CHECKING:
+    from proxy.frontend.http_connection import HttpConnection
+
+log = logging.getLogger("kssl")
+
+# What is read of a body that nobody wants, in bytes with its framing. As much as
+# `fastpath.closing` drops behind an answer that says close; a client that has more to send is told.
+# The time limit is EntityBodyTimeout, for all of it.
+MAX_DRAIN = 16 * 1024 * 1024
+
+
+class Drain:
+    """In place of the exchange, until the body is over. The response is in the access log."""
+
+    __slots__ = ("_connection", "_left", "_reader", "_request_line", "request_done")
+
+    def __init__(self, connection: HttpConnection, reader: BodyReader, request_line: bytes) -> None:
+        """``reader``: of the body, wherever it is in it."""
+        self._connection = connection
+        self._reader = reader
+        self._request_line = request_line
+        self._left = MAX_DRAIN
+        self.request_done = False
+
+    def request_body(self, data: memoryview) -> int:
+        """More plaintext; returns the bytes that are body."""
+        reader = self._reader
+        try:
+            _, used = reader.feed(data)
+        except HttpError as error:
+            self._give_up(error.reason, str(error))
+            return len(data)
+        self.request_done = reader.done
+        self._left -= used
+        if self._left < 0 and not reader.done:
+            self._give_up("EntityTooLarge", f"more than {MAX_DRAIN} bytes behind its response")
+        return used
+
+    @property
+    def done(self) -> bool:
+        """The body is over, and what came behind it is the next request."""
+        return self.request_done
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait for an app: none."""
+        return 0
+
+    def expired(self) -> None:
+        """EntityBodyTimeout."""
+        self._give_up("Timer_EntityBody", "still not over when EntityBodyTimeout had passed")
+
+    def _give_up(self, reason: str, what: str) -> None:
+        """The client has its answer, so the end is an orderly one."""
+        connection = self._connection
+        connection.log_error(reason, 0, self._request_line)
+        log.info(
+            "%s: the body of an answered request is dropped: %s", connection.client.address, what
+        )
+        connection.close()
+
+    def client_writable(self) -> None:
+        """There is nothing to write."""
+
+    def log(self, status: int) -> None:
+        """The request has its line."""
+
+    def log_error(self, reason: str, status: int = 0) -> None:
+        """A client that leaves in the middle of a body that nobody wants is not worth a line."""
+
+    def cancel(self) -> None:
+        """The connection is over. There is nothing to let go."""
