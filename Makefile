@@ -27,8 +27,8 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-acceptance: $(VENV)/.installed-dev  ## gigabytes and thousands of connections: some minutes
-	$(BIN)/python -m pytest -m acceptance $(ARGS)
+acceptance: $(VENV)/.installed-dev  ## gigabytes, thousands of connections, every example
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m 'acceptance or hypothesis' $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,7 +12,7 @@ import pytest
 from fastpath.logs import writer as writer_module
 from fastpath.logs.writer import LineWriter
 
-SECONDS = 15.0
+SECONDS = 60.0
 
 
 class Stream:

@@ -102,7 +102,7 @@ def test_a_slow_one_is_found_well_and_its_connection_kept(app: Target) -> None:
                 attempt = pool.connect(by)
                 pool.outrun(attempt, by, 0.25)
                 assert pool.health.paused(loop.time())
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while not pool.idle:  # noqa: ASYNC110 - nothing else tells
                         await asyncio.sleep(0)
                 assert not pool.health.failures
