@@ -47,6 +47,7 @@ class Channel:
         "_ended",
         "_error",
         "_fd",
+        "_later",
         "_loop",
         "_on_broken",
         "_on_drained",
@@ -59,6 +60,7 @@ class Channel:
         "_recv_into",
         "_send",
         "_sock",
+        "_unread",
         "broken",
         "closed",
     )
@@ -89,6 +91,10 @@ class Channel:
         self._always_writing = not local
         self._queued: bytearray | None = None  # sent at the end of the turn
         self._pending: bytearray | None = None  # sent when the kernel takes more
+        self._unread = b""
+        # `read_on` will be called: until then an edge gives it nothing to do, or its share of the
+        # turns would be two.
+        self._later = False
         self._reading = False
         self.broken = False
         self.closed = False
@@ -145,19 +151,24 @@ class Channel:
             self._on_writable()
         if events & _TO_READ:
             self._ready = True
-            if self._reading:
+            if self._reading and not self._later:
                 self._on_readable()
                 if self._ended and self._ready and self._reading:
                     self._on_readable()  # most often the end itself
                 if self._ready and self._reading:
-                    self._poller.again(self)
+                    self._ask_again()
 
     def read_on(self) -> None:
-        """See `fastpath.poller.Polled`."""
+        """See `fastpath.poller.Again`."""
+        self._later = False
         if self._ready and self._reading:
             self._on_readable()
             if self._ready and self._reading:
-                self._poller.again(self)
+                self._ask_again()
+
+    def _ask_again(self) -> None:
+        self._later = True
+        self._poller.again(self)
 
     def crashed(self) -> None:
         """See `fastpath.poller.Polled`."""
@@ -172,10 +183,23 @@ class Channel:
         if not self._reading and not self.closed:
             self._reading = True
             if self._ready:
-                self._poller.again(self)
+                self._ask_again()
 
     def stop_reading(self) -> None:
         self._reading = False
+
+    def read_again(self) -> None:
+        """Calls ``on_readable`` once more, in a later turn, whatever the socket has: the owner
+        keeps something that was more than its quantum (`fastpath.quantum`)."""
+        self._ready = True
+        if self._reading:
+            self._ask_again()
+
+    def unread(self, data: bytes) -> None:
+        """Takes back the end of what was read: it is read again, before what the socket has."""
+        if data:
+            self._unread = data
+            self.read_again()
 
     def recv_into(self, buffer: memoryview | bytearray) -> int:
         """``socket.recv_into``; 0 is FIN. Raises OSError, BlockingIOError among them.
@@ -184,6 +208,8 @@ class Channel:
         but an end or an error behind it was told already. An error that a send has met is raised
         here too, behind the data: the kernel would go on with 0, as if that were FIN.
         """
+        if self._unread:
+            return self._take_back(buffer)
         try:
             received = self._recv_into(buffer)
         except _WOULD_BLOCK:
@@ -195,6 +221,14 @@ class Channel:
             elif not received and self._error:
                 raise OSError(self._error, os.strerror(self._error))
         return received
+
+    def _take_back(self, buffer: memoryview | bytearray) -> int:
+        data = self._unread
+        size = min(len(data), len(buffer))
+        buffer[:size] = data[:size]
+        self._unread = data[size:]
+        self._ready = True  # the socket may have more, and its edge has been told
+        return size
 
     # -- writing ---------------------------------------------------------------------------
 
@@ -325,6 +359,7 @@ class Channel:
         self.closed = True
         self.stop_reading()
         self._pending = None
+        self._unread = b""
         self._poller.discard(self._fd)
         self._sock.close()
         # Its owner holds the channel, and by these the channel its owner: without the collector's
