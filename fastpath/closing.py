@@ -25,6 +25,9 @@ DRAIN_STALL = 60.0
 
 _DISCARD = memoryview(bytearray(65536))
 
+# Who looks at it opens it, and records may be tiny: so much at a time, in bytes.
+_LOOKED_AT = _DISCARD[:8192]
+
 
 class End(enum.Enum):
     """How one direction of a connection ended."""
@@ -130,7 +133,7 @@ class GracefulClose:
 
     def _discard(self) -> None:
         try:
-            received = self._channel.recv_into(_DISCARD)
+            received = self._channel.recv_into(_DISCARD if self._late is None else _LOOKED_AT)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import select
 from asyncio import AbstractEventLoop
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 from weakref import WeakKeyDictionary, ref
@@ -72,7 +73,8 @@ class Poller:
         self._loop = loop
         self._epoll = select.epoll()
         self._polled: dict[int, Polled] = {}
-        self._again: dict[Again, None] = {}  # in order, and each once: its share is one quantum
+        # In order, and each once: its share is one quantum.
+        self._again: OrderedDict[Again, None] = OrderedDict()
         self._turn_comes = False  # by `again`
         self._at_end: list[Callable[[], None]] = []
         self._in_turn = False
@@ -158,10 +160,7 @@ class Poller:
         again, now = self._again, self._loop.time
         end = now() + LATE
         for _ in range(len(again)):
-            polled = next(iter(again), None)
-            if polled is None:  # closed by one that came before it
-                return
-            del again[polled]
+            polled, _ = again.popitem(last=False)
             try:
                 polled.read_on()
             except Exception:

@@ -50,6 +50,16 @@ class TlsEngine(ChannelEngine, ABC):
 
     # -- reading ---------------------------------------------------------------------------
 
+    def start(self, leftover: bytes) -> None:
+        channel = self._channel
+        channel.start_reading()
+        if leftover:
+            channel.unread(leftover)
+            if self._cutter is None:
+                self._readable()
+            else:
+                self._record_readable()
+
     @abstractmethod
     def _readable(self) -> None:
         """The channel's `on_readable`: a batch of records."""
