@@ -23,7 +23,7 @@ RECORDS = 128
 with, are 94."""
 
 PROTOCOL_RECORD = 16
-"""So many records a KeyUpdate, an alert or an empty record counts for: new keys cost that."""
+"""So many records a KeyUpdate or an alert counts for: new keys cost that."""
 
 CHUNKS = 256
 """Chunks that are decoded in one go; what they held goes on as one chunk."""

@@ -52,10 +52,11 @@ class RecordLayer:
 
     `pending`: what the last `receive` left, an incomplete record or more; the caller puts it in
     front of the next data. `more`: the quantum (`fastpath.quantum`) ended in front of it; the
-    caller should go on with it before it reads anything more, but after everybody else. `outgoing`: sealed alerts and handshake messages, which the owner sends before
-    anything it seals later, and clears. `peer_closed`: close_notify came, nothing more is read.
-    `closed`: we sent close_notify or an error alert, nothing more may be sealed. `error`: why the
-    connection ended; its alert is in `outgoing` already, unless the alert is the peer's own.
+    caller should go on with it before it reads anything more, but after everybody else. `outgoing`:
+    sealed alerts and handshake messages, which the owner sends before anything it seals later, and
+    clears. `peer_closed`: close_notify came, nothing more is read. `closed`: we sent close_notify
+    or an error alert, nothing more may be sealed. `error`: why the connection ended; its alert is
+    in `outgoing` already, unless the alert is the peer's own.
     """
 
     __slots__ = (
@@ -119,8 +120,9 @@ class RecordLayer:
 
         `data` starts at a record boundary: `pending`, then the new bytes. `len(out)` must be at
         least `len(data)`. Returns the number of plaintext bytes; what lies behind them in `out` is
-        scratch. Stops after a quantum of records: see `more`. Never raises for what the peer did: see `error`. The plaintext in front of a bad
-        record is returned. After an error or close_notify it returns 0 and drops the input.
+        scratch. Stops after a quantum of records: see `more`. Never raises for what the peer did:
+        see `error`. The plaintext in front of a bad record is returned. After an error or
+        close_notify it returns 0 and drops the input.
         """
         if not self._reading:
             return 0

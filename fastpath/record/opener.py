@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from fastpath.errors import Alert, PeerMisbehaved, TlsError
 from fastpath.keys import MAX_SEQUENCE, DirectionKeys
 from fastpath.keyschedule import next_traffic_secret, traffic_keys
-from fastpath.quantum import PROTOCOL_RECORD, RECORDS
+from fastpath.quantum import RECORDS
 from fastpath.record.wire import (
     HEADER_LENGTH,
     MAX_EMPTY_RECORDS,
@@ -98,8 +98,8 @@ class Opener(ABC):
 
         Stops at the first record that is not application data: returns its content type and leaves
         the content in `content`. Returns None when the rest is no complete record, or `quantum` is
-        used up. Raises TlsError for a bad record. `position` and `written` are true in each case; bytes of `out` behind
-        `written` are scratch.
+        used up. Raises TlsError for a bad record. `position` and `written` are true in each case;
+        bytes of `out` behind `written` are scratch.
         """
 
     def _save(self, position: int, written: int, sequence: int) -> None:
@@ -110,7 +110,6 @@ class Opener(ABC):
         self._sequence = sequence
 
     def _count_empty(self) -> None:
-        self.quantum -= PROTOCOL_RECORD
         self._empty_records += 1
         if self._empty_records > MAX_EMPTY_RECORDS:
             raise PeerMisbehaved(Alert.UNEXPECTED_MESSAGE, "too many empty records")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from fastpath.quantum import INTERIM_RESPONSES
 from proxy.frontend.request_side import RequestSide
 from proxy.frontend.responses import own_page
 from proxy.frontend.site import SiteFront
@@ -77,7 +78,7 @@ class Exchange(RequestSide):
         connection = self._connection
         front = connection.front
         start = HEADROOM
-        while True:
+        for _ in range(INTERIM_RESPONSES):
             assert self._upstream is not None
             raw, start = self._upstream.next_head(start, end, front.limits.max_response_head)
             if raw is None:
@@ -100,6 +101,10 @@ class Exchange(RequestSide):
                 self._continued = True
             if self._head.version == b"1.1":
                 connection.write(response.text)
+        else:
+            if start < end and self._upstream is not None:
+                self._upstream.keep(start, end)
+            return
         self._response = head
         self._keep_alive = response.keep_alive
         text = response.text
@@ -138,6 +143,8 @@ class Exchange(RequestSide):
                     engine.write(VIEW[front:], start - front + used)
             else:
                 self._write_pieces(bytes(VIEW[front:start]), pieces)
+                if surplus and not done and self._upstream is not None:
+                    self._upstream.keep(start + used, end)
         if done:
             self._finish_response(surplus=surplus)
         elif engine.congested and self._upstream is not None:

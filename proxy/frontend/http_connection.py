@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from fastpath.engines.contract import Engine, Session
 from fastpath.errors import Alert
+from fastpath.poller import Poller
 from fastpath.verifier.messages import ClientVerdict
 from proxy.frontend.answering import Answering
 from proxy.frontend.certificate import Refused
@@ -33,6 +34,7 @@ from proxy.upstream.connection import UpstreamConnection
 log = logging.getLogger("kssl")
 
 _CR = 13
+_NO_HEAD = (b"", b"\r")  # how what is behind empty lines begins, if that may be one more of them
 
 TLS12 = "TLSv1.2"
 
@@ -46,6 +48,7 @@ class HttpConnection(Answering):
     """
 
     __slots__ = (
+        "_body_paused",
         "_buffer",
         "_done",
         "_exchange",
@@ -95,6 +98,7 @@ class HttpConnection(Answering):
         self._exchange: Exchange | None = None
         self._tunnel: Tunnel | None = None
         self._next_waits = False  # a held request, for its turn
+        self._body_paused = False  # by the exchange
         self._peer_closed = self._peer_clean = False
         self._outstanding = -1
 
@@ -153,6 +157,9 @@ class HttpConnection(Answering):
                     self._read_head(data)
                 return
             if not exchange.request_done:
+                if self._buffer:  # its turn has not come
+                    self._buffer += data
+                    return
                 used = exchange.request_body(data)
                 if self.over or used == len(data):
                     return
@@ -164,6 +171,8 @@ class HttpConnection(Answering):
     def peer_closed(self, clean: bool) -> None:
         self._peer_closed, self._peer_clean = True, clean
         exchange = self._exchange
+        if exchange is not None and not exchange.request_done and self._buffer:
+            return  # `read_on` comes back to this
         if self._tunnel is not None:
             if clean or not self._needs_close_notify:
                 self._tunnel.client_closed()
@@ -191,7 +200,7 @@ class HttpConnection(Answering):
                 self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
             self.close()
         # Otherwise a reply is in progress: a closed writing side is no reason to cut it. What is
-        # held counts first; `_next_head` comes back to this.
+        # held counts first; `read_on` comes back to this.
 
     def engine_failed(self, reason: str) -> None:
         word = "Client_Reset" if reason in _USUAL else "Connection_Dropped"
@@ -211,7 +220,7 @@ class HttpConnection(Answering):
         elif self._tunnel is not None:
             self._tunnel.client_writable()
         elif self._next_waits:
-            self._next_head()
+            self.read_on()
 
     # -- heads -----------------------------------------------------------------------------
 
@@ -222,6 +231,8 @@ class HttpConnection(Answering):
         searched = len(self._buffer)
         if searched:
             self._buffer += data
+            if not self._whole_head(searched, limit):
+                return
             data = memoryview(bytes(self._buffer))
             self._buffer.clear()
         whole, raw = data, bytes(data if len(data) <= limit else data[: limit + 8])
@@ -231,8 +242,9 @@ class HttpConnection(Answering):
                 data, raw = data[start:], raw[start:]
             end = find_head_end(raw, searched - start if searched > start else 0, limit)
             if end < 0:
-                # With the empty lines: whoever sends nothing else must not count as idle for ever.
-                self._buffer += whole
+                # With the empty lines, if there is nothing else: who sends no more than that must
+                # not count as idle for ever.
+                self._buffer += whole if raw[:1] in _NO_HEAD else data
                 if not searched:
                     # The whole head must come soon after its first byte, however it trickles.
                     self.deadline = front.header_deadline
@@ -257,10 +269,26 @@ class HttpConnection(Answering):
             elif self._exchange is exchange:
                 self._hold(data[used:])
 
+    def _whole_head(self, searched: int, limit: int) -> bool:
+        """Whether the buffer has one. A head may come byte by byte, so nothing is copied to see
+        that it has none yet. What is wrong with it is for the caller to find."""
+        buffer = self._buffer
+        if buffer[0] == _CR or len(buffer) >= limit:
+            return True
+        try:
+            return find_head_end(buffer, searched, limit) >= 0
+        except HttpError:
+            return True
+
     def _hold(self, data: memoryview) -> None:
-        """Pipelined requests wait their turn here; no more of them than fit one head."""
+        """Pipelined requests wait their turn here; no more of them than fit one head. So does the
+        rest of a body that was more than a quantum."""
         self._buffer += data
-        if len(self._buffer) > self.front.limits.max_request_bytes:
+        exchange = self._exchange
+        if exchange is not None and not exchange.request_done:
+            self.engine.pause_reading()
+            self._ask_again()
+        elif len(self._buffer) > self.front.limits.max_request_bytes:
             self.engine.pause_reading()
 
     # -- what exchanges ask for ------------------------------------------------------------
@@ -268,6 +296,7 @@ class HttpConnection(Answering):
     def exchange_done(self, keep_alive: bool) -> None:
         """The response is complete, and so is the request if ``keep_alive``."""
         self._exchange = None
+        self._body_paused = False
         front = self.front
         if self.admission.checked:
             self.admission.leave()
@@ -281,7 +310,7 @@ class HttpConnection(Answering):
             # Answers to a client that does not read must not pile up: then `writable` goes on.
             # Otherwise behind the caller's back, so that its own work is finished first.
             if not self.engine.congested:
-                front.loop.call_soon(self._next_head)
+                self._ask_again()
         elif self._peer_closed:
             self.close()
         else:
@@ -289,10 +318,32 @@ class HttpConnection(Answering):
             # The exchange may have paused it, and then the rest of its body came all the same.
             self.engine.resume_reading()
 
-    def _next_head(self) -> None:
-        if self.over or not self._next_waits:
+    def pause_body(self) -> None:
+        """The exchange takes no more of its request; what is on the way may still come."""
+        self._body_paused = True
+        self.engine.pause_reading()
+
+    def resume_body(self) -> None:
+        self._body_paused = False
+        if self._buffer:
+            self._ask_again()
+        else:
+            self.engine.resume_reading()
+
+    # -- what waits for another turn -------------------------------------------------------
+
+    def _ask_again(self) -> None:
+        Poller.of(self.front.loop).again(self)
+
+    def read_on(self) -> None:
+        """See `fastpath.poller.Again`: goes on with what is held, the next request or the rest of
+        this one's body."""
+        if self.over or not self._buffer:
             return
-        self._next_waits = False
+        if self._next_waits:
+            self._next_waits = False
+        elif self._body_paused or self._exchange is None or self._exchange.request_done:
+            return
         held = bytes(self._buffer)
         self._buffer.clear()
         if not self._peer_closed:
@@ -300,6 +351,12 @@ class HttpConnection(Answering):
         self.plaintext_received(memoryview(held))
         if self._peer_closed and not self.over:
             self.peer_closed(self._peer_clean)  # now it is the end of what was held that counts
+
+    def crashed(self) -> None:
+        """See `fastpath.poller.Again`."""
+        if not self.over:
+            self.log_error("Internal")
+            self.abort()
 
     def become_tunnel(self, upstream: UpstreamConnection, head: RequestHead, sent: int) -> None:
         self._exchange = None

@@ -106,12 +106,13 @@ class RequestSide:
         self._outbox = bytearray(first)
         self._connecting = self._pool.connect(self)
         if not self.request_done:
-            self._connection.engine.pause_reading()
+            self._connection.pause_body()
 
     # -- the body --------------------------------------------------------------------------
 
     def request_body(self, data: memoryview) -> int:
-        """More plaintext while the request is not done; returns the bytes that are body."""
+        """More plaintext while the request is not done; returns the bytes that are body, or fewer
+        when those were a quantum."""
         self._replay = None
         try:
             if type(self._reader) is LengthReader:
@@ -148,11 +149,11 @@ class RequestSide:
             channel = self._upstream.channel
             channel.send(data)
             if not self.request_done and channel.backlog:
-                self._connection.engine.pause_reading()
+                self._connection.pause_body()
 
     def upstream_drained(self) -> None:
         if not self.request_done:
-            self._connection.engine.resume_reading()
+            self._connection.resume_body()
             self._set_deadline()
 
     def _set_deadline(self) -> None:
@@ -184,7 +185,7 @@ class RequestSide:
         """After the pause of `_connect`."""
         upstream = self._upstream
         if not self.request_done and upstream is not None and not upstream.channel.backlog:
-            self._connection.engine.resume_reading()
+            self._connection.resume_body()
             self._set_deadline()
 
     def upstream_refused(self, reason: str, *, timed_out: bool) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from config.target import Target, UpstreamTls
 from fastpath.engines.contract import Engine
+from fastpath.poller import Poller
 from proxy.upstream.connection import HEADROOM, VIEW
 from proxy.upstream.pool import Pool
 from proxy.upstream.secure import SecureConnection
@@ -45,7 +46,12 @@ class Releases:
 
 
 def made(pool: Pool, engine: Still) -> SecureConnection:
-    return SecureConnection(lambda sink: cast("Engine", engine), pool.forget, lambda ending: None)
+    return SecureConnection(
+        lambda sink: cast("Engine", engine),
+        pool.forget,
+        lambda ending: None,
+        Poller.of(asyncio.get_running_loop()),
+    )
 
 
 @pytest.mark.parametrize("at_rest", [True, False])
