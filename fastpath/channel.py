@@ -22,6 +22,11 @@ from collections.abc import Callable
 from fastpath.poller import BROKEN, ENDED, READABLE, URGENT, WRITABLE, Poller
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST
+
+# struct tcp_info of linux/tcp.h: tcpi_unacked in segments, tcpi_last_ack_recv in milliseconds. A
+# probe of a closed window is no segment that waits, and it is answered.
+_TCP_INFO = struct.Struct("=24xI28xI")
+
 _WOULD_BLOCK = (BlockingIOError, InterruptedError)
 
 # Once for all, because Python would put them together for each event.
@@ -140,6 +145,18 @@ class Channel:
         except OSError:
             return ours
         return ours + int.from_bytes(answer, sys.byteorder)
+
+    def unheard(self) -> float:
+        """Seconds since the peer's machine acknowledged anything, if it has something to
+        acknowledge; else 0 (tcp(7) TCP_INFO)."""
+        if self.closed:
+            return 0.0
+        try:
+            info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+            unacknowledged, last = _TCP_INFO.unpack(info)
+        except (OSError, struct.error):
+            return 0.0
+        return last / 1000 if unacknowledged else 0.0
 
     # -- readiness, from the poller --------------------------------------------------------
 

@@ -58,6 +58,7 @@ class HttpConnection(Answering):
         "_outstanding",
         "_peer_clean",
         "_peer_closed",
+        "_stands_since",
         "_tunnel",
         "deadline",
         "over",
@@ -100,7 +101,8 @@ class HttpConnection(Answering):
         self._next_waits = False  # a held request, for its turn
         self._body_paused = False  # by the exchange
         self._peer_closed = self._peer_clean = False
-        self._outstanding = -1
+        self._outstanding = -1  # bytes that the client had not taken when that was seen last
+        self._stands_since = 0.0  # and since when they are so many
 
     def renew(self) -> None:
         """There is a new configuration: the next request meets its limits and its sites. What is
@@ -199,8 +201,25 @@ class HttpConnection(Answering):
                 log.info("%s closed in the middle of a request head", self.client.address)
                 self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
             self.close()
+        elif not clean and self.endpoint.tls:
+            self.peer_left()
         # Otherwise a reply is in progress: a closed writing side is no reason to cut it. What is
         # held counts first; `read_on` comes back to this.
+
+    def peer_left(self) -> None:
+        """TLS says that a side is closed by close_notify, and FIN says nothing more but that the
+        client has gone: so nobody waits for the reply. A tunnel stays half open for a while."""
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.log(499)
+            exchange.log_error("Connection_Dropped")
+            if exchange.responding:
+                self.abort()
+            else:
+                self.close()
+        elif self._next_waits:
+            self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
+            self.close()
 
     def engine_failed(self, reason: str) -> None:
         word = "Client_Reset" if reason in _USUAL else "Connection_Dropped"
@@ -215,6 +234,7 @@ class HttpConnection(Answering):
         self._end()
 
     def writable(self) -> None:
+        self._outstanding = -1
         if self._exchange is not None:
             self._exchange.client_writable()
         elif self._tunnel is not None:
@@ -306,7 +326,7 @@ class HttpConnection(Answering):
             self.close()
         elif self._buffer:
             self._next_waits = True
-            self.deadline = front.body_deadline
+            self.deadline = front.look_deadline
             # Answers to a client that does not read must not pile up: then `writable` goes on.
             # Otherwise behind the caller's back, so that its own work is finished first.
             if not self.engine.congested:
@@ -360,7 +380,6 @@ class HttpConnection(Answering):
 
     def become_tunnel(self, upstream: UpstreamConnection, head: RequestHead, sent: int) -> None:
         self._exchange = None
-        self.deadline = NEVER
         self._tunnel = Tunnel(self, upstream, head, sent)
         if self._buffer:
             held = bytes(self._buffer)
@@ -377,8 +396,8 @@ class HttpConnection(Answering):
         if self._tunnel is not None:
             self._tunnel.expired()
         elif self._exchange is not None or self._next_waits:
-            if self.engine.backlog and self._peer_is_reading():
-                self.deadline = self.front.body_deadline
+            if self.engine.backlog and not self._peer_stands_still():
+                self.deadline = self.front.look_deadline
             elif self._exchange is not None:
                 self._exchange.expired()
             else:
@@ -392,10 +411,13 @@ class HttpConnection(Answering):
             self.log_error("Timer_ConnectionIdle")
             self.close()
 
-    def _peer_is_reading(self) -> bool:
-        """Whether the client has taken anything since this was asked last."""
-        before, self._outstanding = self._outstanding, self.engine.outstanding()
-        return before != self._outstanding
+    def _peer_stands_still(self) -> bool:
+        """Whether the client has taken nothing for EntityBodyTimeout. It is asked every few seconds
+        while something waits for the client, and counts from when it was first told so."""
+        now, outstanding = self.front.deadlines.now, self.engine.outstanding()
+        if outstanding != self._outstanding:
+            self._outstanding, self._stands_since = outstanding, now
+        return now - self._stands_since >= self.front.parameters.entity_body_timeout
 
     def end(self) -> None:
         """The service stops. In the middle of something a clean end would make a part of it look

@@ -12,6 +12,7 @@ from asyncio import AbstractEventLoop
 
 from config.errors import ConfigError
 from config.target import Listen
+from fastpath.keepalive import keep_alive
 from proxy.frontend.client import ClientConnection
 from proxy.frontend.endpoint import Endpoint
 from proxy.frontend.errorline import write_line
@@ -51,7 +52,7 @@ def open_listener(listen: Listen) -> socket.socket:
     sock.setblocking(False)
     # Linux gives accepted sockets the options of their listener (tcp(7), socket(7)).
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    keep_alive(sock)
     return sock
 
 

@@ -160,8 +160,12 @@ class RequestSide:
         """Of the client, which has to read, or to send the rest of its body; or of the upstream."""
         connection = self._connection
         front = connection.front
-        client = connection.engine.congested or not (self.request_done or self._upstream_owes())
-        connection.deadline = front.body_deadline if client else front.response_deadline
+        if connection.engine.congested:
+            connection.deadline = front.look_deadline
+        elif self.request_done or self._upstream_owes():
+            connection.deadline = front.response_deadline
+        else:
+            connection.deadline = front.body_deadline
 
     def _upstream_owes(self) -> bool:
         """Whether the client waits for the upstream, and could not send on if it wanted to."""

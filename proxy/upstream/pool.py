@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from config.errors import ConfigError
 from config.target import Target
 from fastpath.channel import Channel
+from fastpath.keepalive import keep_alive
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.secure import SecureOpening, TlsClient
 
@@ -171,6 +172,7 @@ class Connecting:
                 sock.setblocking(False)
                 if family != socket.AF_UNIX:
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    keep_alive(sock)
                 code = sock.connect_ex(address)
             except OSError as error:
                 code = error.errno or errno.EIO

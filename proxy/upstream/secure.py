@@ -243,6 +243,9 @@ class SecureConnection(UpstreamConnection):
     def peer_closed(self, clean: bool) -> None:
         self._end_comes(None, truncated=not clean)
 
+    def peer_left(self) -> None:
+        """Nothing: the connection has ended with `peer_closed`."""
+
     def engine_failed(self, reason: str) -> None:
         self._end_comes(reason, truncated=False)
 
