@@ -205,6 +205,13 @@ PARAMETERS: tuple[Parameter, ...] = (
         risk="low: slow but working apps are cut off",
     ),
     Parameter(
+        name="TunnelIdleTimeout", default=3600, minimum=0, maximum=_LONGEST, unit="seconds",
+        live=True,
+        meaning="longest silence, in both directions, of a WebSocket or another connection that "
+        "was upgraded; 0: no limit",
+        risk="low: quiet WebSockets are cut; 0: forgotten ones stay for ever",
+    ),
+    Parameter(
         name="EnableErrorLogging", default=1, windows=1, maximum=1,
         meaning="1: the HTTPERR log is written: one line for each request or connection that "
         "the proxy itself refused or lost",

@@ -14,6 +14,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from fastpath.logs.messages import limited
+from fastpath.quantum import INTERIM_RESPONSES
 from proxy.frontend.draining import Drain
 from proxy.frontend.request_side import RequestSide
 from proxy.frontend.responses import own_page
@@ -86,7 +87,7 @@ class Exchange(RequestSide):
         connection = self._connection
         front = connection.front
         start = HEADROOM
-        while True:
+        for _ in range(INTERIM_RESPONSES):
             assert self._upstream is not None
             raw, start = self._upstream.next_head(start, end, front.limits.max_response_head)
             if raw is None:
@@ -113,6 +114,10 @@ class Exchange(RequestSide):
             if head.status >= 200:
                 break
             self._interim_response(response)
+        else:
+            if start < end and self._upstream is not None:
+                self._upstream.keep(start, end)
+            return
         self._response = head
         self._keep_alive = response.keep_alive
         if self._expects is not None:
@@ -173,6 +178,8 @@ class Exchange(RequestSide):
                     engine.write(VIEW[front:], start - front + used)
             else:
                 self._write_pieces(bytes(VIEW[front:start]), pieces)
+                if surplus and not done and self._upstream is not None:
+                    self._upstream.keep(start + used, end)
         if done:
             self._finish_response(surplus=surplus)
         elif engine.congested and self._upstream is not None:
