@@ -165,9 +165,11 @@ class Poller:
 
     def _next_turn(self) -> None:
         self._turn_comes = False
-        self._turn()
+        self._turn(late=True)
 
-    def _turn(self) -> None:
+    def _turn(self, *, late: bool = False) -> None:
+        """``late``: also for those who go on. The loop may have two turns in a row, and one of them
+        is enough."""
         self._in_turn = True
         self.turn += 1
         try:
@@ -182,9 +184,10 @@ class Poller:
                     except Exception:  # one connection's bug must not stop the others
                         log.exception("internal error in a connection", extra=limited("Internal"))
                         ready.crashed()
-            if self._again:
+            if late and self._again:
                 if self._at_end:
                     self._end_turn()  # they do not wait for those who go on
+                self.all_told = False  # not of what has come since the turn began
                 self._read_on()
         finally:  # KeyboardInterrupt and the like
             self._in_turn = self.all_told = False

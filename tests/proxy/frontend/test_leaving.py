@@ -79,7 +79,7 @@ def _close_notify_and_reset(client: Client) -> None:
     client.reset()
 
 
-LEAVES = [_close_notify_and_fin, _close_notify_and_reset, Client.fin, Client.reset]
+LEAVES = [_close_notify_and_fin, _close_notify_and_reset, Client.reset]
 
 
 @pytest.mark.parametrize("leave", LEAVES, ids=lambda leave: leave.__name__)
@@ -260,7 +260,7 @@ def test_what_is_acknowledged_is_heard(proxy: Rig, serve: Serve) -> None:
 
 def test_keep_alive_both_ways(proxy: Rig, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[socket.socket] = []
-    monkeypatch.setattr("proxy.upstream.pool.keep_alive", asked.append)
+    monkeypatch.setattr("proxy.upstream.dial.keep_alive", asked.append)
     serve(tunnel)
     with proxy.client() as client:
         open_tunnel(client)
