@@ -74,8 +74,11 @@ class Regular:
 
 
 def _over(rig: AskingRig) -> bool:
+    """Whether the workers, too, have heard of the end: what becomes of the session is in that."""
     rig.front.drop_closed()
-    return not rig.front.open_connections
+    links = [supervisor.link for supervisor in rig.front.supervisors]
+    waiting = any(link is not None and len(link._receivers) > 1 for link in links)
+    return not rig.front.open_connections and not waiting
 
 
 def told(answer: Answer | str) -> dict[str, str]:
