@@ -15,9 +15,11 @@ from dataclasses import dataclass
 
 from fastpath.channel import Channel
 
-# How long to wait for the peer's FIN, in seconds, and what it may still send meanwhile, in bytes;
-# as much again before our own FIN.
+# How long to wait for the peer's FIN, in seconds; so many times again while the peer goes on
+# sending, which is how one that reads only afterwards gets our answer over a slow line; and what it
+# may send meanwhile, in bytes: as much again before our own FIN.
 LINGER = 5.0
+LINGER_AGAIN = 5
 LINGER_BYTES = 16 * 1024 * 1024
 
 # How long the peer may stand still while our last bytes wait for it to take them, in seconds.
@@ -125,8 +127,15 @@ class GracefulClose:
         if self._peer_done:
             self._finish()
         else:
-            self._timer = self._loop.call_later(LINGER, self._finish)
+            self._timer = self._loop.call_later(LINGER, self._lingered, 0, LINGER_AGAIN)
             self._channel.start_reading()
+
+    def _lingered(self, before: int, again: int) -> None:
+        """``before``: bytes that had been dropped when this was set."""
+        if again and self._discarded > before:
+            self._timer = self._loop.call_later(LINGER, self._lingered, self._discarded, again - 1)
+        else:
+            self._finish()
 
     def _discard(self) -> None:
         try:

@@ -39,6 +39,9 @@ def status_text(document: dict[str, Any]) -> Iterator[str]:
         yield _line("verifier", _verifier(document["verifier"]))
     for upstream in document["upstreams"]:
         yield _line("upstream", _upstream(upstream))
+        if upstream.get("uncertain"):
+            requests = _count(upstream["uncertain"], "request")
+            yield _line("", f"{requests} met a kept connection as the app closed it")
     yield from _logs(document["logs"])
     yield ""
     yield from _ends(document)

@@ -74,7 +74,8 @@ class Exchange(RequestSide):
             if self._response is None:
                 target = self._pool.target
                 log.error("upstream %s: %s", target, problem, extra=limited(f"upstream {target}"))
-                self._gateway_error(502, f"The app at {target} sent a bad answer: {problem}")
+                what = f"The app at {target} sent a bad answer: {problem}"
+                self._gateway_error(502, what + self._unsure())
             else:
                 self._cut_short(problem)
         except Exception:
@@ -197,15 +198,20 @@ class Exchange(RequestSide):
                 what = f"app at {target} closed the connection before it answered."
             else:
                 what = f"connection to the app at {target} failed before it answered: {error}."
+            kept = ""
+            if upstream is not None and upstream.reused and not upstream.partial:
+                kept = " (it was kept from an earlier request)"
+                self._pool.uncertain += not upstream.untouched
             log.error(
-                "upstream %s: %s before it answered",
+                "upstream %s: %s before it answered%s",
                 target,
                 error or "closed the connection",
+                kept,
                 extra=limited(f"upstream {target}"),
             )
             if upstream is not None and not upstream.reused:
                 self._upstream_failed(f"{error or 'closed the connection'} before it answered")
-            self._gateway_error(502, f"The {what}")
+            self._gateway_error(502, f"The {what}{self._unsure()}")
             return
         reader = self._response_reader
         try:
@@ -242,7 +248,8 @@ class Exchange(RequestSide):
         if upstream is not None:
             last = surplus or (self._reader is not None and self._trailers_passed)
             if response.keep_alive and self.request_done and not last:
-                self._pool.release(upstream, connection.front.deadlines.now)
+                now = connection.front.deadlines.now
+                self._pool.release(upstream, now, response.idle_limit)
             else:
                 upstream.let_go(complete=self.request_done)
         if self.request_done:
@@ -308,9 +315,13 @@ class Exchange(RequestSide):
                 silence,
                 extra=limited(f"upstream {target}"),
             )
+            unsure = ""
             if self._upstream is not None:
                 self._upstream_failed(f"no answer within {silence}")
-            self._gateway_error(504, f"The app at {target} did not answer within {silence}.")
+                unsure = self._unsure()
+            self._gateway_error(
+                504, f"The app at {target} did not answer within {silence}.{unsure}"
+            )
 
     def _upstream_failed(self, reason: str) -> None:
         """It took the request and said nothing: the next ones go elsewhere if they can."""

@@ -104,6 +104,15 @@ class RequestSide:
             return False
         return upstream.untouched or self._head.method in _IDEMPOTENT
 
+    def _unsure(self) -> str:
+        """For the page about a request that the app has got, in whole or in part, and that has no
+        answer. An idempotent one may be sent again, whatever the app has done (RFC 9110 §9.2.2)."""
+        if self._head.method in _IDEMPOTENT:
+            return ""
+        return (
+            " The app may or may not have acted on this request: find out before you send it again."
+        )
+
     def _use_idle(self, first: bytes) -> bool:
         """Sends all that there is on a kept-alive connection, if there is one."""
         upstream = self._pool.take(len(first))

@@ -66,7 +66,7 @@ class UpstreamConnection:
         "_poller",
         "_taken",
         "channel",
-        "idle_since",
+        "idle_until",
         "memo",
         "partial",
         "paused",
@@ -92,7 +92,7 @@ class UpstreamConnection:
         self.channel = channel
         self.user: UpstreamUser | None = None
         self.reused = False  # it has served an exchange before
-        self.idle_since = 0.0
+        self.idle_until = 0.0  # while it is in the pool
         # The app has announced a body where there is none: nobody can tell an answer from it.
         self.tainted = False
         self.paused = False  # by interim answers that the client does not read

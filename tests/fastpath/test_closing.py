@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import pytest
 
@@ -134,6 +135,38 @@ async def test_it_gives_up_after_linger(make: Make, monkeypatch: pytest.MonkeyPa
     ends.close()
     await until(lambda: ends.done)
     assert await ends.peer_reads_to_the_end() == b""
+
+
+class Timers:
+    """In place of a loop whose timers the test calls."""
+
+    def __init__(self) -> None:
+        self.set: list[Callable[[], None]] = []
+
+    def call_later(
+        self, delay: float, callback: Callable[..., None], *args: object
+    ) -> asyncio.TimerHandle:
+        assert delay == closing.LINGER
+        self.set.append(lambda: callback(*args))
+        return asyncio.get_running_loop().call_later(1000, lambda: None)
+
+
+@pytest.mark.parametrize("silent_after", [0, 2, closing.LINGER_AGAIN + 1])
+async def test_it_waits_on_while_the_peer_sends(make: Make, silent_after: int) -> None:
+    """A peer that reads only when it has written all gets the answer; but not for ever."""
+    ends, timers = make(), Timers()
+    graceful = GracefulClose(cast("asyncio.AbstractEventLoop", timers), ends.channel, ends._done)
+    for count in range(1, min(silent_after, closing.LINGER_AGAIN) + 1):
+        await ends.loop.sock_sendall(ends.peer, b"x")
+        await until(lambda count=count: graceful._discarded == count)  # type: ignore[misc]
+        timers.set[-1]()
+        assert not ends.done
+        assert len(timers.set) == count + 1
+    if silent_after > closing.LINGER_AGAIN:
+        await ends.loop.sock_sendall(ends.peer, b"x")
+        await until(lambda: graceful._discarded == silent_after)
+    timers.set[-1]()
+    assert ends.done == 1
 
 
 async def test_it_drops_no_more_than_its_limit(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def document(**other: Any) -> dict[str, Any]:
         "tasks": 5,
         "workers": [{"pid": 13, "restarts": 1, "connections": 3, "handshakes": 1}],
         "verifier": {"pid": 14, "restarts": 0, "questions": 1},
-        "upstreams": [{"target": "http://127.0.0.1:8000", "idle": 1}],
+        "upstreams": [{"target": "http://127.0.0.1:8000", "idle": 1, "uncertain": 2}],
         "closes": closes.to_json(),
         "logs": {
             "lost": {"access": 0, "errors": 0, "messages": 0},
@@ -54,6 +54,7 @@ https://a.example, http://a.example (process 12, kernel mode)
   worker            process 13: 3 connections, 1 of them in the handshake; restarted 1 time
   verifier          process 14: 1 question; restarted 0 times
   upstream          http://127.0.0.1:8000: 1 connection kept for the next request
+                    2 requests met a kept connection as the app closed it
 
   TLS ended by        close_notify           fin         reset         alert          none
   from clients                  12             1             0             0             0

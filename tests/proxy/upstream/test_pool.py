@@ -279,7 +279,7 @@ def test_an_idle_one_that_is_no_longer_good(what: str) -> None:
                     await asyncio.sleep(0)
             left = pool.take(0)
             assert left is not None
-            assert left.idle_since == 0.0
+            assert left.idle_until == MAX_IDLE_TIME
             left.close()
 
     run(test)
