@@ -46,7 +46,8 @@ def test_so_many_and_no_more(proxy: Rig, serve: Serve, version: bytes, together:
         assert (answer.status, answer.body, len(answer.interim)) == (200, b"whole", passed)
         client.send(ask)
         answer = client.read_answer()
-        assert (answer.status, len(answer.interim)) == (502, passed)
+        assert answer.status == 502
+        assert len(answer.interim) <= passed  # those that came with the one too many do not pass
         assert b"more than 100 interim" in answer.body
     assert len(proxy.errors.of("Upstream")) == 1
 
