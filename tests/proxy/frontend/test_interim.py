@@ -122,6 +122,7 @@ def test_a_client_that_never_reads_them(proxy: Rig, serve: Serve) -> None:
         client.send(request())
         wait_for(lambda: proxy.errors.of("Timer_Response"), "the end of its time")
         assert client.read_to_end()[1] == "cut"
+    wait_for(lambda: proxy.log_lines, "a line of the access log")
     assert proxy.log_lines[0].split(b'" ')[1].startswith(b"499 ")
 
 
