@@ -200,8 +200,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         name="UpstreamResponseTimeout", default=120, minimum=1, maximum=_LONGEST, unit="seconds",
         live=True,
-        meaning="longest wait for the upstream's response header (then 504), and between pieces "
-        "of its body",
+        meaning="longest wait for the upstream's whole response header, also behind 1xx answers "
+        "(then 504), and between pieces of its body",
         risk="low: slow but working apps are cut off",
     ),
     Parameter(

@@ -45,7 +45,8 @@ class Channel:
     ``on_readable()`` is called while reading is on and the socket has data or an end to tell;
     the owner then calls :meth:`recv_into`. ``on_drained()`` is called when :attr:`backlog` has
     fallen to zero after it was not. ``on_broken(error)`` is called, once and never from within
-    :meth:`send`, when sending failed.
+    :meth:`send`, when sending failed. `ready`: there may be something to read that the poller has
+    told of; what it has not told of is not among it.
     """
 
     __slots__ = (
@@ -62,13 +63,13 @@ class Channel:
         "_poller",
         "_queued",
         "_reading",
-        "_ready",
         "_recv_into",
         "_send",
         "_sock",
         "_unread",
         "broken",
         "closed",
+        "ready",
         "waits_since",
     )
 
@@ -89,7 +90,7 @@ class Channel:
         self._send = sock.send
         self._recv_into = sock.recv_into
         self._poller = Poller.of(loop)
-        self._ready = False  # there may be something to read that no edge will tell again
+        self.ready = False  # there may be something to read that no edge will tell again
         # FIN, an error or something urgent is behind the data: a short read is not the last.
         self._ended = False
         self._error = 0  # errno that a send met, which the kernel tells only once
@@ -174,20 +175,20 @@ class Channel:
         if self._pending is not None and events & _TO_SEND:
             self._on_writable()
         if events & _TO_READ:
-            self._ready = True
+            self.ready = True
             if self._reading and not self._later:
                 self._on_readable()
-                if self._ended and self._ready and self._reading:
+                if self._ended and self.ready and self._reading:
                     self._on_readable()  # most often the end itself
-                if self._ready and self._reading:
+                if self.ready and self._reading:
                     self._ask_again()
 
     def read_on(self) -> None:
         """See `fastpath.poller.Again`."""
         self._later = False
-        if self._ready and self._reading:
+        if self.ready and self._reading:
             self._on_readable()
-            if self._ready and self._reading:
+            if self.ready and self._reading:
                 self._ask_again()
 
     def _ask_again(self) -> None:
@@ -206,16 +207,11 @@ class Channel:
     def start_reading(self) -> None:
         if not self._reading and not self.closed:
             self._reading = True
-            if self._ready:
+            if self.ready:
                 self._ask_again()
 
     def stop_reading(self) -> None:
         self._reading = False
-
-    @property
-    def emptied(self) -> bool:
-        """Nothing is left to read of all that the poller has told of."""
-        return not self._ready
 
     def silent(self) -> bool:
         """Whether the kernel has nothing to tell: no bytes, no end, no error. A system call."""
@@ -226,7 +222,7 @@ class Channel:
     def read_again(self) -> None:
         """Calls ``on_readable`` once more, in a later turn, whatever the socket has: the owner
         keeps something that was more than its quantum (`fastpath.quantum`)."""
-        self._ready = True
+        self.ready = True
         if self._reading:
             self._ask_again()
 
@@ -248,11 +244,11 @@ class Channel:
         try:
             received = self._recv_into(buffer)
         except _WOULD_BLOCK:
-            self._ready = False
+            self.ready = False
             raise
         if received < len(buffer):
             if not self._ended:
-                self._ready = False
+                self.ready = False
             elif not received and self._error:
                 raise OSError(self._error, os.strerror(self._error))
         return received
@@ -262,7 +258,7 @@ class Channel:
         size = min(len(data), len(buffer))
         buffer[:size] = data[:size]
         self._unread = data[size:]
-        self._ready = True  # the socket may have more, and its edge has been told
+        self.ready = True  # the socket may have more, and its edge has been told
         return size
 
     # -- writing ---------------------------------------------------------------------------
@@ -375,7 +371,7 @@ class Channel:
 
     def _break(self, error: OSError) -> None:
         self.broken = True
-        self._ended = self._ready = True
+        self._ended = self.ready = True
         if error.errno != errno.EPIPE:  # that is RST behind FIN: reading ends by itself, and well
             self._error = error.errno or errno.EIO
         self._drop_pending()

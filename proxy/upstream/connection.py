@@ -118,7 +118,7 @@ class UpstreamConnection:
         is not too late to look then: see `_readable`. That saves the system call.
         """
         channel, poller = self._plain, self._poller
-        if poller.all_told and size <= SMALL and channel.emptied:
+        if poller.all_told and size <= SMALL and not channel.ready:
             self._taken = poller.turn
             return True
         return channel.silent()
