@@ -10,8 +10,13 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 run: $(VENV)/.installed  ## the demo app behind the proxy, with an https URL to open
 	$(BIN)/kssl demo
 
+# Whole modules go to the processes of pytest-xdist, in the order in which one process would take
+# them: what a module or a package sets up is used again. How many processes: tests/conftest.py.
+# One process, for a debugger or to see output: ARGS='-n0 -s'.
+PARALLEL := -n auto --dist loadscope --no-loadscope-reorder
+
 test: $(VENV)/.installed-dev  ## the test suite
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy --strict
 	$(BIN)/ruff check .
@@ -22,8 +27,8 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-acceptance: $(VENV)/.installed-dev  ## gigabytes and thousands of connections: some minutes
-	$(BIN)/python -m pytest -m acceptance $(ARGS)
+acceptance: $(VENV)/.installed-dev  ## gigabytes, thousands of connections, every example
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m 'acceptance or hypothesis' $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,7 +8,10 @@ It never raises: what makes no sense here is refused by OpenSSL, with the right 
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
+
+from fastpath.fragment import MAX_FRAGMENT_LENGTH
 
 _HANDSHAKE = 22  # content type, RFC 8446 §5.1
 _RECORD_HEADER_SIZE = 5
@@ -16,6 +19,7 @@ _CLIENT_HELLO = 1  # handshake type, RFC 8446 §4
 _MESSAGE_HEADER_SIZE = 4  # type, 24-bit length
 _VERSION_AND_RANDOM = 2 + 32  # RFC 8446 §4.1.2
 _SERVER_NAME, _HOST_NAME = 0, 0  # extension and name type, RFC 6066 §3
+_MAX_FRAGMENT_LENGTH_OF_1 = struct.pack(">HH", MAX_FRAGMENT_LENGTH, 1)  # type, length
 _PRE_SHARED_KEY = 41  # extension type, RFC 9846 §4.3
 
 MAX_SESSION_ID = 32  # bytes, RFC 5246 §7.4.1.2; OpenSSL's stateful tickets have as many
@@ -46,14 +50,13 @@ class ClientHello:
             return ""
         return self.server_name.decode("ascii").lower().removesuffix(".")
 
-    def offers(self, extension: int) -> bool:
-        """Return whether the client has sent that extension, with any content."""
-        at, extensions = 0, self.extensions
-        while at + 4 <= len(extensions):
-            if int.from_bytes(extensions[at : at + 2], "big") == extension:
-                return True
-            _, at = _vector(extensions, at + 2, 2)
-        return False
+    @property
+    def max_fragment_length(self) -> bytes:
+        """The content of that extension, one byte; b"" without one (RFC 6066 §4)."""
+        # All have the same beginning, and to look for it is quicker than to walk through the rest.
+        if _MAX_FRAGMENT_LENGTH_OF_1 not in self.extensions:
+            return b""
+        return _extension(self.extensions, MAX_FRAGMENT_LENGTH)
 
     @property
     def session_ids(self) -> tuple[bytes, ...]:

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 
 import pytest
 
+from tests.examples import load_profile
+
+load_profile()
+
+MOST_PROCESSES = 8  # each of them collects all tests first
+ACCEPTANCE_TIMEOUT = 3600.0  # seconds
 LONGEST = 60  # of a value that names a test case
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one process more than there are processors, as tests wait now and then."""
+    return min(len(os.sched_getaffinity(0)) + 1, MOST_PROCESSES)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave acceptance tests more time than the others have."""
+    for item in items:
+        if item.get_closest_marker("acceptance") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(ACCEPTANCE_TIMEOUT))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

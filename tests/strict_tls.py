@@ -18,7 +18,7 @@ import trustme
 
 _READ = 1 << 16  # bytes of records
 _RECORD = 1 << 14  # bytes of plaintext in a full one
-_SECONDS = 10.0
+_SECONDS = 60.0
 
 T = TypeVar("T")
 

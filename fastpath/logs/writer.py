@@ -124,6 +124,8 @@ class LineWriter:
                 self._wake.release()
             elif self._thread is None:
                 self._ended = True
+                if self._items:  # the system has given no thread
+                    self._last_words(self._next_batch())
                 self._sink.close()
 
     def close(self, seconds: float = 1.0) -> bool:

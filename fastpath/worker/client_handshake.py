@@ -50,7 +50,7 @@ class ClientHandshake(TlsHandshake):
             self._first_byte = record[0]
 
     def _tls13_write_secret(self) -> bytes:
-        return self._upstream.client_handshake
+        return bytes.fromhex(self._upstream.client_handshake.decode())
 
     def _finish(self, flight: bytes) -> Established | Failure:
         connection, upstream = self.connection, self._upstream

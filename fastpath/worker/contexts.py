@@ -43,7 +43,8 @@ class Secrets:
 
     client: bytes = b""
     server: bytes = b""
-    client_handshake: bytes = b""  # of TLS 1.3, up to Finished
+    # What protects TLS 1.3's records up to Finished; in hex, for few connections need it.
+    client_handshake: bytes = b""
     server_handshake: bytes = b""
 
     def forget(self) -> None:
@@ -54,21 +55,18 @@ class Secrets:
         return "Secrets(…)"
 
 
-_FIELDS = {
-    b"CLIENT_TRAFFIC_SECRET_0": "client",
-    b"SERVER_TRAFFIC_SECRET_0": "server",
-    b"CLIENT_HANDSHAKE_TRAFFIC_SECRET": "client_handshake",
-    b"SERVER_HANDSHAKE_TRAFFIC_SECRET": "server_handshake",
-}
-
-
 def _key_logged(connection: SSL.Connection, line: bytes) -> None:
     """Called by OpenSSL for each secret: `LABEL client_random secret`, both in hex."""
     label, _, rest = line.partition(b" ")
-    field = _FIELDS.get(label)
-    if field is not None:
-        secret = bytes.fromhex(rest.rpartition(b" ")[2].decode())
-        setattr(connection.get_app_data(), field, secret)
+    secrets = connection.get_app_data()
+    if label == b"CLIENT_TRAFFIC_SECRET_0":
+        secrets.client = bytes.fromhex(rest.rpartition(b" ")[2].decode())
+    elif label == b"SERVER_TRAFFIC_SECRET_0":
+        secrets.server = bytes.fromhex(rest.rpartition(b" ")[2].decode())
+    elif label == b"CLIENT_HANDSHAKE_TRAFFIC_SECRET":
+        secrets.client_handshake = rest.rpartition(b" ")[2]
+    elif label == b"SERVER_HANDSHAKE_TRAFFIC_SECRET":
+        secrets.server_handshake = rest.rpartition(b" ")[2]
 
 
 def _alpn_selected(connection: SSL.Connection, offered: list[bytes]) -> bytes:

@@ -43,6 +43,7 @@ class FrameType(enum.IntEnum):
 
     OPEN = 20  # F: the client's records (user mode)
     OPENED = 21  # W: plaintext, possibly none; exactly one for each OPEN
+    OPENED_PART = 29  # W: plaintext of an OPEN of which more is still to be opened
     SEAL = 22  # F: plaintext
     SEALED = 23  # W: records to send; exactly one for each SEAL
     EMIT = 24  # W: records to send that nobody asked for (alert, KeyUpdate)

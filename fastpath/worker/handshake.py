@@ -27,8 +27,11 @@ from fastpath.record.wire import AlertLevel, ContentType, alert_record
 from fastpath.suites import BY_OPENSSL_NAME, CipherSuite
 
 RECORD_HEADER = struct.Struct("!BHH")
-CHANGE_CIPHER_SPEC = ContentType.CHANGE_CIPHER_SPEC
-HANDSHAKE = ContentType.HANDSHAKE
+# Numbers, because those of an enum are slow.
+CHANGE_CIPHER_SPEC = int(ContentType.CHANGE_CIPHER_SPEC)
+HANDSHAKE = int(ContentType.HANDSHAKE)
+_NEVER_EMPTY = frozenset((int(ContentType.ALERT), HANDSHAKE))
+_SHORT = RECORD_HEADER.size + MIN_FRAGMENT  # bytes of a record, less than these
 
 _CHANGE = b"\x01"  # the one content of a change_cipher_spec (RFC 9846 §5, RFC 5246 §7.1)
 
@@ -127,28 +130,32 @@ class TlsHandshake(ABC):
 
     def _check(self, record: bytes) -> None:
         """Look for what OpenSSL does not see, or has no alert for. Raises TlsError."""
-        if len(record) < RECORD_HEADER.size + MIN_FRAGMENT:
+        if len(record) < _SHORT:
             self._short_records += 1
             if self._short_records > MAX_SHORT_RECORDS:
                 raise PeerMisbehaved(
                     _TOO_MUCH, f"handshake of more than {MAX_SHORT_RECORDS} short records"
                 )
-        kind, content = record[0], record[RECORD_HEADER.size :]
-        if kind == CHANGE_CIPHER_SPEC:
-            self._check_change(content)
-        elif not content and kind in (ContentType.ALERT, HANDSHAKE):
-            raise PeerMisbehaved(Alert.UNEXPECTED_MESSAGE, f"an empty record of type {kind}")
+            if len(record) == RECORD_HEADER.size and record[0] in _NEVER_EMPTY:
+                raise PeerMisbehaved(
+                    Alert.UNEXPECTED_MESSAGE, f"an empty record of type {record[0]}"
+                )
+        if record[0] == CHANGE_CIPHER_SPEC:
+            self._check_change(record)
         self._before(record)
 
-    def _check_change(self, content: bytes) -> None:
+    def _check_change(self, record: bytes) -> None:
         """OpenSSL knows when one may come, but in TLS 1.2 not that it was the second: it tries to
         decrypt that one. In TLS 1.3 they mean nothing, and there may be several."""
-        if content != _CHANGE:
+        if record[RECORD_HEADER.size :] != _CHANGE:
             raise PeerMisbehaved(Alert.UNEXPECTED_MESSAGE, "a bad change_cipher_spec")
-        tls12 = self.connection.get_protocol_version() == SSL.TLS1_2_VERSION
-        if self._peer_changed and tls12:
+        if self._peer_changed and self._tls12:
             raise PeerMisbehaved(Alert.UNEXPECTED_MESSAGE, "a second change_cipher_spec")
         self._peer_changed = True
+
+    @property
+    def _tls12(self) -> bool:
+        return bool(self.connection.get_protocol_version() == SSL.TLS1_2_VERSION)
 
     # -- what a role does ------------------------------------------------------------------
 
@@ -216,8 +223,7 @@ class TlsHandshake(ABC):
         secret = self._tls13_write_secret()
         if secret:
             return traffic_keys(self._suite(), secret)
-        tls12 = self.connection.get_protocol_version() == SSL.TLS1_2_VERSION
-        if tls12 and any(kind == CHANGE_CIPHER_SPEC for kind, _ in self._sent_records()):
+        if self._tls12 and any(kind == CHANGE_CIPHER_SPEC for kind, _ in self._sent_records()):
             return self._tls12_keys(self._suite()).write
         return None
 
@@ -239,7 +245,8 @@ class TlsHandshake(ABC):
                 out += self.connection.bio_read(_READ)
         except SSL.WantReadError:
             pass
-        self._sent.append(out)
+        if out:
+            self._sent.append(out)
         return out
 
     def _suite(self) -> CipherSuite:

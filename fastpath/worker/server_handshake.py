@@ -64,7 +64,7 @@ class ServerHandshake(TlsHandshake):
             self._first_hello(record)
         elif record[0] == HANDSHAKE:
             if self._asked_again is None:
-                self._asked_again = asks_again(self._server_hello())
+                self._asked_again = bool(self._sent) and asks_again(self._sent[0])
             if self._asked_again:
                 self._second_hello(record)
 
@@ -100,20 +100,15 @@ class ServerHandshake(TlsHandshake):
         secret: bytes = self.connection.get_app_data().server
         return secret
 
-    def _server_hello(self) -> bytes:
-        """Return our first message, with what may stand behind it in its record."""
-        return next((body for _, body in self._sent_records()), b"")
-
     def _max_fragment(self, suite: CipherSuite) -> int:
         """Return what OpenSSL has agreed to, of this hello or when the session began.
 
         It is read in our own answer: what the client asks for may be another size.
         """
-        if self._hello is None or not self._hello.offers(MAX_FRAGMENT_LENGTH):
+        if self._hello is None or not self._hello.max_fragment_length:
             return MAX_FRAGMENT
-        answer = self._server_hello()
         if suite.tls13:
-            secret = self.connection.get_app_data().server_handshake
+            secret = bytes.fromhex(self.connection.get_app_data().server_handshake.decode())
             sealed = (
                 RECORD_HEADER.pack(kind, VERSION, len(body)) + body
                 for kind, body in self._sent_records()
@@ -121,6 +116,8 @@ class ServerHandshake(TlsHandshake):
             )
             first = next(sealed, b"")
             answer = _open_handshake_records(suite, traffic_keys(suite, secret), first)[0]
+        else:
+            answer = next((body for _, body in self._sent_records()), b"")
         agreed = extensions(answer).get(MAX_FRAGMENT_LENGTH)
         return SIZES[agreed] if agreed is not None else MAX_FRAGMENT
 

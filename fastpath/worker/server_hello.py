@@ -8,6 +8,7 @@ from __future__ import annotations
 
 SERVER_HELLO, ENCRYPTED_EXTENSIONS = 2, 8  # HandshakeType (RFC 9846 §4)
 
+_RECORD_HEADER = 5  # bytes
 _HEADER = 4  # bytes: type, 24-bit length
 _VERSION_AND_RANDOM = 2 + 32  # RFC 9846 §4.1.3
 _SUITE_AND_COMPRESSION = 2 + 1
@@ -16,9 +17,10 @@ _SUITE_AND_COMPRESSION = 2 + 1
 _RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
 
-def asks_again(message: bytes) -> bool:
-    """Return whether the ServerHello is a HelloRetryRequest."""
-    return message[_HEADER + 2 : _HEADER + _VERSION_AND_RANDOM] == _RETRY
+def asks_again(flight: bytes) -> bool:
+    """Return whether a server's first flight begins with a HelloRetryRequest."""
+    random = _RECORD_HEADER + _HEADER + 2
+    return flight[random : random + len(_RETRY)] == _RETRY
 
 
 def extensions(message: bytes) -> dict[int, bytes]:

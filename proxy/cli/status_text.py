@@ -41,6 +41,9 @@ def status_text(document: dict[str, Any]) -> Iterator[str]:
         yield from _problems(document["verifier"])
     for upstream in document["upstreams"]:
         yield _line("upstream", _upstream(upstream))
+        if upstream.get("uncertain"):
+            requests = _count(upstream["uncertain"], "request")
+            yield _line("", f"{requests} met a kept connection as the app closed it")
     yield from _logs(document["logs"])
     yield ""
     yield from _ends(document)
@@ -102,14 +105,14 @@ def _restarts(process: dict[str, Any]) -> str:
 
 def _logs(logs: dict[str, Any]) -> Iterator[str]:
     """Nothing if every line was written."""
-    names = {"access": "access log", "errors": "HTTPERR", "messages": "standard error"}
+    names = {"access": "access log", "errors": "HTTPERR log", "messages": "standard error"}
     for name, text in names.items():
         if logs["lost"][name]:
-            yield _line("log lines lost", f"{text}: {logs['lost'][name]} could not be written")
+            yield _line("lines lost", f"{text}: {logs['lost'][name]} could not be written")
     for name, left_out in logs["left_out"].items():
         if left_out:
             kinds = ", ".join(f"{number} {kind}" for kind, number in sorted(left_out.items()))
-            yield _line("log lines left out", f"{names[name]}: {kinds}, of more than its limits")
+            yield _line("lines left out", f"{names[name]}: {kinds}")
 
 
 def _ends(document: dict[str, Any]) -> Iterator[str]:

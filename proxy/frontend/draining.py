@@ -81,6 +81,9 @@ class Drain:
     def client_writable(self) -> None:
         """There is nothing to write."""
 
+    def given_up(self) -> None:
+        """The service stops, and waits no longer. The answer was complete."""
+
     def log(self, status: int) -> None:
         """The request has its line."""
 

@@ -322,12 +322,12 @@ class Service:
             await front.wait_until_closed(ANSWER_GRACE)
             front.close_pools()
             front.deadlines.stop()
-            front.access_log.close()
         if self._admin is not None:  # until now it can be asked what is left
             await self._admin.close()
             self._admin = None
         await self._helpers.stop()
         if self._front is not None:
+            self._front.access_log.close()
             # The last ones that know how a connection has ended are the workers.
             self._front.error_log.close()
 

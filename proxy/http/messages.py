@@ -167,3 +167,6 @@ class ResponseHead:
     connection_options: frozenset[bytes]
     upgrade: bytes | None
     """What a 101 switches to, or what a 426 requires; None for every other status."""
+    idle_limit: int | None = None
+    """Seconds after which the upstream closes the connection unless there is another request; 0: at
+    once. None: it does not say."""

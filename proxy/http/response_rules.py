@@ -13,6 +13,7 @@ does not say whether the app knows that the body may not follow.
 from __future__ import annotations
 
 from proxy.http import grammar
+from proxy.http.keep_alive import idle_limit
 from proxy.http.messages import Fields, Framing, Limits, ResponseHead, UpstreamError, upstream_error
 from proxy.http.shared_rules import (
     COMMON_OPTIONS,
@@ -53,6 +54,7 @@ def make_response(
     chunked = False
     options = _NO_OPTIONS
     upgrade: bytes | None = None
+    hint: bytes | None = None
     for low, _, value in fields:
         if low == b"content-length":
             if length is not None:
@@ -69,6 +71,8 @@ def make_response(
             chunked = True
         elif low == b"upgrade":
             upgrade = value if upgrade is None else upgrade + b", " + value
+        elif low == b"keep-alive":
+            hint = value if hint is None else hint + b"," + value
     if chunked:
         if length is not None:
             raise UpstreamError("The response has both Content-Length and Transfer-Encoding.")
@@ -111,6 +115,7 @@ def make_response(
         keep_alive,
         options,
         upgrade,
+        idle_limit(hint) if hint is not None else None,
     )
 
 

@@ -65,6 +65,7 @@ def _upstream(pool: Pool, now: float) -> dict[str, Any]:
     return {
         "target": str(pool.target),
         "idle": pool.idle,
+        "uncertain": pool.uncertain,
         "addresses": [_shown(address) for address in pool.addresses],
         "failures": pool.health.failures,
         "paused": round(pool.health.pause_left(now), 1) if pool.health.failures else None,

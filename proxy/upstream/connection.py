@@ -50,6 +50,7 @@ class Stream(Protocol):
     @property
     def closed(self) -> bool: ...
     def send(self, data: memoryview | bytes | bytearray) -> None: ...
+    def unread(self, data: bytes) -> None: ...
     def start_reading(self) -> None: ...
     def stop_reading(self) -> None: ...
     def shutdown_write(self) -> None: ...
@@ -66,7 +67,7 @@ class UpstreamConnection:
         "_poller",
         "_taken",
         "channel",
-        "idle_since",
+        "idle_until",
         "memo",
         "partial",
         "paused",
@@ -92,7 +93,7 @@ class UpstreamConnection:
         self.channel = channel
         self.user: UpstreamUser | None = None
         self.reused = False  # it has served an exchange before
-        self.idle_since = 0.0
+        self.idle_until = 0.0  # while it is in the pool
         # The app has announced a body where there is none: nobody can tell an answer from it.
         self.tainted = False
         self.paused = False  # by interim answers that the client does not read
@@ -117,7 +118,7 @@ class UpstreamConnection:
         is not too late to look then: see `_readable`. That saves the system call.
         """
         channel, poller = self._plain, self._poller
-        if poller.all_told and size <= SMALL and channel.emptied:
+        if poller.all_told and size <= SMALL and not channel.ready:
             self._taken = poller.turn
             return True
         return channel.silent()
@@ -151,6 +152,11 @@ class UpstreamConnection:
             if len(self.partial) > limit:
                 raise UpstreamError(too_long_response(limit))
         return None, end
+
+    def keep(self, start: int, end: int) -> None:
+        """``BUFFER[start:end]`` is more than the user's quantum (`fastpath.quantum`): it comes
+        again, in another turn. Called within `upstream_received`."""
+        self.channel.unread(bytes(VIEW[start:end]))
 
     def close(self) -> None:
         self.user = None

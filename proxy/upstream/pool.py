@@ -24,6 +24,12 @@ MAX_IDLE = 256
 # Seconds an idle connection is kept. Most servers close theirs sooner, which is noticed at once.
 MAX_IDLE_TIME = 60.0
 
+# Seconds by which we are sooner than an app that says when it closes an idle connection
+# (Keep-Alive: timeout), so that no request is on its way when it does: the clock of the pool is as
+# old as the last sweep, half a second at most, and the rest is for the network. Half of a limit
+# that is shorter than twice this.
+MARGIN = 1.0
+
 
 def _nothing() -> None:
     """No name to be looked up again."""
@@ -56,6 +62,9 @@ class Pool:
         self._idle: deque[UpstreamConnection] = deque()
         self._most_idle = MAX_IDLE
         self._probe: Connecting | None = None
+        self.uncertain = 0
+        """Requests on a kept connection that ended before any answer, and that could not be sent
+        again: the app may or may not have acted on them."""
 
     def update(self, connect_timeout: float) -> None:
         """Set the time limit of connections opened from now on."""
@@ -101,21 +110,26 @@ class Pool:
         """Opens a new connection for ``connector``."""
         return Connecting(self._loop, self, connector, self._places, self._timeout)
 
-    def release(self, connection: UpstreamConnection, now: float) -> None:
-        """Keeps a connection whose exchange is complete on both sides."""
-        if not connection.reusable or len(self._idle) >= self._most_idle or connection.place.gone:
-            connection.close()
+    def release(self, connection: UpstreamConnection, now: float, limit: int | None = None) -> None:
+        """Keeps a connection whose exchange is complete on both sides; ``limit``: for so many
+        seconds at most, says the app."""
+        full = len(self._idle) >= self._most_idle
+        if not connection.reusable or full or connection.place.gone or limit == 0:
+            connection.let_go(complete=True)
             return
         connection.user = None
         connection.reused = True
-        connection.idle_since = now
+        connection.idle_until = now + (MAX_IDLE_TIME if limit is None else _kept(limit))
         connection.channel.start_reading()
         self._idle.append(connection)
 
     def sweep(self, now: float) -> None:
-        """Closes what has been idle for long; the oldest stand in front."""
-        while self._idle and now - self._idle[0].idle_since > MAX_IDLE_TIME:
-            self._idle.popleft().close()
+        """Closes what has been idle for as long as it may be."""
+        due = [connection for connection in self._idle if connection.idle_until <= now]
+        if due:
+            self._idle = deque(each for each in self._idle if each.idle_until > now)
+            for connection in due:
+                connection.close()
 
     def close(self) -> None:
         while self._idle:
@@ -196,3 +210,8 @@ class Pool:
     def _keep(self, connection: UpstreamConnection) -> None:
         if not connection.channel.closed:
             self.release(connection, self._loop.time())
+
+
+def _kept(limit: int) -> float:
+    """Seconds for which a connection is kept that the app closes after ``limit``."""
+    return min(MAX_IDLE_TIME, max(limit - MARGIN, limit / 2))

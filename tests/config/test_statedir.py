@@ -228,6 +228,6 @@ def test_lock_ends_with_its_process(tmp_path: Path) -> None:
         "import os, pathlib, sys; from config import statedir\n"
         "with statedir.locked(pathlib.Path(sys.argv[1])): os._exit(0)"
     )
-    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, timeout=20)
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, timeout=60)
     with statedir.locked(tmp_path, timeout=0):
         pass

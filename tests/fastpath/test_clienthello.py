@@ -138,3 +138,20 @@ def test_damage_does_not_raise(data: st.DataObject) -> None:
     cut = bytes(record[: data.draw(st.integers(0, len(record)))])
     found = ClientHelloReader().add(cut)
     assert found is None or isinstance(found.host_name, str)
+
+
+@pytest.mark.parametrize(
+    ("extensions", "content"),
+    [
+        (b"", b""),
+        (b"\0\1\0\1\2", b"\2"),
+        (server_name(b"a") + b"\0\1\0\1\4" + server_name(b"a"), b"\4"),
+        (b"\0\x15\0\4\0\1\0\1" + b"\0\1\0\1\3", b"\3"),  # padding with the same bytes
+        (b"\0\x15\0\4\0\1\0\1", b""),
+        (b"\0\1\0\2\1\1", b""),  # OpenSSL refuses it
+        (b"\0\1\0\0", b""),
+        (b"\0\1\0\1", b""),
+    ],
+)
+def test_max_fragment_length(extensions: bytes, content: bytes) -> None:
+    assert read(hello(extensions=extensions)).max_fragment_length == content

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -136,6 +138,38 @@ async def test_it_gives_up_after_linger(make: Make, monkeypatch: pytest.MonkeyPa
     assert await ends.peer_reads_to_the_end() == b""
 
 
+class Timers:
+    """In place of a loop whose timers the test calls."""
+
+    def __init__(self) -> None:
+        self.set: list[Callable[[], None]] = []
+
+    def call_later(
+        self, delay: float, callback: Callable[..., None], *args: object
+    ) -> asyncio.TimerHandle:
+        assert delay == closing.LINGER
+        self.set.append(lambda: callback(*args))
+        return asyncio.get_running_loop().call_later(1000, lambda: None)
+
+
+@pytest.mark.parametrize("silent_after", [0, 2, closing.LINGER_AGAIN + 1])
+async def test_it_waits_on_while_the_peer_sends(make: Make, silent_after: int) -> None:
+    """A peer that reads only when it has written all gets the answer; but not for ever."""
+    ends, timers = make(), Timers()
+    graceful = GracefulClose(cast("asyncio.AbstractEventLoop", timers), ends.channel, ends._done)
+    for count in range(1, min(silent_after, closing.LINGER_AGAIN) + 1):
+        await ends.loop.sock_sendall(ends.peer, b"x")
+        await until(lambda count=count: graceful._discarded == count)  # type: ignore[misc]
+        timers.set[-1]()
+        assert not ends.done
+        assert len(timers.set) == count + 1
+    if silent_after > closing.LINGER_AGAIN:
+        await ends.loop.sock_sendall(ends.peer, b"x")
+        await until(lambda: graceful._discarded == silent_after)
+    timers.set[-1]()
+    assert ends.done == 1
+
+
 async def test_it_drops_no_more_than_its_limit(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closing, "LINGER_BYTES", 100_000)
     ends = make(16 * 1024)
@@ -222,3 +256,48 @@ async def test_a_small_end_behind_a_full_socket(make: Make) -> None:
     data = await ends.peer_reads_to_the_end()
     assert len(data) == sent + 12
     assert data.endswith(b"close_notify")
+
+
+class _Clock:
+    """A loop whose time passes when somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.waits: list[tuple[float, Callable[..., None], tuple[object, ...]]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay: float, call: Callable[..., None], *args: object) -> Any:
+        self.waits.append((self.now + delay, call, args))
+        return SimpleNamespace(cancel=lambda: None)
+
+
+class _Stuck:
+    """A channel whose peer takes nothing."""
+
+    closed = broken = False
+    backlog = 1
+
+    def outstanding(self) -> int:
+        return 1
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def close(self) -> None: ...
+    def flush(self) -> None: ...
+    def start_reading(self) -> None: ...
+    def stop_reading(self) -> None: ...
+    def rebind(self, *calls: object) -> None: ...
+
+
+async def test_a_peer_that_stands_still_has_its_time_once() -> None:
+    clock, channel = _Clock(), _Stuck()
+    endings: list[Ending] = []
+    GracefulClose(cast("Any", clock), cast("Any", channel), endings.append)
+    while not endings:
+        clock.now, call, args = clock.waits.pop(0)
+        call(*args)
+    assert closing.DRAIN_STALL <= clock.now <= closing.DRAIN_STALL * 1.1
+    assert channel.closed

@@ -19,7 +19,7 @@ from proxy.accesslog import AccessLog, open_access_log
 from tests.proxy.frontend.rig import wait_for
 
 LINES = 2000
-SECONDS = 15.0
+SECONDS = 60.0
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from config.errors import ConfigError
 from proxy.httperr import FIELDS, MAX_METHOD, MAX_URI, REASONS, ErrorLog
+from tests.examples import examples
 
 NOW = 1795268663.9  # 2026-11-21 13:44:23 UTC
 MEBIBYTE = 1 << 20
@@ -95,7 +96,10 @@ def test_long_fields_are_cut(tmp_path: Path, turn: Turn) -> None:
 ADDRESSES = st.none() | st.tuples(st.text(), st.integers(-1, 70000))
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(300),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     client=ADDRESSES,
     server=ADDRESSES,

@@ -15,7 +15,7 @@ from proxy.httperr import PROBE_SECONDS, ErrorLog
 from proxy.httperr_files import Files
 from tests.proxy.test_httperr import Turn, events, logs
 
-SECONDS = 15.0
+SECONDS = 60.0
 
 
 class Clock:

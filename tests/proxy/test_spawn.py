@@ -44,5 +44,5 @@ def test_one_that_does_not_start(tmp_path: Path, capfd: pytest.CaptureFixture[st
 def test_one_that_was_killed(tmp_path: Path) -> None:
     with spawn_proxy("9", state_dir=tmp_path, stderr=subprocess.DEVNULL) as proxy:
         os.kill(proxy.pid, signal.SIGKILL)
-        proxy.process.wait(10)
+        proxy.process.wait(60)
     assert proxy.process.returncode == -signal.SIGKILL

@@ -46,7 +46,7 @@ def connect(proxy: ProxyProcess, version: ssl.TLSVersion | None = None) -> HTTPS
     context = ssl.create_default_context(cafile=proxy.ca)
     if version is not None:
         context.minimum_version = context.maximum_version = version
-    return HTTPSConnection("localhost", proxy.port, timeout=20, context=context)
+    return HTTPSConnection("localhost", proxy.port, timeout=60, context=context)
 
 
 def tiny(proxy: ProxyProcess) -> bytes:

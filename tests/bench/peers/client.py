@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from bench.subjects import Subject
 
-_TIMEOUT_SECONDS = 20.0
+_TIMEOUT_SECONDS = 60.0
 
 
 class Client:

@@ -24,7 +24,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.mark.parametrize(("path", "size"), [("/upload", SIZE), ("/form", 4096), ("/form", 0)])
 def test_takes_bodies_over_one_connection(port: int, path: str, size: int) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.connect()
     connection.auto_open = 0
     try:
@@ -38,7 +38,7 @@ def test_takes_bodies_over_one_connection(port: int, path: str, size: int) -> No
 
 
 def test_takes_chunks(port: int) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("POST", "/upload", iter([b"x" * 2**20] * 3), encode_chunked=True)
         with connection.getresponse() as response:
@@ -49,11 +49,11 @@ def test_takes_chunks(port: int) -> None:
 
 def test_does_not_answer_before_the_last_byte(port: int) -> None:
     head = f"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: {SIZE}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
         client.sendall(head.encode() + b"x" * (SIZE - 1))
         client.settimeout(0.2)
         with pytest.raises(TimeoutError):
             client.recv(1)
-        client.settimeout(20)
+        client.settimeout(60)
         client.sendall(b"x")
         assert client.recv(4096).startswith(b"HTTP/1.1 200 ")

@@ -35,7 +35,7 @@ def test_a_frame_without_a_mask_ends_the_connection(port: int) -> None:
 
 
 def test_what_is_no_websocket(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
         assert client.recv(4096) == b""

@@ -13,8 +13,9 @@ from config.errors import ConfigError, ProblemsError
 from config.model import Configuration
 from config.parameter import Profile, Value
 from config.target import Listen, Target
+from tests.examples import examples
 
-FUZZ_EXAMPLES = int(os.environ.get("KSSL_FUZZ_EXAMPLES", "500"))
+FUZZ_EXAMPLES = int(os.environ.get("KSSL_FUZZ_EXAMPLES", examples(500)))
 FOLDERS = ("cas", "between")
 """What is a folder for `FakeFiles`; all else is a file."""
 UPSTREAMS = 'upstreams = ["8000"]\n'

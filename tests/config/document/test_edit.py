@@ -19,6 +19,7 @@ from config.errors import ConfigError, ProblemsError
 from config.parameter import Parameter, Profile, Value
 from config.table import PARAMETERS
 from tests.config.reg.support import EXAMPLES, parameter_sets
+from tests.examples import examples
 
 COMMENTED = """\
 # Ours.
@@ -211,7 +212,7 @@ def test_all_problems_of_the_parameters_at_once() -> None:
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(parameter_sets)
 def test_any_set_of_values(values: dict[str, Value | None]) -> None:
     document = Document(COMMENTED)

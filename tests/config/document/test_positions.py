@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.document.positions import MAX_DEPTH, KeyPath, positions
+from tests.examples import examples
 
 
 def paths_of(value: object, path: KeyPath = ()) -> set[KeyPath]:
@@ -198,7 +199,7 @@ def quoted(key: str) -> str:
 
 
 @given(tree=DOCUMENTS, data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_generated_documents(tree: dict[str, Any], data: st.DataObject) -> None:
     writer = Writer(data)
     writer.document(tree)
@@ -215,7 +216,7 @@ VALUES = st.recursive(
 
 
 @given(tree=st.dictionaries(st.text("abc\"'.# ", min_size=1, max_size=3), VALUES, max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_documents_that_tomlkit_writes(tree: dict[str, Any]) -> None:
     text = tomlkit.dumps(tree)
     try:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from config.parameter import Parameter, Value
 from config.table import PARAMETERS
+from tests.examples import examples
 
 EXPORT = Path(__file__).with_name("windows.reg")
 """Made by hand after what regedit of Windows Server writes for ``…\\Services\\HTTP``: UTF-16LE with
@@ -28,7 +29,7 @@ EXPORTED: dict[str, Value] = {
 }
 """What `EXPORT` sets."""
 
-EXAMPLES = int(os.environ.get("KSSL_FUZZ_EXAMPLES", "500"))
+EXAMPLES = int(os.environ.get("KSSL_FUZZ_EXAMPLES", examples(500)))
 
 OUR_KEY = r"[HKEY_LOCAL_MACHINE\System\CurrentControlSet\Services\HTTP\Parameters]"
 

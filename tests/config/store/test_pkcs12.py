@@ -33,7 +33,7 @@ def export(tmp_path: Path) -> Export:
             [need("openssl"), "pkcs12", "-export", "-in", "app.pem", "-out", "app.pfx",
              *(() if "-nokeys" in options else ("-inkey", "app.key")),
              "-passout", f"pass:{passphrase}", *options],
-            cwd=tmp_path, capture_output=True, text=True, timeout=20,
+            cwd=tmp_path, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         assert result.returncode == 0, result.stderr
         return SourceFile(Path("app.pfx"), 0o600, (tmp_path / "app.pfx").read_bytes())

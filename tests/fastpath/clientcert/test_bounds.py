@@ -17,6 +17,7 @@ from fastpath.clientcert.presented import MAX_PRESENTED
 from fastpath.clientcert.profile import issuer_key_fault, leaf_key_fault
 from fastpath.clientcert.reach import reach, signed
 from fastpath.clientcert.verdict import Outcome
+from tests.examples import examples
 from tests.fastpath.clientcert.pki import DAY, NOW, Made, cross, self_signed, sign, tower
 from tests.fastpath.clientcert.support import LEAF, MIDDLE, OTHER, POLICY, ROOT, ask, untrusted
 
@@ -29,13 +30,13 @@ GOOD = [DEEP[-1].issue("deep").der, *(each.der for each in DEEP)]
 
 
 @given(st.permutations(GOOD[1:]), st.lists(st.sampled_from([*GOOD, OTHER.der]), max_size=12))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_any_order_any_duplicates(others: list[bytes], more: list[bytes]) -> None:
     assert judge([GOOD[0], *others, *more], POLICY, NOW).ok
 
 
 @given(st.lists(st.sampled_from([*GOOD, LEAF.der, MIDDLE.der, OTHER.der]), max_size=10))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_any_selection(presented: list[bytes]) -> None:
     """It is a yes exactly if everything between the first and the root is there."""
     verdict = judge(presented, POLICY, NOW)
@@ -53,14 +54,14 @@ def test_any_selection(presented: list[bytes]) -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_noise(data: bytes) -> None:
     for presented in ([data], [LEAF.der, data], [LEAF.der, MIDDLE.der, data]):
         untrusted(judge(presented, POLICY, NOW), "malformed")
 
 
 @given(st.sampled_from([LEAF.der, MIDDLE.der]), st.data())
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_damaged(der: bytes, data: st.DataObject) -> None:
     """Bytes of a signed certificate that were changed never pass as the client's."""
     damaged = bytearray(der)
@@ -101,9 +102,9 @@ def test_a_large_certificate() -> None:
 
 
 def soon(presented: list[bytes], policy: Policy = POLICY) -> float:
-    began = time.perf_counter()
+    began = time.thread_time()
     verdict = judge(presented, policy, NOW)
-    took = time.perf_counter() - began
+    took = time.thread_time() - began
     untrusted(verdict)
     assert took < SOON
     return took
@@ -128,9 +129,9 @@ def test_a_mesh_of_cross_certificates() -> None:
     soon([leaf.der], Policy.prepare([ROOT.certificate], stored))
     # A way out of a mesh may be missed, when there is so much to be tried; it may not hang.
     out = Made(cross(large[9], ROOT), large[9].key)
-    began = time.perf_counter()
+    began = time.thread_time()
     judge([leaf.der, out.der], Policy.prepare([ROOT.certificate], stored), NOW)
-    assert time.perf_counter() - began < SOON
+    assert time.thread_time() - began < SOON
 
 
 def test_one_name_many_keys() -> None:

@@ -17,6 +17,7 @@ from fastpath.clientcert.judge import judge
 from fastpath.clientcert.policy import DEFAULT_DEPTH, Policy
 from fastpath.clientcert.presented import MAX_PRESENTED
 from fastpath.clientcert.verdict import Outcome, Verdict
+from tests.examples import examples
 from tests.fastpath.clientcert.pki import NOW, Made, cross, self_signed, tower
 from tests.fastpath.clientcert.support import LEAF, MIDDLE, OTHER, POLICY, ROOT, within
 from tests.fastpath.clientcert.webs import NAMES, Spec, Web, damaged, distance, webs
@@ -29,7 +30,7 @@ MOST = 0.25
 # that an anchor vouches for, the limits of the search can be met before the path is found.
 EXACT = 10
 
-many = settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+many = settings(deadline=None, max_examples=examples(300), suppress_health_check=list(HealthCheck))
 
 
 def timed(presented: Sequence[bytes], policy: Policy) -> Verdict:
@@ -58,7 +59,7 @@ def test_who_is_trusted(web: Web) -> None:
 
 
 @given(webs(MAX_PRESENTED - 1, dense=True))
-@settings(many, max_examples=80)
+@settings(many, max_examples=examples(80))
 def test_nobody_else_is_trusted(web: Web) -> None:
     """Where there is too much to look at, the answer may be a no, never a wrong yes."""
     verdict = timed(web.presented, policy_of(web))

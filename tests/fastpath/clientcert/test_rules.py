@@ -22,6 +22,7 @@ from fastpath.clientcert.names import dn_text
 from fastpath.clientcert.policy import Policy
 from fastpath.clientcert.rules import MAX_NAMES, MAX_RULES, parse_rule
 from fastpath.clientcert.verdict import Kind, Outcome
+from tests.examples import examples
 from tests.fastpath.clientcert.pki import Made, elements, self_signed, sequence, sign
 from tests.fastpath.clientcert.support import LEAF, MIDDLE, ROOT, ask, refused, untrusted
 
@@ -118,7 +119,7 @@ def test_a_number_of_rules() -> None:
     st.sampled_from(["issuer", "dns", "email", "uri", "ip", "fingerprint"]),
     st.text(alphabet=st.sampled_from('*,.:/@=+\\#"<>; aAC1OU\0é\ud800') | st.characters()),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_any_text(kind: str, value: str) -> None:
     """It is a rule or a ConfigError, and nothing else."""
     with suppress(ConfigError):

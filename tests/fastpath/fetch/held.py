@@ -13,7 +13,7 @@ from fastpath.fetch import Fetched, FetchError, Form, Kind
 
 
 def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         threading.Event().wait(0.001)
@@ -36,7 +36,7 @@ class Held:
             self.began.append(url)
             self.running += 1
             self.most = max(self.most, self.running)
-        assert self.go.wait(20)
+        assert self.go.wait(60)
         with self.lock:
             self.running -= 1
         if self.closed:
@@ -56,5 +56,5 @@ class Held:
 
 def why(answer: Future[Fetched]) -> str:
     with pytest.raises(FetchError) as info:
-        answer.result(20)
+        answer.result(60)
     return info.value.why

@@ -38,13 +38,13 @@ class Server:
     def stop(self) -> None:
         self._stop.set()
         self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept
-        self._threads[0].join(10)
+        self._threads[0].join(60)
         self._listener.close()
         for connection in self._connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
 
     def _accept(self) -> None:

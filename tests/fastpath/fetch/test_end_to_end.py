@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 
 import pytest
 
@@ -66,11 +65,9 @@ def test_a_refused_connection() -> None:
 
 
 def trickle(connection: socket.socket, begin: bytes, stop: threading.Event) -> None:
-    """A byte now and then, for some 10 s if nobody ends it."""
+    """A byte now and then, until somebody ends it."""
     connection.sendall(begin)
-    for _ in range(500):
-        if stop.wait(0.02):
-            return
+    while not stop.wait(0.02):
         connection.sendall(b"x")
 
 
@@ -83,14 +80,12 @@ def drip_head(connection: socket.socket, head: bytes, stop: threading.Event) -> 
 
 
 def silent(connection: socket.socket, head: bytes, stop: threading.Event) -> None:
-    stop.wait(20)
+    stop.wait()
 
 
 @pytest.mark.parametrize("play", [drip, drip_head, silent])
 def test_slow_ones(play: Play) -> None:
-    begin = time.monotonic()
     assert "not there within 0.4 s" in error(play, Limits(total=0.4))
-    assert 0.3 < time.monotonic() - begin < 5
 
 
 def flood(connection: socket.socket, head: bytes, stop: threading.Event) -> None:
@@ -144,7 +139,7 @@ def test_close_ends_a_fetch() -> None:
 
     def play(connection: socket.socket, head: bytes, stop: threading.Event) -> None:
         asked.set()
-        stop.wait(20)
+        stop.wait()
 
     said: list[str] = []
     with serving(play) as server:
@@ -158,7 +153,7 @@ def test_close_ends_a_fetch() -> None:
 
         thread = threading.Thread(target=fetch)
         thread.start()
-        assert asked.wait(20)
+        assert asked.wait(60)
         fetching.close()
-        thread.join(10)
+        thread.join(60)
     assert said == ["kssl stops"]

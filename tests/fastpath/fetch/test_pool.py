@@ -32,8 +32,8 @@ def test_one_fetch_for_all_who_wait(held: Held, pool: FetchPool) -> None:
     answers = [pool.submit(url, Kind.CRL) for url in (A, "HTTP://CA.example.:80/a", A)]
     other = pool.submit(A, Kind.CERTIFICATE)
     held.go.set()
-    assert {answer.result(20).body for answer in answers} == {f"CRL {A}".encode()}
-    assert other.result(20).body == f"certificate {A}".encode()
+    assert {answer.result(60).body for answer in answers} == {f"CRL {A}".encode()}
+    assert other.result(60).body == f"certificate {A}".encode()
     assert held.began == [A, A]
 
 
@@ -121,7 +121,7 @@ def test_too_many(held: Held, pool: FetchPool) -> None:
     until(lambda: held.running == 2)
     held.go.set()
     for answer in [*answers[:5], shared]:
-        answer.result(20)
+        answer.result(60)
     assert held.most == 2
     pool.get(urls[5], Kind.CRL, 20)  # it was not remembered as bad
 
@@ -134,7 +134,7 @@ def test_too_many_waiters(held: Held, pool: FetchPool) -> None:
     assert "20 callers wait already" in why(pool.submit(B, Kind.CRL))
     held.go.set()
     for answer in answers:
-        answer.result(20)
+        answer.result(60)
     assert pool.get(B, Kind.CRL, 20)
 
 
@@ -148,9 +148,9 @@ def test_a_cancelled_one(held: Held, pool: FetchPool) -> None:
     assert lonely.cancel()
     assert busy[0].cancel()  # runs on, and is remembered
     held.go.set()
-    assert second.result(20)
+    assert second.result(60)
     with pytest.raises(CancelledError):
-        first.result(20)
+        first.result(60)
     assert pool.get(A, Kind.CRL, 20)
     assert sorted(held.began) == [A, B, "http://ca.example/c"]
 

@@ -15,7 +15,7 @@ import pytest
 from fastpath.logs.descriptor import Descriptor
 from fastpath.logs.writer import LineWriter
 
-SECONDS = 15.0
+SECONDS = 60.0
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from fastpath.logs import writer as writer_module
 from fastpath.logs.writer import LineWriter
 
-SECONDS = 15.0
+SECONDS = 60.0
 
 
 class Stream:
@@ -218,5 +218,19 @@ def test_a_system_without_threads(stream: Stream, monkeypatch: pytest.MonkeyPatc
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         writer.write(b"one\n")
+    writer.write(b"two\n")
+    assert finish(writer, stream) == b"one\ntwo\n"
+
+
+def test_a_system_without_threads_until_the_end(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    stream.gate.set()
+    writer = open_writer(stream)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    writer.write(b"one\n")
     writer.write(b"two\n")
     assert finish(writer, stream) == b"one\ntwo\n"

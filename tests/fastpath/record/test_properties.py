@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from fastpath.errors import TlsError
 from fastpath.suites import CipherSuite
+from tests.examples import examples
 from tests.fastpath.record.peers import (
     ALL_SUITES,
     TLS12,
@@ -32,7 +33,7 @@ def pieces(stream: bytes, cuts: list[int]) -> list[bytes]:
     return result
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(suites, chunks, st.lists(st.integers(1, 20_000), min_size=1, max_size=8), st.data())
 def test_any_split_of_the_stream(
     suite: CipherSuite, contents: list[bytes], cuts: list[int], data: st.DataObject
@@ -52,7 +53,7 @@ def test_any_split_of_the_stream(
     assert server.pending == b""
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.tuples(st.binary(max_size=300), st.integers(0, 300)), max_size=10))
 def test_any_padding(records: list[tuple[bytes, int]]) -> None:
     server, forger = server_layer(), Forger()
@@ -61,7 +62,7 @@ def test_any_padding(records: list[tuple[bytes, int]]) -> None:
     assert server.error is None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.integers(2, 6), st.lists(st.integers(0, 40_000), max_size=6))
 def test_any_limit_of_the_key(limit: int, lengths: list[int]) -> None:
     client, server = client_layer(), server_layer()
@@ -72,7 +73,7 @@ def test_any_limit_of_the_key(limit: int, lengths: list[int]) -> None:
         assert client.feed(sealed) == bytes(length)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.sampled_from([TLS13, TLS12]), st.lists(st.binary(max_size=60), max_size=5))
 def test_random_bytes_never_raise(suite: CipherSuite, inputs: list[bytes]) -> None:
     server = server_layer(suite)
@@ -82,7 +83,7 @@ def test_random_bytes_never_raise(suite: CipherSuite, inputs: list[bytes]) -> No
     assert bool(server.outgoing) == (server.error is not None)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.sampled_from([TLS13, TLS12]), st.lists(st.tuples(st.integers(0, 255), st.binary())))
 def test_sealed_nonsense_never_raises(suite: CipherSuite, records: list[tuple[int, bytes]]) -> None:
     """A peer with the right key, and no idea of the protocol."""
@@ -92,7 +93,7 @@ def test_sealed_nonsense_never_raises(suite: CipherSuite, records: list[tuple[in
     assert server.error is None or server.closed
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.sampled_from([TLS13, TLS12]), st.data())
 def test_a_flipped_bit_gives_the_plaintext_before_it(
     suite: CipherSuite, data: st.DataObject

@@ -22,7 +22,7 @@ class Shop(Server):
     def _serve_path(self, connection: socket.socket, head: bytes, stop: threading.Event) -> None:
         path = head.split(b" ")[1].decode()
         if path in self.held:
-            assert self.go.wait(20)
+            assert self.go.wait(60)
         body = self.bodies.get(path)
         connection.sendall(ok(body) if body is not None else NOT_FOUND)
 

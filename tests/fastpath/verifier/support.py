@@ -19,7 +19,7 @@ from fastpath.verifier.process import Verifier
 from fastpath.worker.frames import HEADER, FrameType, Joined, append, pieces
 from tests.fastpath.clientcert.pki import NOW, Made, self_signed
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 ROOT = self_signed("CN=Root,O=Example")
 

@@ -24,6 +24,7 @@ from tests.fastpath.harness import (
     until,
     worker_settings,
 )
+from tests.processes import halt
 
 pytestmark = pytest.mark.asyncio
 
@@ -68,13 +69,14 @@ async def test_connections_and_handshakes(engine: type[Engine], place: Place) ->
     assert await count() == has(1, 0)
 
 
-def questions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The COUNT frames that leave from now on, by connection."""
+def questions(monkeypatch: pytest.MonkeyPatch, place: Place) -> list[int]:
+    """The COUNT frames that leave for this place's worker from now on, by connection."""
     seen: list[int] = []
+    ours = place.link
     send = WorkerLink.send
 
     def noted(link: WorkerLink, kind: FrameType, identifier: int, *parts: bytes) -> None:
-        if kind == FrameType.COUNT:
+        if kind == FrameType.COUNT and link is ours:
             seen.append(identifier)
         send(link, kind, identifier, *parts)
 
@@ -83,7 +85,7 @@ def questions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def test_many_ask_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = questions(monkeypatch)
+    asked = questions(monkeypatch, place)
     answers = await asyncio.gather(*(place.supervisor.count() for _ in range(100)))
     assert answers == [has(0, 0)] * 100
     assert asked == [0]
@@ -99,7 +101,7 @@ async def test_beside_other_settings(
     pair = certificates.rsa if good else (tmp_path / "missing.pem", tmp_path / "missing.key")
     settings = worker_settings(tmp_path, pair)
     supervisor = place.supervisor
-    os.kill(place.pid, signal.SIGSTOP)
+    halt(place.pid)
     before = asyncio.ensure_future(supervisor.count())
     await until(lambda: place.link._control.counting)
     changed = asyncio.ensure_future(supervisor.reconfigure(settings))
@@ -145,7 +147,7 @@ async def test_no_worker(place: Place, tmp_path: Path) -> None:
 
 
 async def test_a_worker_that_dies_instead_of_answering(place: Place) -> None:
-    os.kill(place.pid, signal.SIGSTOP)
+    halt(place.pid)
     asked = [asyncio.ensure_future(place.supervisor.count()) for _ in range(3)]
     await until(lambda: place.link._control.counting)
     place.kill_worker()
@@ -155,8 +157,8 @@ async def test_a_worker_that_dies_instead_of_answering(place: Place) -> None:
 
 async def test_a_worker_that_stands_still(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing grows, however often it is asked, and afterwards it answers."""
-    asked = questions(monkeypatch)
-    os.kill(place.pid, signal.SIGSTOP)
+    asked = questions(monkeypatch, place)
+    halt(place.pid)
     with monkeypatch.context() as patch:
         patch.setattr(module, "_COUNT_LIMIT", 0.01)
         for _ in range(20):

@@ -80,9 +80,9 @@ def test_tls13(store: ContextStore) -> None:
     end = 5 + int.from_bytes(step.data[3:5], "big")
     answer = step.data[5:end]
     assert {NAMES[each] for each in extensions(answer)} == IN_SERVER_HELLO
-    assert not asks_again(answer)
+    assert not asks_again(step.data)
     suite = BY_OPENSSL_NAME[connection.get_cipher_name() or ""]
-    keys = traffic_keys(suite, connection.get_app_data().server_handshake)
+    keys = traffic_keys(suite, bytes.fromhex(connection.get_app_data().server_handshake.decode()))
     messages = split_messages(open_records(suite, keys, step.data))
     assert list(messages) == [
         *(ENCRYPTED_EXTENSIONS, CERTIFICATE_REQUEST, CERTIFICATE, VERIFY, FINISHED)
@@ -145,7 +145,7 @@ def test_what_is_offered_to_upstreams() -> None:
     offered = ClientHelloReader().add(client.bio_read(1 << 16))
     assert offered is not None
     assert set(split_extensions(offered.extensions)) == OFFERED
-    assert not offered.offers(1)
+    assert not offered.max_fragment_length
 
 
 def test_the_list_in_the_documentation() -> None:

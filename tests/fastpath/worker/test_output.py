@@ -18,8 +18,8 @@ Pair = tuple[socket.socket, socket.socket]
 def sockets() -> Iterator[Pair]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        ours.settimeout(10)
-        theirs.settimeout(10)
+        ours.settimeout(60)
+        theirs.settimeout(60)
         yield ours, theirs
 
 
@@ -64,6 +64,6 @@ def test_a_full_batch_is_flushed_to_make_room(sockets: Pair) -> None:
         output.frame(FrameType.OPENED, number, payload)
     output.flush()
     theirs.shutdown(socket.SHUT_WR)
-    reader.join(10)
+    reader.join(60)
     told = frames(bytes(received))
     assert told == [(FrameType.OPENED, number, payload) for number, payload in enumerate(sent)]

@@ -78,9 +78,9 @@ def test_two_hundred_names(store: ContextStore, tmp_path: Path, tls13: bool) -> 
     names = [f"site{number}.example" for number in range(200)]
     paths = [write_certificate(tmp_path / f"{name}.pem", name) for name in names]
     told = [told_file(path) for path in paths]
-    began = time.perf_counter()
+    began = time.thread_time()
     store.load(tls(told, {**{name: at for at, name in enumerate(names)}, "default": 0}))
-    assert time.perf_counter() - began < 5  # some 0.15 s; the machine may be busy
+    assert time.thread_time() - began < 5  # of the processor: some 0.15 s
     for name in names:
         assert visit(store, name.encode(), tls13=tls13).name == name
     assert visit(store, b"site200.example", tls13=tls13).name == "site0.example"

@@ -9,7 +9,6 @@ import asyncio
 import os
 import signal
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from tests.fastpath.harness import (
     until,
     worker_settings,
 )
+from tests.processes import halt
 
 pytestmark = pytest.mark.asyncio
 
@@ -56,7 +56,7 @@ async def place(certificates: Certificates, tmp_path: Path) -> AsyncIterator[Pla
 
 async def stopped_with_client_hello(place: Place, part: slice) -> tuple[Client, Accepted, bytes]:
     """A worker that stands still with (part of) a ClientHello in its hands; the whole flight."""
-    os.kill(place.pid, signal.SIGSTOP)
+    halt(place.pid)
     client, accepted = place.pair(AeadEngine)
     flight = client.first_flight()
     await client.send_raw(flight[part])
@@ -81,19 +81,18 @@ async def finish(client: Client, accepted: Accepted) -> None:
 # -- dying and coming back -----------------------------------------------------------------
 
 
-async def test_another_worker_within_a_second(place: Place) -> None:
-    """The best of three, because the machine may be busy."""
-    took = []
+async def test_another_worker_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is waited for but the start of the process, at the first try."""
+    monkeypatch.setattr("fastpath.worker.supervisor._SHORT_LIFE", 0.0)
+    monkeypatch.setattr("fastpath.worker.supervisor._PAUSE", 3600.0)
     for number in range(3):
-        began, pid = time.monotonic(), place.pid
+        pid = place.pid
         place.kill_worker()
         await place.worker_is_lost()
         await place.worker_is_back()
-        took.append(time.monotonic() - began)
         await until(lambda number=number: place.supervisor.restarts == number + 1)  # type: ignore[misc]
         assert place.pid != pid
         assert not process_exists(pid)
-    assert min(took) < 1.0
 
 
 async def test_kernel_mode_goes_on_without_losing_a_byte(place: Place) -> None:
@@ -147,7 +146,7 @@ async def test_user_mode_closing_with_everything_sealed_goes_on(place: Place) ->
 async def test_user_mode_closing_with_something_unsealed_resets(place: Place) -> None:
     client, accepted = await place.connect(WorkerEngine)
     client.go_raw()
-    os.kill(place.pid, signal.SIGSTOP)
+    halt(place.pid)
     accepted.write(b"never sealed")
     accepted.close()
     place.kill_worker()
@@ -191,7 +190,7 @@ async def test_it_is_not_replayed_again(place: Place) -> None:
     client, accepted, _ = await stopped_with_client_hello(place, slice(None))
     place.kill_worker()
     await place.worker_is_lost()
-    place.supervisor.when_ready(lambda: os.kill(place.pid, signal.SIGSTOP))
+    place.supervisor.when_ready(lambda: halt(place.pid))
     await place.worker_is_back()
     place.kill_worker()
     await until(lambda: accepted.decided)
@@ -315,7 +314,7 @@ class Noted:
 def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        theirs.settimeout(10)
+        theirs.settimeout(60)
         yield ours, theirs
 
 

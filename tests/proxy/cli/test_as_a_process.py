@@ -64,8 +64,8 @@ COMMANDS = """
 0 cert commit
 0 cert discard
 2 cert bind ipport=*:443 certhash=ab
-0 cert test pem/cert --ca pem/ca --no-usage-check
-1 cert test pem/cert
+0 cert test pem/cert --ca pem/ca --no-usage-check --at 2030-01-01
+1 cert test pem/cert --at 2030-01-01
 2 cert test none.pem
 2 cert test pem/cert --at never
 0 demo --help

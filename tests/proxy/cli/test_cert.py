@@ -155,7 +155,7 @@ def test_the_configuration_file_of_the_environment(kssl: Kssl, folder: Path, sta
         subprocess.run(
             [sys.executable, "-m", "proxy", "cert", *action, "--state-dir", str(state)],
             env={**os.environ, "KSSL_CONFIG": str(folder / "env.toml")},
-            check=True, capture_output=True, timeout=20,
+            check=True, capture_output=True, timeout=60,
         )  # fmt: skip
     assert read_bindings(folder / "env.toml") == {ANY: APP.thumbprint}
 
@@ -213,7 +213,7 @@ def test_pkcs12_by_content_and_by_option(kssl: Kssl, folder: Path) -> None:
     subprocess.run(
         [need("openssl"), "pkcs12", "-export", "-in", str(folder / "app.pem"), "-inkey",
          str(folder / "app.key"), "-out", str(pfx), "-passout", f"file:{folder / 'passphrase'}"],
-        check=True, capture_output=True, timeout=20,
+        check=True, capture_output=True, timeout=60,
     )  # fmt: skip
     refused(kssl("cert", "add", str(pfx)), "encrypted and no passphrase is given")
     with_passphrase = ("--passphrase-file", str(folder / "passphrase"))
@@ -254,7 +254,7 @@ def test_the_passphrase_is_asked_for_on_a_terminal(
             r"Max core file size +0 +0 ", Path(f"/proc/{process.pid}/limits").read_text()
         )
         os.write(master, typed.encode() + b"\n")
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
@@ -433,7 +433,7 @@ def test_commit_reloads_the_service(
     record(state, service.pid, config=str(state / "kssl.toml"))
     last = fine(kssl("cert", "commit")).splitlines()[-1]
     assert last == f"service {service.pid} (https://127.0.0.1:8443): reloaded"
-    assert service.communicate(timeout=20)[0] == "SIGHUP\n"
+    assert service.communicate(timeout=60)[0] == "SIGHUP\n"
 
 
 @pytest.mark.parametrize(
@@ -451,7 +451,7 @@ def test_commit_leaves_other_services_alone(
     assert words in output
     assert (f"service {service.pid}" in output) is same_file
     service.terminate()
-    assert service.communicate(timeout=20)[0] == "SIGTERM\n"
+    assert service.communicate(timeout=60)[0] == "SIGTERM\n"
 
 
 def test_a_service_keeps_what_it_was_started_with_until_its_restart(

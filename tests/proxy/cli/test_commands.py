@@ -88,7 +88,7 @@ def test_demo(tmp_path: Path, number: int) -> None:
             assert client.ask(b"GET", b"/bytes/1000").status == 200
     finally:
         process.send_signal(number)
-        _, stderr = process.communicate(timeout=15)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "Traceback" not in stderr
     assert f"open {told['url']}/" in stderr

@@ -140,7 +140,7 @@ def test_signals_end_it(app: Upstream, tmp_path: Path, number: int, mode: str) -
         assert len(pidfds) == 2
         try:
             proxy.process.send_signal(number)
-            assert proxy.process.wait(15) == 0
+            assert proxy.process.wait(60) == 0
             for pidfd in pidfds:
                 assert select.select([pidfd], [], [], 5)[0], "a worker stayed behind"
         finally:
@@ -226,7 +226,7 @@ def test_ready_file(app: Upstream, tmp_path: Path) -> None:
             pass
     finally:
         process.terminate()
-        _, stderr = process.communicate(timeout=15)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode == 0
     assert told == {
         "url": told["url"],
@@ -270,7 +270,7 @@ def test_the_verifier_in_the_ready_file(app: Upstream, tmp_path: Path) -> None:
         assert b"fastpath.verifier" in Path(f"/proc/{pid}/cmdline").read_bytes()
     finally:
         process.terminate()
-        process.communicate(timeout=15)
+        process.communicate(timeout=60)
     assert process.returncode == 0
 
 
@@ -315,7 +315,7 @@ def test_a_unix_socket_upstream(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        listener.settimeout(10)
+        listener.settimeout(60)
         with spawn_proxy(f"unix:{path}", state_dir=tmp_path / "state") as proxy:
             context = ssl.create_default_context(cafile=proxy.ca)
             with Client(proxy.port, context) as client:

@@ -24,6 +24,7 @@ from proxy.lifecycle.admin import admin_path
 from proxy.lifecycle.ask import NoAnswerError, ask
 from proxy.spawn import ProxyProcess, spawn_proxy
 from tests.fastpath.clientcert.pki import self_signed
+from tests.processes import halt
 from tests.proxy.cli.conftest import Kssl
 from tests.proxy.frontend.clients import Client
 from tests.proxy.frontend.rig import wait_for
@@ -64,6 +65,7 @@ def test_a_service_at_work(kssl: Kssl, app: Upstream, tmp_path: Path, mode: str)
         ] == [(pid, 0, 1, 0) for pid in proxy.worker_pids]
         (upstream,) = told["upstreams"]
         assert (upstream["target"], upstream["idle"]) == (f"http://localhost:{app.port}", 1)
+        assert upstream["uncertain"] == 0
         assert upstream["addresses"] == ["127.0.0.1", "::1"]
         assert set(told["closes"]) == {
             "client",
@@ -137,7 +139,7 @@ def test_a_worker_that_stands_still(kssl: Kssl, app: Upstream, tmp_path: Path) -
     """The rest is told all the same."""
     with service(tmp_path, str(app.port)) as proxy:
         (worker,) = proxy.worker_pids
-        os.kill(worker, signal.SIGSTOP)
+        halt(worker)
         try:
             (told,) = status(kssl, tmp_path)
         finally:
@@ -197,7 +199,7 @@ def test_a_verifier_that_stands_still(kssl: Kssl, app: Upstream, tmp_path: Path)
     with spawn_proxy(None, *options, state_dir=state, listen=None):
         wait_for(lambda: running_services(state), "its record")
         pid = status(kssl, state)[0]["verifier"]["pid"]
-        os.kill(pid, signal.SIGSTOP)
+        halt(pid)
         try:
             (told,) = status(kssl, state)
         finally:
@@ -304,7 +306,7 @@ def test_one_that_ends_while_it_is_asked(
 
         def ends(state: Path, *_: object) -> dict[str, Any]:
             proxy.process.terminate()
-            proxy.process.wait(15)
+            proxy.process.wait(60)
             raise NoAnswerError("too late")
 
         monkeypatch.setattr(module, "ask", ends)

@@ -31,7 +31,7 @@ def document(**other: Any) -> dict[str, Any]:
         "tasks": 5,
         "workers": [{"pid": 13, "restarts": 1, "connections": 3, "handshakes": 1}],
         "verifier": {"pid": 14, "restarts": 0, "questions": 1},
-        "upstreams": [{"target": "http://127.0.0.1:8000", "idle": 1}],
+        "upstreams": [{"target": "http://127.0.0.1:8000", "idle": 1, "uncertain": 2}],
         "closes": closes.to_json(),
         "logs": {
             "lost": {"access": 0, "errors": 0, "messages": 0},
@@ -54,6 +54,7 @@ https://a.example, http://a.example (process 12, kernel mode)
   worker            process 13: 3 connections, 1 of them in the handshake; restarted 1 time
   verifier          process 14: 1 question; restarted 0 times
   upstream          http://127.0.0.1:8000: 1 connection kept for the next request
+                    2 requests met a kept connection as the app closed it
 
   TLS ended by        close_notify           fin         reset         alert          none
   from clients                  12             1             0             0             0
@@ -119,6 +120,18 @@ def test_verifiers() -> None:
         "verifier          died, and another is not up yet; restarted 2 times"
     ]
     assert line() == []
+
+
+def test_lines_that_are_not_in_the_logs() -> None:
+    logs = {
+        "lost": {"access": 3, "errors": 0, "messages": 4},
+        "left_out": {"errors": {"Unclean_Close": 5, "Handshake": 6}, "messages": {}},
+    }
+    assert [line for line in status_text(document(logs=logs)) if "lines" in line] == [
+        "  lines lost        access log: 3 could not be written",
+        "  lines lost        standard error: 4 could not be written",
+        "  lines left out    HTTPERR log: 6 Handshake, 5 Unclean_Close",
+    ]
 
 
 def test_a_service_that_does_not_answer() -> None:

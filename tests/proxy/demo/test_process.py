@@ -34,19 +34,19 @@ def _wait_end(pid: int, seconds: float) -> bool:
 def test_stop_leaves_nothing() -> None:
     before = _descriptors()
     demo = start_demo_app()
-    with socket.create_connection(("127.0.0.1", demo.port), timeout=5):
+    with socket.create_connection(("127.0.0.1", demo.port), timeout=60):
         pass
     demo.stop()
     assert demo.process.returncode == 0
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", demo.port), timeout=5)
+        socket.create_connection(("127.0.0.1", demo.port), timeout=60)
     assert _descriptors() == before
     demo.stop()
 
 
 def test_stop_with_a_download_under_way(capfd: pytest.CaptureFixture[str]) -> None:
     with start_demo_app() as demo:
-        reader = socket.create_connection(("127.0.0.1", demo.port), timeout=5)
+        reader = socket.create_connection(("127.0.0.1", demo.port), timeout=60)
         reader.sendall(b"GET /bytes/1G HTTP/1.1\r\nHost: app\r\n\r\n")
         assert reader.recv(1024)
     reader.close()
@@ -84,7 +84,7 @@ def test_by_hand(number: signal.Signals) -> None:
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"http://127.0.0.1:")
         process.send_signal(number)
-        assert process.communicate(timeout=10) == (b"", b"")
+        assert process.communicate(timeout=60) == (b"", b"")
     assert process.returncode == 0
 
 

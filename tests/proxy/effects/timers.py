@@ -15,11 +15,11 @@ from tests.proxy.frontend.test_failures import full_listener
 
 
 @contextmanager
-def a_second() -> Iterator[None]:
-    """The block takes one at least, and not the many of a default."""
+def a_second(default: int = 120) -> Iterator[None]:
+    """The block takes one at least, and not the many of the ``default``."""
     began = time.monotonic()
     yield
-    assert 1 <= time.monotonic() - began < 9
+    assert 1 <= time.monotonic() - began < default
 
 
 def idle_connection_timeout(services: Services) -> None:
@@ -40,7 +40,7 @@ def header_wait_timeout(services: Services) -> None:
         stack.enter_context(service.more("Timer_HeaderWait", 408))
         hello = stack.enter_context(service.client(handshake=False))
         head = stack.enter_context(service.client())
-        stack.enter_context(a_second())
+        stack.enter_context(a_second(30))
         hello.sock.sendall(hello.client_hello()[:100])
         head.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
         assert head.read_answer().status == 408
@@ -74,8 +74,14 @@ def upstream_connect_timeout(services: Services) -> None:
     service = services.live
     with full_listener() as port:
         service.set_before(port, UpstreamConnectTimeout=1)
-        with a_second():
-            service.refuses(b"/", status=504, reason="Upstream")
+        for left in (2, 1, 0):
+            try:
+                with a_second(10):
+                    service.refuses(b"/", status=504, reason="Upstream")
+                break
+            except AssertionError:  # a machine that stood still for so long does so seldom
+                if not left:
+                    raise
 
 
 def upstream_response_timeout(services: Services) -> None:
@@ -96,3 +102,13 @@ def upstream_response_timeout(services: Services) -> None:
         received, ending = stall.read_to_end()
         assert received.endswith(b"\r\n\r\nabc")
         assert ending == "cut"
+
+
+def tunnel_idle_timeout(services: Services) -> None:
+    service = services.live
+    service.set(TunnelIdleTimeout=1)
+    with service.more("Timer_ConnectionIdle", 101), service.client() as client:
+        client.send(request(b"GET", b"/tunnel", b"Upgrade: raw", b"Connection: Upgrade"))
+        assert client.read_answer().status == 101
+        with a_second():
+            assert client.read_to_end() == (b"", "cut")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-SECONDS = 15.0
+SECONDS = 60.0
 _RESET = struct.pack("ii", 1, 0)
 
 

@@ -33,7 +33,7 @@ from proxy.upstream.lookup import Lookup, look_up
 from tests.proxy.frontend.clients import Client
 
 T = TypeVar("T")
-SECONDS = 15.0
+SECONDS = 60.0
 NOBODY = Target("http", "127.0.0.1", 9)
 TLS = Binding(Listen("127.0.0.1", 0))
 PLAIN = Binding(Listen("127.0.0.1", 0), tls=False)
@@ -172,6 +172,19 @@ class Rig:
         for endpoint in endpoints:
             endpoint.open = True
         self.front.apply(configuration, endpoints)
+
+    def wait_until_over(self) -> None:
+        """Wait until all connections are over, and the workers know it. In user mode the front end
+        tells a worker only when its last word has come."""
+
+        def over() -> bool:
+            self.call(self.front.drop_closed)
+            counts = [self.wait(supervisor.count()) for supervisor in self.front.supervisors]
+            return not self.front.open_connections and all(
+                each is not None and each["connections"] == 0 for each in counts
+            )
+
+        wait_for(over, "all connections over")
 
     def client(self, **options: Any) -> Client:
         return Client(self.port, self.context, **options)

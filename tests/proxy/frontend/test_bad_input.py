@@ -26,7 +26,7 @@ one_mode = pytest.mark.parametrize(
 def plain(proxy: Rig, stack: ExitStack) -> socket.socket:
     """A connection without TLS."""
     sock = stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port)))
-    sock.settimeout(10)
+    sock.settimeout(60)
     return sock
 
 
@@ -294,7 +294,7 @@ def test_a_clients_words_cannot_forge_a_log_line(
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["a\nkssl: all is well\x1b[31m", *(["x" * 200] * 20)])
     with (
-        socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock,
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as sock,
         pytest.raises((ssl.SSLError, ConnectionError)),
     ):
         context.wrap_socket(sock, server_hostname="localhost")

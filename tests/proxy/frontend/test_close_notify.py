@@ -159,7 +159,7 @@ def slow_answer(go_on: threading.Event) -> Callable[[UpstreamSide], None]:
     def script(side: UpstreamSide) -> None:
         side.read_request()
         side.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY), BODY[:1000])
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         with contextlib.suppress(ConnectionError):  # the proxy may have closed its side by now
             side.send(BODY[1000:])
         side.read_to_end()
@@ -197,7 +197,7 @@ def test_tls12_close_notify_ends_both_directions(proxy: Rig, serve: Serve) -> No
         assert client.read_to_end() == (b"", "close_notify")
         assert not go_on.is_set()
         go_on.set()
-        assert upstream.sides[0].ended.wait(10)
+        assert upstream.sides[0].ended.wait(60)
     wait_for(lambda: proxy.log_lines, "the log line")
     assert b'" 499 ' in proxy.log_lines[0]
     wait_for(lambda: proxy.errors.of("Connection_Dropped"), "the line of the other log")
@@ -251,7 +251,7 @@ def test_the_app_gets_a_reset_for_a_request_that_was_cut(
     serve(script)
     with proxy.client() as client:
         client.send(request(b"POST", b"/", b"Content-Length: 10") + b"abc")
-        assert began.wait(10)
+        assert began.wait(60)
         getattr(client, how)()
         wait_for(lambda: seen, "the end at the app")
     assert isinstance(seen[0], ConnectionResetError)

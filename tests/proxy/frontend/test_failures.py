@@ -212,7 +212,7 @@ def test_the_app_has_its_own_time_behind_a_body(proxy: Rig, serve: Serve) -> Non
     serve(script, entity_body_timeout=60, upstream_response_timeout=1)
     with proxy.client() as client:
         client.send(request(b"POST", b"/", b"Content-Length: 6") + b"abc")
-        assert began.wait(10)
+        assert began.wait(60)
         client.send(b"def")
         is_page(client.read_answer(), 504, b"did not answer within UpstreamResponseTimeout (1 s)")
 
@@ -354,7 +354,7 @@ def test_a_response_cut_short(proxy: Rig, serve: Serve, half: bytes, how: str) -
     def script(side: UpstreamSide) -> None:
         side.read_request()
         side.send(half)
-        assert seen.wait(10)
+        assert seen.wait(60)
         getattr(side, how)()
 
     serve(script)
@@ -377,7 +377,7 @@ def test_a_reset_in_a_response_that_ends_with_the_connection(proxy: Rig, serve: 
     def script(side: UpstreamSide) -> None:
         side.read_request()
         side.send(b"HTTP/1.1 200 OK\r\n\r\nabc")
-        assert seen.wait(10)
+        assert seen.wait(60)
         side.reset()
 
     serve(script)
@@ -413,9 +413,9 @@ def test_a_request_cut_short(proxy: Rig, serve: Serve, framing: str, how: str) -
             client.send(
                 request(b"POST", b"/", b"Transfer-Encoding: chunked") + chunked([b"abc"])[:-5]
             )
-        assert began.wait(10)
+        assert began.wait(60)
         getattr(client, how)()
-        assert upstream.sides[0].ended.wait(10)
+        assert upstream.sides[0].ended.wait(60)
         wait_for(lambda: proxy.log_lines, "the log line")
         assert b'" 499 ' in proxy.log_lines[0]
 
@@ -434,12 +434,12 @@ def test_a_bad_chunk_ends_the_upstreams_connection(proxy: Rig, serve: Serve) -> 
     upstream = serve(script)
     with proxy.client() as client:
         client.send(request(b"POST", b"/", b"Transfer-Encoding: chunked") + b"3\r\nabc\r\n")
-        assert began.wait(10)
+        assert began.wait(60)
         client.send(b"zz\r\n")
         is_page(client.read_answer(), 400)
         with pytest.raises(ClosedError):
             client.more()
-        assert upstream.sides[0].ended.wait(10)
+        assert upstream.sides[0].ended.wait(60)
 
 
 @both_modes
@@ -458,7 +458,7 @@ def test_a_client_that_leaves_while_it_downloads(proxy: Rig, serve: Serve) -> No
         client.send(request())
         client.take(100_000)
         client.reset()
-    assert upstream.sides[0].ended.wait(10)
+    assert upstream.sides[0].ended.wait(60)
 
 
 # -- mistakes of ours --------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def _alerts(side: UpstreamSide) -> None:
     side.read_request()
     assert isinstance(side.sock, StrictSocket)
     with socket.socket(fileno=side.sock.detach()) as bare:
-        bare.settimeout(10)
+        bare.settimeout(60)
         bare.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
         bare.recv(100)
 

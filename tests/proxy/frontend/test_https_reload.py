@@ -70,7 +70,7 @@ def test_a_page_says_what_went_wrong_with_the_records(proxy: Rig, https: Https) 
     def script(side: UpstreamSide) -> None:
         side.read_head()
         with socket.socket(fileno=side.sock.detach()) as bare:
-            bare.settimeout(10)
+            bare.settimeout(60)
             bare.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
             bare.recv(100)
 

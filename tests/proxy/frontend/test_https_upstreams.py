@@ -333,7 +333,7 @@ def test_no_answer_to_the_handshake(proxy: Rig, https: Https) -> None:
 
     def script(side: UpstreamSide) -> None:
         side.take(5)
-        assert done.wait(10)
+        assert done.wait(60)
 
     with Upstream(script) as upstream:
         https.serve(https.target(upstream), upstream_connect_timeout=1)
@@ -381,7 +381,7 @@ def test_a_request_that_is_cut_ends_with_an_alert(proxy: Rig, https: Https, how:
     https.start(script)
     with proxy.client() as client:
         client.send(request(b"POST", b"/", b"Content-Length: 10") + b"abc")
-        assert began.wait(10)
+        assert began.wait(60)
         getattr(client, how)()
         wait_for(lambda: seen, "the end at the app")
     assert seen == ["TLSV1_ALERT_INTERNAL_ERROR"]
@@ -475,7 +475,7 @@ def test_the_worker_dies(proxy: Rig, https: Https) -> None:
     def script(side: UpstreamSide) -> None:
         side.read_request()
         side.send(UNTIL_END + b"pay Bob 100")
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         side.send(b"000")
         assert isinstance(side.sock, StrictSocket)
         side.sock.unwrap()

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from fastpath.channel import Channel
+from proxy.frontend.client import ClientConnection
+from proxy.frontend.exchange import Exchange
 from tests.proxy.frontend.clients import ClosedError, CutError, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig, wait_for
@@ -90,7 +92,7 @@ def _bad_record(proxy: Rig) -> None:
 
 def _no_handshake(proxy: Rig) -> None:
     for data in (b"\0\1", b"GET / HTTP/1.1\r\n\r\n", b"\x16\3\1\0\5hello", b"\x16", b""):
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as sock:
             sock.sendall(data)
             sock.shutdown(socket.SHUT_WR)
             while sock.recv(1000):
@@ -122,8 +124,31 @@ def _tunnel(proxy: Rig) -> None:
                 client.read_to_end()
 
 
+def _early(proxy: Rig) -> None:
+    """Its body is not wanted any more."""
+    for end in ("close_notify", "reset", "ask"):
+        with proxy.client() as client:
+            client.send(request(b"POST", b"/", b"Content-Length: 10") + b"01234")
+            assert client.read_answer().status == 200
+            if end == "ask":
+                client.send(b"56789")
+            getattr(client, end)()
+
+
+def _reset_while_it_waits(proxy: Rig) -> None:
+    client = proxy.client()
+    client.send(request(b"POST", b"/", b"Content-Length: 10", b"Expect: 100-continue"))
+    wait_for(lambda: any(map(_has_timer, list(proxy.front.connections))), "the timer")
+    client.reset()
+
+
+def _has_timer(connection: ClientConnection) -> bool:
+    exchange = connection._http._exchange if connection._http is not None else None
+    return isinstance(exchange, Exchange) and bool(exchange._expects and exchange._expects._timer)
+
+
 def _late_head(proxy: Rig) -> None:
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as silent:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as silent:
         with proxy.client() as client:
             client.send(b"GET /")
             client.read_to_end()
@@ -168,6 +193,8 @@ CASES: dict[str, tuple[Script, Callable[[Rig], None]]] = {
     "upstream resets": (_resets, _any_answer),
     "cut short": (_sends(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n."), _any_answer),
     "bad answer": (_sends(b"nonsense\r\n\r\n"), _any_answer),
+    "answered early": (_sends(response(b"no")), _early),
+    "not told 100": (UpstreamSide.read_to_end, _reset_while_it_waits),
     "until the end": (_sends(b"HTTP/1.1 200 OK\r\n\r\n."), _any_answer),
 }
 

@@ -463,7 +463,7 @@ def test_an_early_answer_arrives_complete(proxy: Rig, serve: Serve) -> None:
         answer = client.read_answer()
         assert (answer.status, answer.body) == (413, b"too large")
         assert client.ask().body == b"next"
-    assert upstream.sides[0].ended.wait(5)
+    assert upstream.sides[0].ended.wait(60)
 
 
 def test_an_answer_that_begins_before_the_request_ends(proxy: Rig, serve: Serve) -> None:

@@ -68,7 +68,7 @@ def test_under_load(proxy: Rig) -> None:
             proxy.call(lambda site=site: proxy.apply(site))  # type: ignore[misc]
         stop.set()
         for thread in threads:
-            thread.join(15)
+            thread.join(60)
         assert failures == []
         assert len(proxy.front.pools) == 1
         assert a.accepted
@@ -83,7 +83,7 @@ def test_a_request_in_progress_keeps_its_upstream(proxy: Rig) -> None:
     def slow(side: UpstreamSide) -> None:
         side.read_request()
         side.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         side.send(b"a")
         side.read_to_end()
 
@@ -95,7 +95,7 @@ def test_a_request_in_progress_keeps_its_upstream(proxy: Rig) -> None:
         go_on.set()
         assert client.take(1) == b"a"
         assert client.ask().body == b"b"
-        assert a.sides[0].ended.wait(10)  # nobody needs it any more
+        assert a.sides[0].ended.wait(60)  # nobody needs it any more
 
 
 @both_modes
@@ -164,7 +164,7 @@ def test_an_endpoint_that_is_given_up(proxy: Rig) -> None:
 
     def slow(side: UpstreamSide) -> None:
         side.read_request()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         side.send(response(b"a"))
         side.read_to_end()
 

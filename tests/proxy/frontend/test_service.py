@@ -23,6 +23,7 @@ from config.errors import ConfigError
 from config.model import Binding, CertificateFiles, Configuration
 from config.target import Listen
 from proxy.frontend.service import Service, ServiceOptions
+from tests.processes import halt
 from tests.proxy.frontend.clients import CutError, post, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import NOBODY, Rig, one_site, wait_for
@@ -117,7 +118,7 @@ def test_stop(mode: str, tmp_path: Path) -> None:
     def script(side: UpstreamSide) -> None:
         side.read_request()
         side.send(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000)
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         side.send(b"y" * 100_000)
         side.read_to_end()
 
@@ -125,7 +126,7 @@ def test_stop(mode: str, tmp_path: Path) -> None:
         rig.configure(port=upstream.port)
         idle, early, busy = (stack.enter_context(rig.client()) for _ in range(3))
         silent = stack.enter_context(socket.create_connection(("127.0.0.1", rig.port)))
-        silent.settimeout(10)
+        silent.settimeout(60)
         busy.send(request())
         busy.take_until(b"\r\n\r\n")
         wait_for(lambda: established(rig) == 3 and len(rig.front.connections) == 4, "all")
@@ -141,7 +142,7 @@ def test_stop(mode: str, tmp_path: Path) -> None:
         assert busy.take(200_000) == b"x" * 100_000 + b"y" * 100_000
         assert busy.read_to_end() == (b"", "close_notify")
         early.sock.close()
-        stopped.result(15)
+        stopped.result(60)
         assert not any(alive(pid) for pid in pids)
 
 
@@ -173,7 +174,7 @@ def test_a_response_that_stop_does_not_wait_for(
         rig.wait(rig.service.stop())
         assert client.read_to_end() == (b"", "cut")
         assert "stopping with 1 requests in progress" in caplog.text
-        assert upstream.sides[0].ended.wait(10)
+        assert upstream.sides[0].ended.wait(60)
 
 
 @pytest.mark.parametrize("mode", ["kernel", "user"])
@@ -195,7 +196,7 @@ def test_stop_waits_for_what_is_still_on_its_way(mode: str, tmp_path: Path) -> N
             body, ending = client.read_to_end()
             assert len(body) > size - 1000
             assert ending == "close_notify"
-        stopped.result(15)
+        stopped.result(60)
 
 
 def established(rig: Rig) -> int:
@@ -272,7 +273,7 @@ def test_a_worker_is_killed_in_the_middle_of_a_download(
         while True:
             side.read_request()
             side.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (2 * half), b"x" * half)
-            assert go_on.wait(10)
+            assert go_on.wait(60)
             side.send(b"y" * half)
 
     serve(script)
@@ -313,7 +314,7 @@ def test_a_body_that_arrives_while_reading_is_paused(proxy: Rig, serve: Serve) -
     assert worker is not None
     with proxy.client() as client:
         wait_for(lambda: engine_of(proxy) is not None, "the handshake is over")
-        os.kill(worker, signal.SIGSTOP)
+        halt(worker)
         try:
             whole = post(b"hello")
             for count, piece in enumerate((whole[:-5], whole[-5:]), 1):

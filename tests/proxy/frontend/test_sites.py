@@ -178,7 +178,7 @@ def test_max_connections_of_a_site(proxy: Rig, stack: ExitStack) -> None:
     def script(side: UpstreamSide) -> None:
         while True:
             side.read_request()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
             side.send(response(b"a"))
 
     limited = site(
@@ -282,7 +282,7 @@ def test_plain_http_to_a_site_that_has_it(proxy: Rig, stack: ExitStack) -> None:
 
 
 def raw(proxy: Rig, data: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as sock:
         sock.sendall(data)
         with contextlib.suppress(ConnectionResetError):
             while sock.recv(4096):
@@ -302,7 +302,7 @@ def raw(proxy: Rig, data: bytes) -> None:
 def test_what_is_no_tls(
     proxy: Rig, data: bytes, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as sock:
         sock.sendall(data)
         sock.shutdown(socket.SHUT_WR)
         with contextlib.suppress(ConnectionResetError):
@@ -315,7 +315,7 @@ def test_what_is_no_tls(
 
 
 def test_a_legacy_hello_byte_by_byte(proxy: Rig) -> None:
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in b"\x80\x2e\x01\x00\x02":
             sock.sendall(bytes([byte]))

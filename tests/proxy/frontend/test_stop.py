@@ -124,5 +124,5 @@ def test_how_clients_answer_the_end_is_logged(
         wait_for(lambda: waits.is_set() or errors.at_its_end is not None, "nothing else is owed")
         for client in clients:
             client.fin()
-        stopped.result(15)
+        stopped.result(60)
     assert errors.at_its_end == len(clients)

@@ -73,7 +73,7 @@ def test_the_client_ends_its_side_before_the_answer(
 
     def script(side: UpstreamSide) -> None:
         side.read_head()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         side.send(SWITCH)
         side.read_to_end()
         side.send(b"got " + side.unread)
@@ -123,7 +123,7 @@ def test_the_upstream_breaks_while_it_is_written_to(proxy: Rig, serve: Serve) ->
     def script(side: UpstreamSide) -> None:
         side.read_head()
         side.send(SWITCH, b"bye")
-        assert waits.wait(10)
+        assert waits.wait(60)
         side.reset()
 
     def backlog() -> bool:
@@ -153,7 +153,7 @@ def test_a_client_that_breaks(proxy: Rig, serve: Serve) -> None:
         client.send(ASK)
         client.take_until(b"\r\n\r\nhello")
         client.reset()
-        assert upstream.sides[0].ended.wait(10)
+        assert upstream.sides[0].ended.wait(60)
 
 
 def test_refused(proxy: Rig, serve: Serve) -> None:
@@ -172,7 +172,7 @@ def test_websocket(proxy: Rig, size: int) -> None:
             await websocket.send(message)
 
     async def test() -> None:
-        async with asyncio.timeout(15), serve_websockets(echo, "127.0.0.1", 0) as server:
+        async with asyncio.timeout(60), serve_websockets(echo, "127.0.0.1", 0) as server:
             (listener,) = server.sockets
             await asyncio.to_thread(proxy.configure, port=listener.getsockname()[1])
             url = f"wss://localhost:{proxy.port}/"

@@ -71,7 +71,7 @@ def test_what_is_behind_the_body_waits_for_the_101(
         _, body = side.read_request()
         assert body == BODY
         seen.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         assert not side.unread
         side.send(SWITCH)
         side.send(side.take(len(early)))
@@ -83,7 +83,7 @@ def test_what_is_behind_the_body_waits_for_the_101(
             client.send(head + framed + early)
         else:
             client.send_bytewise(head + framed + early)
-        assert seen.wait(10)
+        assert seen.wait(60)
         assert early not in upstream.received
         go_on.set()
         assert client.read_answer().status == 101
@@ -112,7 +112,7 @@ def test_a_101_before_the_body_is_no_good(
         answer = client.read_answer()
         assert answer.status == 502
         assert b"before it had the whole request" in answer.body
-        assert upstream.sides[0].ended.wait(10)
+        assert upstream.sides[0].ended.wait(60)
         client.send(framed[part:])
         assert client.ask().body == b"next"
 

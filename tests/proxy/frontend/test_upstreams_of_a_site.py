@@ -91,7 +91,7 @@ def test_back_again(proxy: Rig, caplog: pytest.LogCaptureFixture) -> None:
             with socket.create_server(("127.0.0.1", gone.port)) as sock:
                 down.health._until = 0.0  # the pause is over
                 client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-                sock.settimeout(10)
+                sock.settimeout(60)
                 side = UpstreamSide(sock.accept()[0], 0)
                 side.read_request()
                 side.send(response(b"back"))
@@ -155,7 +155,8 @@ def test_one_that_is_silent_is_paused(proxy: Rig, caplog: pytest.LogCaptureFixtu
         assert sorted(client.ask().body for _ in range(2)) == [b"0", b"back"]
         assert not pool.health.failures
     assert caplog.messages[-2:] == [
-        f"upstream {silent}: no answer within UpstreamResponseTimeout (1 s); others take its requests",
+        f"upstream {silent}: no answer within UpstreamResponseTimeout (1 s); "
+        "others take its requests",
         f"upstream {silent}: answers again",
     ]
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from proxy.http.chunked import MAX_CHUNK_LINE, ChunkedReader
 from proxy.http.messages import HttpError, client_error
+from tests.examples import examples
 from tests.proxy.http.drive import read_body
 
 
@@ -69,7 +70,7 @@ TRAILERS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(CHUNKS, TRAILERS, st.binary(max_size=5), st.lists(st.integers(0, 10_000), max_size=12))
 def test_any_cut_gives_the_same(
     chunks: list[tuple[bytes, bytes]], trailers: bytes, behind: bytes, cuts: list[int]
@@ -84,7 +85,7 @@ def test_any_cut_gives_the_same(
         assert whole[:3] == (body, len(stream) - len(behind), True)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(
     st.lists(
         st.sampled_from(

@@ -21,6 +21,7 @@ from proxy.http.codec import get_codec
 from proxy.http.forward import ClientInfo, build_upstream_request
 from proxy.http.names import is_forged
 from proxy.httperr import REASONS as WORDS
+from tests.examples import examples
 from tests.proxy.http.drive import LIMITS
 
 LEAF = b"\x30\x03leaf"
@@ -180,7 +181,7 @@ VERDICTS = st.builds(
 LINE = re.compile(r"(?! )[ -~]+(?<! )")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(VERDICTS, st.none() | st.binary(max_size=100), st.sampled_from(Headers))
 def test_whatever_a_certificate_says_it_is_one_line_each_and_no_other_field(
     verdict: ClientVerdict, leaf: bytes | None, wanted: Headers
@@ -206,7 +207,7 @@ def read(sent: bytes) -> list[tuple[bytes, bytes]]:
     return list(request.headers)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(VERDICTS)
 def test_texts_can_be_read_back(verdict: ClientVerdict) -> None:
     fields = told(verdict, None)

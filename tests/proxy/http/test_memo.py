@@ -10,6 +10,7 @@ from proxy.http.codec import Codec, get_codec
 from proxy.http.forward import ClientInfo, build_upstream_request
 from proxy.http.memo import MAX_REMEMBERED, RequestMemo, ResponseMemo
 from proxy.http.messages import HttpError, Limits, RequestHead
+from tests.examples import examples
 
 CLIENT = ClientInfo("192.0.2.1", 1234)
 LIMITS = Limits()
@@ -130,7 +131,7 @@ _FIELDS = st.lists(
 
 
 @given(st.lists(st.tuples(_LINES, _FIELDS), min_size=2, max_size=6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_sequence_of_heads_means_what_each_means_alone(
     heads: list[tuple[bytes, list[bytes]]],
 ) -> None:

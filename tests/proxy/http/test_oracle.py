@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from proxy.http.codec import get_codec
 from proxy.http.messages import HttpError, RequestHead, UpstreamError
+from tests.examples import examples
 from tests.proxy.http.drive import CODECS, LIMITS, read_body, read_requests
 from tests.proxy.http.test_request_accepted import ACCEPTED
 from tests.proxy.http.test_request_refused import TABLES
@@ -93,7 +94,7 @@ def accepted(stream: bytes) -> list[tuple[object, ...]] | None:
     return seen
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @given(st.sampled_from(REQUESTS), EDITS)
 def test_what_we_accept_h11_accepts(stream: bytes, edits: list[tuple[int, int, bytes]]) -> None:
     stream = edit(stream, edits)
@@ -109,7 +110,7 @@ def test_what_we_accept_h11_accepts(stream: bytes, edits: list[tuple[int, int, b
         assert mine == other
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(st.sampled_from(REQUESTS), EDITS)
 def test_codecs_agree_on_requests(stream: bytes, edits: list[tuple[int, int, bytes]]) -> None:
     stream = edit(stream, edits)
@@ -122,7 +123,7 @@ def test_codecs_agree_on_requests(stream: bytes, edits: list[tuple[int, int, byt
     assert verdicts[0] == verdicts[1]
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(
     st.sampled_from(RESPONSES), EDITS, st.sampled_from([b"GET", b"HEAD"]), st.booleans(), st.data()
 )
@@ -146,7 +147,7 @@ def test_codecs_agree_on_responses(
     assert verdicts[0] == verdicts[1]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.binary(max_size=200))
 def test_random_bytes_raise_only_our_errors(stream: bytes) -> None:
     for codec in CODECS:

@@ -144,7 +144,13 @@ def test_what_a_character_is() -> None:
     assert refusal(replace(bytewise, enable_non_utf8=False), b"/" + E_ACUTE * 3) == ""
 
 
-@pytest.mark.parametrize(("length", "count"), [(1, 1), (2, 3), (3, 2), (32766, 16383)])
+@pytest.mark.parametrize(
+    ("length", "count"),
+    [
+        (1, 1), (2, 3), (3, 2), (32766, 3), (3, 16383),
+        pytest.param(32766, 16383, marks=pytest.mark.acceptance),  # half a gigabyte
+    ],
+)  # fmt: skip
 def test_both_numbers_at_their_bounds(length: int, count: int) -> None:
     rules = UrlRules(segment_max_length=length, segment_max_count=count)
     path = (b"/" + b"x" * length) * count

@@ -24,6 +24,7 @@ from proxy.http.names import special_lines
 from proxy.http.repair import repair_response
 from proxy.http.request_rules import make_request
 from proxy.http.response_rules import make_response
+from tests.examples import examples
 from tests.proxy.http.drive import LIMITS
 from tests.proxy.http.test_request_refused import get
 from tests.proxy.http.test_response_rules import response
@@ -148,14 +149,14 @@ responses = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(requests, min_size=1, max_size=8))
 def test_any_requests_one_after_another(heads: list[bytes]) -> None:
     for head in heads:
         event(f"planned: {check_request(head)}")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -33,7 +33,7 @@ async def hello() -> dict[str, Any]:
 def connect(path: Path) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
     try:
-        sock.settimeout(10)
+        sock.settimeout(60)
         with short_name(path) as name:
             sock.connect(name)
     except BaseException:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def state(tmp_path: Path) -> Path:
 @contextlib.contextmanager
 def listening(state: Path, backlog: int = 8) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(10)
+        sock.settimeout(60)
         sock.bind(str(admin_path(state, US.pid)))
         sock.listen(backlog)
         yield sock
@@ -55,7 +54,7 @@ def answering(state: Path, say: Say) -> Iterator[None]:
         try:
             yield
         finally:
-            thread.join(10)
+            thread.join(60)
 
 
 def test_in_pieces(state: Path) -> None:
@@ -102,18 +101,14 @@ def test_no_answer_in_time(state: Path) -> None:
     over = threading.Event()
 
     def trickle(client: socket.socket) -> None:
-        for _ in range(1000):
-            if over.wait(0.01):
-                return
+        while not over.wait(0.01):
             client.send(b" ")
 
-    for say in (lambda client: over.wait(10), trickle):
+    for say in (lambda client: over.wait(), trickle):
         over.clear()
         with answering(state, say):  # type: ignore[arg-type]
-            began = time.monotonic()
             with pytest.raises(NoAnswerError, match=r"not answered within 0\.1 s"):
                 ask(state, US, 0.1)
-            assert time.monotonic() - began < 5
             over.set()
         admin_path(state, US.pid).unlink()
 
@@ -150,4 +145,4 @@ def test_a_full_queue_is_waited_for(state: Path) -> None:
         thread = threading.Thread(target=run)
         thread.start()
         assert ask(state, US) == {}
-        thread.join(10)
+        thread.join(60)

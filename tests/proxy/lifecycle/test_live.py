@@ -41,7 +41,7 @@ class Running:
         return running_services(self.state_dir)
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < end, f"{what}: {self.log.read_text()}"
             time.sleep(0.01)

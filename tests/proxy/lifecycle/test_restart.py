@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,6 +33,7 @@ def test_the_old_one_has_left_the_sockets(tmp_path: Path, monkeypatch: pytest.Mo
         if len(polled) == 3:
             running.remove_record(tmp_path, old.pid)
 
-    monkeypatch.setattr("proxy.lifecycle.control.time.sleep", pause)
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=pause)
+    monkeypatch.setattr(control, "time", clock)
     assert control.restart(tmp_path, old).pid == new.pid
     assert polled == [2, 2, 2]

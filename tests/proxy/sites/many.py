@@ -14,7 +14,7 @@ import trustme
 
 from config.parameter import Profile
 
-SECONDS = 15.0
+SECONDS = 60.0
 
 
 class Apps:

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy.trace.timeline import Stretch, Visit, partition
+from tests.examples import examples
 
 VISIT = st.builds(
     lambda step, begin, length: Visit(step, begin, begin + length),
@@ -18,7 +19,7 @@ VISIT = st.builds(
 
 
 # Slow to generate on a machine that is busy, which says nothing about the code.
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(VISIT, min_size=1, max_size=12))
 def test_every_moment_once(found: list[Visit]) -> None:
     found.sort(key=lambda visit: visit.begin)

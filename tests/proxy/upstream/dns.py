@@ -45,7 +45,7 @@ class NameServer:
     ) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
             end.sendto(b"", self._sock.getsockname())
-        self._thread.join(10)
+        self._thread.join(60)
         self._sock.close()
 
     def _run(self) -> None:

@@ -26,7 +26,7 @@ class Resolver:
             self.asked.append(host)
             self._now += 1
             self.most = max(self.most, self._now)
-        assert self.free.wait(30)
+        assert self.free.wait(60)
         with self._lock:
             self._now -= 1
         if host.startswith("no"):

@@ -102,7 +102,7 @@ def test_a_slow_one_is_found_well_and_its_connection_kept(app: Target) -> None:
                 attempt = pool.connect(by)
                 pool.outrun(attempt, by, 0.25)
                 assert pool.health.paused(loop.time())
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while not pool.idle:  # noqa: ASYNC110 - nothing else tells
                         await asyncio.sleep(0)
                 assert not pool.health.failures
@@ -153,9 +153,9 @@ def test_two_black_holes() -> None:
         with black_hole() as first, black_hole() as second:
             async with group_of(first, second, seconds=2 * ATTEMPT_DELAY) as group:
                 asker = await ask(group)
-                reason, timed_out = asker.told.result()
-                assert timed_out
-                assert reason.startswith("no answer to the connection attempt within Upstream")
+                limit = f"UpstreamConnectTimeout ({2 * ATTEMPT_DELAY:g} s)"
+                what = f"no answer to the connection attempt within {limit}"
+                assert asker.told.result() == (what, True)
                 assert [pool.health.failures for pool in group.pools] == [1, 1]
 
     run(test)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from proxy.demo.truncation.attacker import Attacker
 from proxy.demo.truncation.cut import Cut
 
-SECONDS = 10.0
+SECONDS = 60.0
 
 
 def record(kind: int, size: int, fill: bytes = b"x") -> bytes:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from proxy.demo.truncation.attacker import Attacker
+from tests.examples import examples
 from tests.proxy.frontend.clients import request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.cuts.ends import RESET
@@ -40,10 +41,10 @@ pytestmark = pytest.mark.parametrize(
 # The proxy is the same for all examples; each has connections of its own. One that fails may have
 # waited for seconds, so no smaller one is looked for.
 some = settings(
-    max_examples=25,
+    max_examples=examples(25),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 hows, versions = st.sampled_from(HOWS), st.sampled_from(VERSIONS)
 places = st.lists(st.integers(0, 400), max_size=5)

@@ -50,7 +50,7 @@ class Bank:
 
     def __call__(self, side: UpstreamSide) -> None:
         talk = self.talk
-        side.sock.settimeout(15.0)
+        side.sock.settimeout(60)
         side.read_head()
         talk.asked = True
         try:
