@@ -25,11 +25,12 @@ MAX_PAYLOAD = 256 * 1024
 class FrameType(enum.IntEnum):
     """Who sends it (F: front end, W: worker) and what the payload is."""
 
-    # These four may be longer than one frame; each has a byte first, see `pieces`.
+    # These five may be longer than one frame; each has a byte first, see `pieces`.
     CONFIGURE = 1  # F: JSON, see `WorkerSettings`; before anything else, once
     READY = 2  # W: JSON, what was loaded
     REFUSED = 3  # W: UTF-8, what is wrong with the configuration, one line for each problem
     RECONFIGURE = 4  # F: as CONFIGURE. REFUSED: everything stays as it was
+    RESTORE = 7  # F: CONFIGURE of one that replaces another: what cannot be read is left out
 
     COUNT = 5  # F: nothing; on connection 0
     COUNTS = 6  # W: JSON, see `Supervisor.count`; exactly one for each COUNT

@@ -119,12 +119,12 @@ class Worker:
             self._connections[identifier].handshake(memoryview(payload))
 
     def _handle(self, kind: int, identifier: int, view: memoryview, start: int, end: int) -> None:
-        if kind in (FrameType.CONFIGURE, FrameType.RECONFIGURE):
+        if kind in (FrameType.CONFIGURE, FrameType.RECONFIGURE, FrameType.RESTORE):
             settings = self._settings.add(view[start:end])
             if settings is not None:
                 while self._handshakes:  # they began under the configuration before
                     self._shake()
-                self._configure(json.loads(settings), again=kind == FrameType.RECONFIGURE)
+                self._configure(json.loads(settings), FrameType(kind))
             return
         if kind in _HANDSHAKES:
             self._handshakes[identifier] = kind, bytes(view[start:end])
@@ -195,9 +195,10 @@ class Worker:
         }
         self._output.frame(FrameType.COUNTS, 0, json.dumps(counts).encode())
 
-    def _configure(self, wanted: dict[str, Any], *, again: bool) -> None:
+    def _configure(self, wanted: dict[str, Any], kind: FrameType) -> None:
         """Handshakes wait meanwhile, and in user mode records. Connections go on with what they
         began with."""
+        again = kind == FrameType.RECONFIGURE
         fixed = (wanted["state_dir"], bool(wanted["kernel_mode"]), wanted["preset"])
         if not again and self._fixed is not None:
             raise RuntimeError("CONFIGURE a second time")
@@ -207,8 +208,12 @@ class Worker:
             raise RuntimeError("RECONFIGURE with another mode, state folder or TlsPreset")
         self._fixed = fixed
         store = self._store or ContextStore(Path(wanted["state_dir"]), preset=wanted["preset"])
+        problems: list[str] = []
         try:
-            store.load(wanted["tls"])
+            if kind == FrameType.RESTORE:
+                problems = store.restore(wanted["tls"])
+            else:
+                store.load(wanted["tls"])
         except CertificatesError as error:
             self._answer(FrameType.REFUSED, "\n".join(error.problems).encode())
             return
@@ -216,7 +221,7 @@ class Worker:
         answer = {
             "ca": str(store.ca_path) if store.ca_path else None,
             "warnings": store.warnings,
-            "problems": [],
+            "problems": problems,
         }
         self._answer(FrameType.READY, json.dumps(answer).encode())
 

@@ -64,6 +64,7 @@ def test_a_quiet_one(proxy: Rig) -> None:
             {
                 "pid": proxy.front.supervisors[0].pid,
                 "restarts": proxy.front.supervisors[0].restarts,
+                "problems": [],
                 "connections": 0,
                 "handshakes": 0,
             }
