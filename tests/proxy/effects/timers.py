@@ -26,8 +26,8 @@ def idle_connection_timeout(services: Services) -> None:
     service = services.live
     service.set(IdleConnectionTimeout=1)
     with service.more("Timer_ConnectionIdle"), service.client() as client:
-        assert client.ask().status == 200
         with a_second():
+            assert client.ask().status == 200
             assert client.read_to_end() == (b"", "close_notify")
 
 
@@ -108,7 +108,7 @@ def tunnel_idle_timeout(services: Services) -> None:
     service = services.live
     service.set(TunnelIdleTimeout=1)
     with service.more("Timer_ConnectionIdle", 101), service.client() as client:
-        client.send(request(b"GET", b"/tunnel", b"Upgrade: raw", b"Connection: Upgrade"))
-        assert client.read_answer().status == 101
         with a_second():
+            client.send(request(b"GET", b"/tunnel", b"Upgrade: raw", b"Connection: Upgrade"))
+            assert client.read_answer().status == 101
             assert client.read_to_end() == (b"", "cut")
