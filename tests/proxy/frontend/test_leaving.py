@@ -190,7 +190,7 @@ def test_one_that_reads_slowly_is_not_cut(
         monkeypatch.setattr(type(connection.engine), "outstanding", left)
         assert time_passes(proxy, connection, limit=2000) >= 2000
         assert not connection.over
-    assert not proxy.errors.lines
+        assert not proxy.errors.lines
 
 
 # -- tunnels -------------------------------------------------------------------------------
