@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from config import foreign
 from config.credentials import (
     Credentials,
     PassphraseNeededError,
@@ -40,14 +40,15 @@ def pkcs12_credentials(
     # Without a passphrase there are two ways: no encryption, and encryption with an empty one.
     for attempt in [passphrase] if passphrase else [None, b""]:
         try:
-            found = pkcs12.load_pkcs12(source.data, attempt)
+            with foreign.reading(keep=(UnsupportedAlgorithm,)):
+                found = pkcs12.load_pkcs12(source.data, attempt)
             break
         except UnsupportedAlgorithm:
             raise ConfigError(
                 f"{path}: its encryption or its kind of key is not supported; export it anew with "
                 "AES-256 and SHA-256, or convert it: openssl pkcs12 -legacy -nodes"
             ) from None
-        except (ValueError, TypeError):
+        except foreign.UnreadableError:
             continue  # the library does not tell a wrong passphrase from damage
     else:
         if not is_pkcs12(source.data):
@@ -66,7 +67,7 @@ def pkcs12_credentials(
         raise ConfigError(f"{path} holds no certificate; export it together with its chain")
     try:
         for certificate in certificates:
-            certificate.extensions  # noqa: B018 - parsed on first use; find damage here
-    except (ValueError, x509.DuplicateExtension):
-        raise ConfigError(f"{path}: a certificate in it is damaged; export it again") from None
+            foreign.checked(certificate, odd_names=True)
+    except foreign.UnreadableError as error:
+        raise ConfigError(f"{path}: a certificate in it {error}") from None
     return checked_credentials(certificates, key, path, path, now, source.notes_on_mode())

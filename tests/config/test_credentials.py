@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -25,12 +25,13 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from config import pemfile
-from config.credentials import PrivateKey, load_credentials
+from config.credentials import load_credentials
 from config.errors import ConfigError
+from config.keykinds import PrivateKey
 from config.pemfile import read_source
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-AnyKey = PrivateKey | dsa.DSAPrivateKey | ed448.Ed448PrivateKey
+AnyKey = PrivateKey | dsa.DSAPrivateKey | x25519.X25519PrivateKey
 
 
 def pem(
@@ -265,7 +266,7 @@ def test_small_and_unsupported_keys(tmp_path: Path) -> None:
     refused(tmp_path, "RSA key of 1024 bits is too small; use RSA of 2048", key=small)
     for key in (
         ec.generate_private_key(ec.SECP256K1()),
-        ed448.Ed448PrivateKey.generate(),
+        x25519.X25519PrivateKey.generate(),
         dsa.generate_private_key(1024),  # noqa: S505 - nothing it protects
     ):
         refused(tmp_path, "not supported; use RSA .*Ed25519", key=pem(key))

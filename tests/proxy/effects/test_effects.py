@@ -39,6 +39,7 @@ EFFECTS: dict[str, Callable[[Services], None]] = {
     "EntityBodyTimeout": timers.entity_body_timeout,
     "UpstreamConnectTimeout": timers.upstream_connect_timeout,
     "UpstreamResponseTimeout": timers.upstream_response_timeout,
+    "TunnelIdleTimeout": timers.tunnel_idle_timeout,
     "EnableErrorLogging": logs.enable_error_logging,
     "ErrorLogFileTruncateSize": logs.error_log_file_truncate_size,
     "ErrorLoggingDir": logs.error_logging_dir,

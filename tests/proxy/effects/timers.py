@@ -102,3 +102,13 @@ def upstream_response_timeout(services: Services) -> None:
         received, ending = stall.read_to_end()
         assert received.endswith(b"\r\n\r\nabc")
         assert ending == "cut"
+
+
+def tunnel_idle_timeout(services: Services) -> None:
+    service = services.live
+    service.set(TunnelIdleTimeout=1)
+    with service.more("Timer_ConnectionIdle", 101), service.client() as client:
+        client.send(request(b"GET", b"/tunnel", b"Upgrade: raw", b"Connection: Upgrade"))
+        assert client.read_answer().status == 101
+        with a_second():
+            assert client.read_to_end() == (b"", "cut")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,11 +71,28 @@ def test_a_successor_takes_both(rig: Rig, tmp_path: Path) -> None:
         successor.stop()
 
 
+@contextmanager
+def app_on(host: str, other: str) -> Iterator[Upstream]:
+    """An app on ``host``, and nobody on ``other``: a process beside the tests may have the same
+    port there."""
+    while True:
+        with ExitStack() as stack:
+            app = stack.enter_context(Upstream(answer_all(response(host.encode())), host=host))
+            family = socket.AF_INET6 if ":" in other else socket.AF_INET
+            held = stack.enter_context(socket.socket(family))
+            try:
+                held.bind((other, app.port))
+            except OSError:
+                continue
+            yield app
+            return
+
+
 @needs_ipv6
 def test_a_port_alone_is_found_on_either_loopback_address(rig: Rig) -> None:
     """Vite and others listen on ::1 alone."""
-    for host in ("::1", "127.0.0.1"):
-        with Upstream(answer_all(response(host.encode())), host=host) as app:
+    for host, other in (("::1", "127.0.0.1"), ("127.0.0.1", "::1")):
+        with app_on(host, other) as app:
             rig.serve_sites(one_site(parse_target(str(app.port))))
             with rig.client() as client:
                 assert client.ask().body == host.encode()
