@@ -103,18 +103,24 @@ def blocks(
         return
     if not data.strip():
         raise ConfigError(f"{what} file {path} is empty")
-    found = False
-    for block in pem_blocks(SourceFile(path, 0, data), what):
-        where = f"{path}, line {block.line}"
+    found = pem_blocks(SourceFile(path, 0, data), what)
+    for block in found:
         if block.label.endswith("PRIVATE KEY") and not keys:
             raise ConfigError(
-                f"{where}: {what} file holds a private key, which has no business here; remove it"
+                f"{path}, line {block.line}: {what} file holds a private key, which has no "
+                "business here; remove it"
             )
-        if block.label in labels:
-            found = True
-            yield where, _decoded(block.pem, where)
-    if not found:
+    if not any(block.label in labels for block in found):
         raise ConfigError(f"{what} file {path} holds no block -----BEGIN {labels[0]}-----")
+    for block in found:
+        where = f"{path}, line {block.line}"
+        if block.label in labels:
+            yield where, _decoded(block.pem, where)
+        elif not keys:
+            # A CRL among CAs would be taken for heeded, a CA among CRLs for trusted.
+            raise ConfigError(
+                f"{where}: {what} file holds {block.label} too, which is not read here; remove it"
+            )
 
 
 def _decoded(pem: bytes, where: str) -> bytes:

@@ -14,12 +14,13 @@ from typing import Any
 
 from OpenSSL import SSL
 
+from config.devcert import address_of
 from config.errors import ConfigError
 from config.routing import NameTable
 from fastpath.errors import Alert, TlsError
 from fastpath.worker.certificates import Certificates, Loaded
 from fastpath.worker.contexts import Secrets, ask_for_certificate, base_context
-from fastpath.worker.development import DevelopmentLeaves
+from fastpath.worker.development import DevelopmentLeaves, SiteLeaves
 from fastpath.worker.upstreams import Upstreams
 
 log = logging.getLogger("kssl.worker")
@@ -44,7 +45,7 @@ class UnknownEndpointError(Exception):
 class _Entry:
     """One element of ``certificates``; see `config.routing.tls_settings`."""
 
-    loaded: Loaded
+    leaves: SiteLeaves
     policy: str
     names: tuple[str, ...] | None  # of a development certificate; None: a file of one's own
 
@@ -137,9 +138,10 @@ class ContextStore:
         usable = [entry for entry in entries if isinstance(entry, _Entry)]
         self._entries, self._endpoints, self._leaves = usable, endpoints, leaves
         self._checked = now
-        self._certificates.keep_only([entry.loaded for entry in usable])
+        used = [each for entry in usable for each in (entry.leaves.unnamed, entry.leaves.named)]
+        self._certificates.keep_only(used)
         self._upstreams.use(upstreams)
-        lines = [line for entry in usable for line in entry.loaded.warnings]
+        lines = [line for loaded in used for line in loaded.warnings]
         self.warnings = list(dict.fromkeys(lines + self._upstreams.warnings))
 
     def _entry_or_refusal(
@@ -159,10 +161,10 @@ class ContextStore:
         policy = told["policy"]
         if told["certificate"] is None:
             names = tuple(told["names"])
-            return _Entry(leaves.leaf(names, policy, now), policy, names)
+            return _Entry(leaves.of_site(names, policy, now), policy, names)
         key = Path(told["key"]) if told["key"] is not None else None
         loaded = self._certificates.load(Path(told["certificate"]), key, policy, now)
-        return _Entry(loaded, policy, None)
+        return _Entry(SiteLeaves(loaded, loaded), policy, None)
 
     def accept(self, endpoint: int) -> tuple[SSL.Connection, Callable[[str], str]]:
         """A new OpenSSL connection in accept state, on memory BIOs; and what gives it its
@@ -203,7 +205,9 @@ class ContextStore:
             made = self._leaves.on_demand(name, entry.policy, self._now())
             if made is not None:
                 return made
-        return entry.loaded
+        # Some clients send an address as if it were a host's name.
+        host = name and address_of(name) is None
+        return entry.leaves.named if host else entry.leaves.unnamed
 
     def _renew_if_due(self) -> None:
         now = self._now()
@@ -214,6 +218,6 @@ class ContextStore:
         for entry in self._entries:
             if entry.names is not None:
                 try:
-                    entry.loaded = self._leaves.leaf(entry.names, entry.policy, now)
+                    entry.leaves = self._leaves.of_site(entry.names, entry.policy, now)
                 except ConfigError as error:
                     log.error("a development certificate cannot be renewed: %s", error)

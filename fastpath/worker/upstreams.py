@@ -179,6 +179,10 @@ def _trusted(ca: SourceFile) -> list[crypto.X509]:
                     f"CA file {ca.path}, line {block.line}: this certificate is damaged; "
                     "copy it again"
                 ) from None
+        elif block.label == "X509 CRL":
+            raise ConfigError(
+                f"CA file {ca.path}, line {block.line}: a CRL is not read here; remove it"
+            )
     if not certificates:
         raise ConfigError(
             f"CA file {ca.path} holds no certificate; "

@@ -226,7 +226,8 @@ def test_odd_names_and_sizes(tmp_path: Path) -> None:
 
 def test_not_pem(tmp_path: Path) -> None:
     refused(tmp_path, r"certificate file .*app\.pem is not PEM; it has no line", chain=b"hello")
-    refused(tmp_path, "without the END line", chain=LEAF.pem[:-10])
+    refused(tmp_path, "line 1: it has a BEGIN line without the END", chain=LEAF.pem[:-40])
+    refused(tmp_path, "this looks like a BEGIN or END line of PEM, but", chain=LEAF.pem[:-10])
     der = LEAF.certificate.public_bytes(Encoding.DER)
     refused(tmp_path, r"DER; convert it: openssl x509 -inform DER -in .*app\.pem", chain=der)
     refused(tmp_path, r"key file .*app\.key is not PEM", key=b"hello")
