@@ -50,7 +50,7 @@ def peer_closed(connection: HttpConnection) -> bool:
 def congested(connection: HttpConnection) -> bool:
     """For good: the kernel grows its buffers for some time, and takes more."""
     backlog = connection.engine.backlog
-    time.sleep(0.05)
+    time.sleep(0.2)
     return bool(backlog) and connection.engine.backlog == backlog
 
 
