@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import uvloop
 
 from config.errors import ConfigError
 from config.model import Configuration, Site
+from config.running import State, remove_record
 from config.target import parse_target
 from fastpath import collector
 from fastpath.logs import messages
@@ -25,6 +27,8 @@ from proxy.cli.options import (
 from proxy.frontend.service import Service, ServiceOptions
 from proxy.lifecycle.live import Live
 from proxy.lifecycle.report import Starter
+
+log = logging.getLogger("kssl")
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -81,9 +85,18 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     ended, handed_over = asyncio.Event(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
     service = Service(options)
+
+    def end() -> None:
+        if ended.is_set():
+            log.warning("the second signal to stop: what is in progress is cut now")
+            service.hurry()
+        else:
+            service.announce_stop()
+            ended.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
     await service.start(starter.take)
     try:
         live = Live(
@@ -106,13 +119,16 @@ async def _serve(
                 # Before the record goes: who does not find it any more meets the successor.
                 service.leave_listeners()
         finally:
-            live.close()
+            live.close(State.STOPPING if ended.is_set() else State.DRAINING)
         if not ended.is_set():
             finishing = loop.create_task(service.hand_over())
             await _first(ended, finishing)
             finishing.cancel()
     finally:
-        await service.stop()
+        try:
+            await service.stop()
+        finally:
+            remove_record(options.state_dir, os.getpid())
 
 
 async def _first(*waited: asyncio.Event | asyncio.Task[None]) -> None:
