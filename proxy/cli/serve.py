@@ -25,8 +25,10 @@ from proxy.cli.options import (
     service_options,
 )
 from proxy.frontend.service import Service, ServiceOptions
+from proxy.lifecycle.launch import Launched
 from proxy.lifecycle.live import Live
 from proxy.lifecycle.report import Starter
+from proxy.lifecycle.staying import must_stay, stay_with
 
 log = logging.getLogger("kssl")
 
@@ -72,8 +74,8 @@ def serve(
     with for a restart; empty if it cannot be restarted.
     """
     messages.take_over("kssl")
-    uvloop.run(_serve(options, started, starter, reread, command))
-    return 0
+    successor = uvloop.run(_serve(options, started, starter, reread, command))
+    return stay_with(successor.process) if successor is not None and must_stay() else 0
 
 
 async def _serve(
@@ -82,7 +84,8 @@ async def _serve(
     starter: Starter,
     reread: Callable[[], Configuration],
     command: Sequence[str],
-) -> None:
+) -> Launched | None:
+    """Return the successor, if there is one."""
     loop = asyncio.get_running_loop()
     ended, handed_over = asyncio.Event(), asyncio.Event()
     service = Service(options)
@@ -129,6 +132,7 @@ async def _serve(
             await service.stop()
         finally:
             remove_record(options.state_dir, os.getpid())
+    return live.took_over
 
 
 async def _first(*waited: asyncio.Event | asyncio.Task[None]) -> None:

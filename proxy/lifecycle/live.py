@@ -25,7 +25,7 @@ from config.running import (
     write_record,
 )
 from proxy.frontend.service import Service
-from proxy.lifecycle.launch import launch
+from proxy.lifecycle.launch import Launched, launch
 
 log = logging.getLogger("kssl")
 
@@ -58,6 +58,7 @@ class Live:
         self._state = State.SERVING
         self._over = False
         self._successor: subprocess.Popen[bytes] | None = None  # while it is not ready
+        self.took_over: Launched | None = None
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -128,6 +129,7 @@ class Live:
             began=self._began,
         )
         self._successor = None
+        self.took_over = successor
         self._over = True
         log.warning("process %d takes over; this one finishes what it has", successor.pid)
         self._handed_over()

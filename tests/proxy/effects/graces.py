@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 from config.running import State, all_services
 from tests.proxy.effects.service import Services
 from tests.proxy.frontend.clients import request
 from tests.proxy.frontend.rig import wait_for
+
+
+def pids(state: Path) -> list[int]:
+    return [each.pid for each in all_services(state)]
 
 
 def stop_grace(services: Services) -> None:
@@ -31,7 +36,8 @@ def restart_grace(services: Services) -> None:
         os.kill(service.process.pid, signal.SIGUSR2)
         try:
             assert client.read_to_end() == (b"", "cut")
-            assert service.process.process.wait(60) == 0
+            gone = service.process.pid
+            wait_for(lambda: gone not in pids(service.state), "the end of the old one")
         finally:
             for each in all_services(service.state):
                 if each.pid != service.process.pid:
