@@ -34,7 +34,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.front, end = socket.socketpair()
-        self.front.settimeout(15)
+        self.front.settimeout(60)
         self.end = end
         self.worker = Worker(end)
         self.batch = bytearray()
