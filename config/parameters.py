@@ -69,6 +69,8 @@ class Parameters:
     upstream_connect_timeout: int = 10
     upstream_response_timeout: int = 120
     tunnel_idle_timeout: int = 3600
+    stop_grace: int = 4
+    restart_grace: int = 600
     enable_error_logging: int = 1
     error_log_file_truncate_size: int = 0x100000
     error_logging_dir: str = ""

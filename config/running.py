@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from config import statedir
@@ -18,6 +19,14 @@ from config.parameter import Profile, Value
 
 FOLDER = "run"
 _LAST = "last-start"
+
+
+class State(StrEnum):
+    """What a service does with new connections, and with those that it has."""
+
+    SERVING = "serving"
+    DRAINING = "draining"  # a successor accepts; this one finishes what it has
+    STOPPING = "stopping"  # nobody accepts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +45,7 @@ class RunningService:
     parameters: Mapping[str, Value] = field(default_factory=dict)
     failure: str = ""  # "NUMBER WORDS": why the last restart or reload did not happen
     predecessor: int = 0  # the service that handed its sockets over to this one
+    state: str = State.SERVING  # a value of `State`
 
     @property
     def where(self) -> str:
@@ -83,7 +93,13 @@ def last_start(state_dir: Path) -> tuple[list[str], Path] | None:
 
 
 def running_services(state_dir: Path) -> list[RunningService]:
-    """Those that run now, oldest first. Raises ConfigError when a record is not what we write."""
+    """Those that accept connections, oldest first. Raises ConfigError when a record is not what
+    we write."""
+    return [each for each in all_services(state_dir) if each.state == State.SERVING]
+
+
+def all_services(state_dir: Path) -> list[RunningService]:
+    """Also those that only finish what they have. Raises ConfigError as `running_services`."""
     services = []
     for path in sorted((state_dir / FOLDER).glob("*.json")):
         content = statedir.read_private(path)
@@ -92,6 +108,7 @@ def running_services(state_dir: Path) -> list[RunningService]:
         try:
             service = RunningService(**json.loads(content))
             Profile(service.profile)
+            State(service.state)
         except (ValueError, TypeError):
             raise ConfigError(f"{path} is not a record of kssl's; remove it") from None
         if service.runs():

@@ -2,8 +2,8 @@
 
 Names, ranges and Windows defaults are those of
 ``HKLM\\System\\CurrentControlSet\\Services\\HTTP\\Parameters`` where Windows has the value. The
-time limits carry the names of http.sys's timers; UserModeHops (after the stations of seeds 002 and
-004), TlsPreset and the two ``Upstream…`` ones are ours. Windows' values without a meaning here are
+time limits carry the names of http.sys's timers; UserModeHops, TlsPreset, the two
+``Upstream…`` ones and the two ``…Grace`` ones are ours. Windows' values without a meaning here are
 absent.
 
 A row stands here only if it changes what this version does. To add one: a row here and a field in
@@ -210,6 +210,21 @@ PARAMETERS: tuple[Parameter, ...] = (
         meaning="longest silence, in both directions, of a WebSocket or another connection that "
         "was upgraded; 0: no limit",
         risk="low: quiet WebSockets are cut; 0: forgotten ones stay for ever",
+    ),
+    Parameter(
+        name="StopGrace", default=4, minimum=1, maximum=_LONGEST, unit="seconds", live=True,
+        meaning="time for requests in progress when the service is stopped; then they are cut. "
+        "Last bytes and the end of the workers take 3.3 s more at most (in user mode with two hops "
+        "5.3), and a log that takes nothing 1.1 s: with the default all of it is below the 10 s of "
+        "`docker stop`",
+        risk="high: whoever stops the service may kill it before it has ended (Docker after 10 s, "
+        "systemd after 90 s)",
+    ),
+    Parameter(
+        name="RestartGrace", default=600, minimum=1, maximum=_LONGEST, unit="seconds", live=True,
+        meaning="time for the connections of a service that has a successor (kssl restart); then "
+        "they are cut as by kssl stop, after StopGrace",
+        risk="high: WebSockets keep the old process and its memory; low: they are cut",
     ),
     Parameter(
         name="EnableErrorLogging", default=1, windows=1, maximum=1,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from config import statedir
 from config.errors import ConfigError
-from config.running import last_start, running_services
+from config.running import State, last_start, running_services
 from proxy.cli.options import add_serve_arguments
-from proxy.lifecycle.control import NotRunningError, find_service, restart, stop
+from proxy.lifecycle.control import NotRunningError, find_service, find_to_stop, restart, stop
 from proxy.lifecycle.launch import launch
 
 LOG_FOLDER = "LogFiles"
@@ -87,15 +87,19 @@ def _open_log(state_dir: Path) -> tuple[Path, int]:
 
 def _stop(arguments: argparse.Namespace) -> int:
     try:
-        service = find_service(_state_dir(arguments), arguments.pid)
+        services = find_to_stop(_state_dir(arguments), arguments.pid)
     except NotRunningError as error:
         print(f"kssl: {error}", file=sys.stderr)
         return 1
-    stop(service)
+    stop(*services)
     if arguments.json:
-        print(json.dumps({"pid": service.pid, "urls": service.urls}))
+        last = services[-1]  # the one that accepted, if one did
+        pids = [service.pid for service in services]
+        print(json.dumps({"pid": last.pid, "urls": last.urls, "pids": pids}))
     else:
-        print(f"stopped: {service.where} (process {service.pid})")
+        for service in services:
+            was = "" if service.state == State.SERVING else f", which was {service.state}"
+            print(f"stopped: {service.where} (process {service.pid}{was})")
     return 0
 
 

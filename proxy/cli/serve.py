@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import uvloop
 
 from config.errors import ConfigError
 from config.model import Configuration, Site
+from config.running import State, remove_record
 from config.target import parse_target
 from fastpath import collector
 from fastpath.logs import messages
@@ -23,8 +25,12 @@ from proxy.cli.options import (
     service_options,
 )
 from proxy.frontend.service import Service, ServiceOptions
+from proxy.lifecycle.launch import Launched
 from proxy.lifecycle.live import Live
 from proxy.lifecycle.report import Starter
+from proxy.lifecycle.staying import must_stay, stay_with
+
+log = logging.getLogger("kssl")
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -68,8 +74,8 @@ def serve(
     with for a restart; empty if it cannot be restarted.
     """
     messages.take_over("kssl")
-    uvloop.run(_serve(options, started, starter, reread, command))
-    return 0
+    successor = uvloop.run(_serve(options, started, starter, reread, command))
+    return stay_with(successor.process) if successor is not None and must_stay() else 0
 
 
 async def _serve(
@@ -78,12 +84,22 @@ async def _serve(
     starter: Starter,
     reread: Callable[[], Configuration],
     command: Sequence[str],
-) -> None:
+) -> Launched | None:
+    """Return the successor, if there is one."""
     loop = asyncio.get_running_loop()
     ended, handed_over = asyncio.Event(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
     service = Service(options)
+
+    def end() -> None:
+        if ended.is_set():
+            log.warning("the second signal to stop: what is in progress is cut now")
+            service.hurry()
+        else:
+            service.announce_stop()
+            ended.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
     await service.start(starter.take)
     try:
         live = Live(
@@ -106,13 +122,17 @@ async def _serve(
                 # Before the record goes: who does not find it any more meets the successor.
                 service.leave_listeners()
         finally:
-            live.close()
+            live.close(State.STOPPING if ended.is_set() else State.DRAINING)
         if not ended.is_set():
             finishing = loop.create_task(service.hand_over())
             await _first(ended, finishing)
             finishing.cancel()
     finally:
-        await service.stop()
+        try:
+            await service.stop()
+        finally:
+            remove_record(options.state_dir, os.getpid())
+    return live.took_over
 
 
 async def _first(*waited: asyncio.Event | asyncio.Task[None]) -> None:

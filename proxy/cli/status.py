@@ -66,6 +66,11 @@ def _ask_all(state_dir: Path, services: list[RunningService]) -> list[dict[str, 
         except NoAnswerError as error:
             if not service.runs():
                 continue
-            known = {"pid": service.pid, "mode": service.mode, "urls": service.urls}
+            known = {
+                "pid": service.pid,
+                "state": service.state,
+                "mode": service.mode,
+                "urls": service.urls,
+            }
             documents.append(known | {"error": str(error)})
     return documents

@@ -25,6 +25,8 @@ def status_text(document: dict[str, Any]) -> Iterator[str]:
     if "error" in document:
         yield f"  {document['error']}"
         return
+    if document["state"] != "serving":
+        yield _line(document["state"], _waits_for(document["waits_for"]))
     yield _line("engine", f"{document['engine']}, profile {document['profile']}")
     yield _line("started", document["started"])
     connections = document["connections"]
@@ -47,6 +49,18 @@ def status_text(document: dict[str, Any]) -> Iterator[str]:
     yield from _logs(document["logs"])
     yield ""
     yield from _ends(document)
+
+
+def _waits_for(what: dict[str, Any]) -> str:
+    counts = (
+        _count(what["tunnels"], "tunnel"),
+        _count(what["requests"], "request"),
+        _count(what["idle"], "idle connection"),
+    )
+    return (
+        f"takes no more connections; waits for {', '.join(counts)}, for {what['seconds']} s at "
+        "most; to end it now: kssl stop"
+    )
 
 
 def _line(label: str, text: str) -> str:

@@ -83,6 +83,10 @@ class ClientConnection:
         return self._http is None or self._http.idle
 
     @property
+    def tunnelled(self) -> bool:
+        return self._http is not None and self._http.tunnelled
+
+    @property
     def channel(self) -> Channel:
         return self._channel
 

@@ -140,6 +140,11 @@ class HttpConnection(Answering):
         return self._exchange is None and not self._next_waits and not self._head_began
 
     @property
+    def tunnelled(self) -> bool:
+        """Behind 101."""
+        return self._tunnel is not None
+
+    @property
     def _head_began(self) -> bool:
         """Empty lines in front of a request line are none yet."""
         return bool(self._buffer.strip(b"\r\n"))

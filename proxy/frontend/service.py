@@ -13,7 +13,7 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,14 +45,8 @@ from proxy.upstream.names import Names
 
 log = logging.getLogger("kssl")
 
-# How long a stopping service lets requests in progress finish, in seconds.
-STOP_GRACE = 10.0
-
 # Of a development certificate where a site has no host names.
 DEFAULT_NAMES = ("localhost", "127.0.0.1", "::1")
-
-# How long a service that has a successor lets its connections be, in seconds.
-HAND_OVER_GRACE = 600.0
 
 _LOG_STAYS = (
     "the access log goes on where it was, and everything else applies; put the file right (with "
@@ -62,7 +56,7 @@ _LOG_STAYS = (
 # Open files to ask for where root may: some 30,000 connections, each with one to the upstream.
 _FILES = 65536
 
-# And, if that is over, how long the last bytes may still take, in seconds.
+# When StopGrace is over, how long the last bytes may still take, in seconds.
 SEND_GRACE = 1.0
 
 # How long clients may take to answer our end, in seconds: whether with close_notify is logged.
@@ -108,6 +102,8 @@ class Service:
         self._reloading = asyncio.Lock()
         self._admin: AdminSocket | None = None
         self._started = datetime.now(UTC)
+        self._hurried = asyncio.Event()
+        self._until: float | None = None  # on the loop's clock: when it ends at the latest
 
     @property
     def front(self) -> Front:
@@ -124,6 +120,16 @@ class Service:
     def urls(self) -> list[str]:
         """One for each binding."""
         return [endpoint.url for endpoint in self.front.endpoints]
+
+    @property
+    def stop_grace(self) -> float:
+        """Seconds for requests in progress when the service stops."""
+        return self.front.parameters.stop_grace
+
+    @property
+    def restart_grace(self) -> float:
+        """Seconds for the connections of a service that has a successor."""
+        return self.front.parameters.restart_grace
 
     def listening_sockets(self) -> dict[str, list[socket.socket]]:
         """By the text of their `Binding`: what a successor takes over."""
@@ -253,7 +259,8 @@ class Service:
         self._listeners += [Listener(front.loop, front, *pair) for pair in opened]
 
     async def _snapshot(self) -> dict[str, Any]:
-        return await snapshot(self.front, self.urls, self._started)
+        left = None if self._until is None else self._until - self.front.loop.time()
+        return await snapshot(self.front, self.urls, self._started, left)
 
     def describe(self) -> dict[str, Any]:
         """The content of the ready file."""
@@ -293,14 +300,15 @@ class Service:
 
         Each ends with its next response, which says so. A client that sends none is gone after
         IdleConnectionTimeout at the latest; what is still there then, tunnels above all, after
-        `HAND_OVER_GRACE`.
+        RestartGrace.
         """
         self.leave_listeners()
         self.front.end_with_next_response()
-        await self.front.wait_until_empty(HAND_OVER_GRACE)
+        self._until = self.front.loop.time() + self.restart_grace
+        await self.front.wait_until_empty(self.restart_grace)
 
     async def stop(self) -> None:
-        """Stops accepting, lets requests in progress finish (`STOP_GRACE`), ends the workers."""
+        """Stops accepting, lets requests in progress finish (StopGrace), ends the workers."""
         if self._listeners:
             for listener in self._listeners:
                 listener.close()
@@ -312,14 +320,15 @@ class Service:
             front.give_up(front.endpoints)
             for connection in [c for c in front.connections if c.idle]:
                 connection.end()
-            end = front.loop.time() + STOP_GRACE
-            await front.wait_until_empty(STOP_GRACE)
+            end = self._until = front.loop.time() + self.stop_grace
+            await self._unless_hurried(front.wait_until_empty(self.stop_grace))
             if front.connections:
                 log.warning("stopping with %d requests in progress", len(front.connections))
             for connection in list(front.connections):
                 connection.end()
-            await front.wait_until_sent(max(SEND_GRACE, end - front.loop.time()))
-            await front.wait_until_closed(ANSWER_GRACE)
+            left = max(SEND_GRACE, end - front.loop.time())
+            await self._unless_hurried(front.wait_until_sent(left))
+            await self._unless_hurried(front.wait_until_closed(ANSWER_GRACE))
             front.close_pools()
             front.deadlines.stop()
         if self._admin is not None:  # until now it can be asked what is left
@@ -330,6 +339,29 @@ class Service:
             self._front.access_log.close()
             # The last ones that know how a connection has ended are the workers.
             self._front.error_log.close()
+
+    def announce_stop(self) -> None:
+        """Say what `stop` is going to wait for, and how to end at once."""
+        busy = sum(not each.idle for each in self._front.connections) if self._front else 0
+        if busy:
+            log.warning(
+                "stopping; %d requests in progress have %g s (StopGrace); to end at once: the "
+                "signal again (Ctrl-C, kill, kssl stop)",
+                busy,
+                self.stop_grace,
+            )
+
+    def hurry(self) -> None:
+        """Make `stop`, begun or not, end what there is at once."""
+        self._hurried.set()
+
+    async def _unless_hurried(self, waiting: Coroutine[Any, Any, None]) -> None:
+        """Return when ``waiting`` is over, or in a hurry."""
+        tasks = {asyncio.create_task(waiting), asyncio.create_task(self._hurried.wait())}
+        _, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     # -- parts -----------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -10,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config.errors import ConfigError
-from config.running import RunningService, running_services
+from config.running import RunningService, State, all_services, running_services
 
-# Seconds: the service's own grace for requests in progress and last bytes, and some more.
-STOP_LIMIT = 20.0
+# Seconds beyond the service's StopGrace: for last bytes, workers, logs, and some more.
+STOP_LIMIT = 15.0
 
 # Seconds: `launch.START_LIMIT`, and some more.
 RESTART_LIMIT = 60.0
@@ -26,23 +27,38 @@ class NotRunningError(ConfigError):
 
 
 def find_service(state_dir: Path, pid: int | None) -> RunningService:
-    """The one that runs on `state_dir`, or the one of several that `pid` names.
+    """The one that accepts on `state_dir`, or the one of several that `pid` names.
 
-    Raises NotRunningError, or ConfigError when several run and none is named.
+    Raises NotRunningError, or ConfigError when several do and none is named.
     """
-    services = find_services(state_dir, pid)
-    if len(services) > 1:
-        listed = "; ".join(f"--pid {service.pid} ({service.where})" for service in services)
-        raise ConfigError(f"{len(services)} services run on {state_dir}; say which: {listed}")
+    services = _named(running_services(state_dir), state_dir, pid)
+    _only_one(services, state_dir)
     return services[0]
 
 
 def find_services(state_dir: Path, pid: int | None) -> list[RunningService]:
-    """Those that run on `state_dir`, oldest first; with `pid` only that one.
+    """Those that run on `state_dir`, oldest first, also those that only finish what they have;
+    with `pid` only that one.
 
     Raises NotRunningError when there is none.
     """
-    services = running_services(state_dir)
+    return _named(all_services(state_dir), state_dir, pid)
+
+
+def find_to_stop(state_dir: Path, pid: int | None) -> list[RunningService]:
+    """The one that `pid` names; without it the one that accepts and all that only finish what they
+    have.
+
+    Raises NotRunningError, or ConfigError when several accept and none is named.
+    """
+    services = find_services(state_dir, pid)
+    _only_one([each for each in services if each.state == State.SERVING], state_dir)
+    return services
+
+
+def _named(
+    services: list[RunningService], state_dir: Path, pid: int | None
+) -> list[RunningService]:
     if pid is not None:
         services = [service for service in services if service.pid == pid]
     if not services:
@@ -51,20 +67,34 @@ def find_services(state_dir: Path, pid: int | None) -> list[RunningService]:
     return services
 
 
-def stop(service: RunningService) -> None:
-    """Ends it, and returns when it is gone. Raises ConfigError when it does not go."""
-    process = _open(service)
-    if process is None:
-        return
-    try:
-        _signal(process, service, signal.SIGTERM)
-        if not _ended(process, STOP_LIMIT):
-            raise ConfigError(
-                f"the service (process {service.pid}) has not ended after {STOP_LIMIT:.0f} s; "
-                f"if it must: kill -9 {service.pid}"
-            )
-    finally:
-        os.close(process)
+def _only_one(services: list[RunningService], state_dir: Path) -> None:
+    if len(services) > 1:
+        listed = "; ".join(f"--pid {service.pid} ({service.where})" for service in services)
+        raise ConfigError(f"{len(services)} services run on {state_dir}; say which: {listed}")
+
+
+def stop(*services: RunningService) -> None:
+    """Ends them, and returns when they are gone. Raises ConfigError when one does not go."""
+    with contextlib.ExitStack() as stack:
+        processes = []
+        for service in services:  # all are told before one is waited for
+            process = _open(service)
+            if process is not None:
+                stack.callback(os.close, process)
+                _signal(process, service, signal.SIGTERM)
+                processes.append((process, service))
+        for process, service in processes:
+            limit = STOP_LIMIT + _number(service.parameters.get("StopGrace"))
+            if not _ended(process, limit):
+                raise ConfigError(
+                    f"the service (process {service.pid}) has not ended after {limit:.0f} s; "
+                    f"if it must: kill -9 {service.pid}"
+                )
+
+
+def _number(value: object) -> float:
+    """0 for a service of a version that does not know the parameter."""
+    return float(value) if isinstance(value, int) else 0.0
 
 
 def restart(state_dir: Path, service: RunningService) -> RunningService:

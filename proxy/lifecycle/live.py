@@ -19,13 +19,13 @@ from config.errors import ConfigError, ProblemsError
 from config.model import Configuration
 from config.running import (
     RunningService,
+    State,
     own_start_time,
-    remove_record,
     write_last_start,
     write_record,
 )
 from proxy.frontend.service import Service
-from proxy.lifecycle.launch import launch
+from proxy.lifecycle.launch import Launched, launch
 
 log = logging.getLogger("kssl")
 
@@ -55,8 +55,10 @@ class Live:
         self._predecessor = predecessor
         self._state_dir = service.options.state_dir
         self._failures = 0
+        self._state = State.SERVING
         self._over = False
         self._successor: subprocess.Popen[bytes] | None = None  # while it is not ready
+        self.took_over: Launched | None = None
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -66,13 +68,15 @@ class Live:
         if self._arguments:
             write_last_start(self._state_dir, self._arguments, self._folder)
 
-    def close(self) -> None:
-        """The service ends, or has a successor: other commands do not find it any more."""
+    def close(self, state: State) -> None:
+        """The service ends, or has a successor: only `kssl status` and `kssl stop` still find it,
+        until its record is removed."""
         self._over = True
         for task in self._tasks:
             task.cancel()
         self._end_unready()
-        remove_record(self._state_dir, os.getpid())
+        self._state = state
+        self._write("")
 
     def reload(self) -> None:
         """Signal handler. What is wrong is logged, and everything stays as it was."""
@@ -125,6 +129,7 @@ class Live:
             began=self._began,
         )
         self._successor = None
+        self.took_over = successor
         self._over = True
         log.warning("process %d takes over; this one finishes what it has", successor.pid)
         self._handed_over()
@@ -160,5 +165,6 @@ class Live:
                 parameters=service.front.parameters.by_name,
                 failure=failure,
                 predecessor=self._predecessor,
+                state=self._state,
             ),
         )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from config.running import State
 from fastpath.logs import messages
 from fastpath.worker.supervisor import Supervisor
 from proxy.frontend.front import Front
@@ -15,10 +16,13 @@ from proxy.upstream.dial import Address
 from proxy.upstream.pool import Pool
 
 
-async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict[str, Any]:
+async def snapshot(
+    front: Front, urls: Sequence[str], started: datetime, left: float | None = None
+) -> dict[str, Any]:
     """As it is now; workers and verifier are asked. The keys are those of ``docs/service.md``.
 
-    ``started`` has a time zone. Takes up to two seconds when one of them does not answer.
+    ``left``: seconds until the service ends at the latest; None: it serves. ``started`` has a time
+    zone. Takes up to two seconds when one of them does not answer.
     """
     verifier, *workers = await asyncio.gather(
         _verifier(front.verifier), *(_worker(supervisor) for supervisor in front.supervisors)
@@ -32,6 +36,8 @@ async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict
         "profile": front.profile.value,
         "urls": list(urls),
         "started": started.isoformat(timespec="seconds"),
+        "state": _state(front, left).value,
+        "waits_for": _waits_for(front, left) if left is not None else None,
         "connections": {
             "open": len(front.connections),
             "closing": sum(not channel.closed for channel in front.closing),
@@ -44,6 +50,24 @@ async def snapshot(front: Front, urls: Sequence[str], started: datetime) -> dict
         "closes": front.closes.to_json(),
         "logs": _logs(front, lost),
         "parameters": front.parameters.by_name,
+    }
+
+
+def _state(front: Front, left: float | None) -> State:
+    if left is None:
+        return State.SERVING
+    return State.STOPPING if front.stopping else State.DRAINING
+
+
+def _waits_for(front: Front, left: float) -> dict[str, Any]:
+    """What keeps a service that takes no more connections."""
+    tunnels = sum(each.tunnelled for each in front.connections)
+    idle = sum(each.idle for each in front.connections) - tunnels
+    return {
+        "tunnels": tunnels,
+        "requests": len(front.connections) - tunnels - idle,
+        "idle": idle,
+        "seconds": max(0, round(left)),
     }
 
 

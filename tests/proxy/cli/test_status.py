@@ -271,9 +271,8 @@ def test_a_successor_has_its_own(kssl: Kssl, app: Upstream, tmp_path: Path) -> N
             waiting.ask()
             try:
                 told = json.loads(kssl("restart", *where, "--json").stdout)
-                assert [each["pid"] for each in status(kssl, tmp_path)] == [told["pid"]]
-                # The old one can still be asked by who knows it; it has a connection left.
-                assert admin_path(tmp_path, proxy.pid).exists()
+                states = {each["pid"]: each["state"] for each in status(kssl, tmp_path)}
+                assert states == {proxy.pid: "draining", told["pid"]: "serving"}
                 waiting.ask()
             finally:
                 assert kssl("stop", *where).returncode == 0

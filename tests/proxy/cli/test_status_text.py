@@ -23,6 +23,8 @@ def document(**other: Any) -> dict[str, Any]:
         "profile": "native",
         "urls": ["https://a.example", "http://a.example"],
         "started": "2026-11-21T16:30:00+00:00",
+        "state": "serving",
+        "waits_for": None,
         "connections": {"open": 3, "closing": 1},
         "capacity": {
             "files": {"used": 5, "limit": 900},

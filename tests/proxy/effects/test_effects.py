@@ -8,7 +8,7 @@ import pytest
 
 from config.parameter import Parameter, Profile, Value
 from config.table import PARAMETERS
-from tests.proxy.effects import client_certificates, logs, requests, timers, transport
+from tests.proxy.effects import client_certificates, graces, logs, requests, timers, transport
 from tests.proxy.effects.service import Services
 
 EFFECTS: dict[str, Callable[[Services], None]] = {
@@ -40,6 +40,8 @@ EFFECTS: dict[str, Callable[[Services], None]] = {
     "UpstreamConnectTimeout": timers.upstream_connect_timeout,
     "UpstreamResponseTimeout": timers.upstream_response_timeout,
     "TunnelIdleTimeout": timers.tunnel_idle_timeout,
+    "StopGrace": graces.stop_grace,
+    "RestartGrace": graces.restart_grace,
     "EnableErrorLogging": logs.enable_error_logging,
     "ErrorLogFileTruncateSize": logs.error_log_file_truncate_size,
     "ErrorLoggingDir": logs.error_logging_dir,

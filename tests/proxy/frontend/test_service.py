@@ -160,7 +160,7 @@ def test_a_response_that_stop_does_not_wait_for(
     mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It must not look complete, even to a client of HTTP/1.0 that reads until the close."""
-    monkeypatch.setattr("proxy.frontend.service.STOP_GRACE", 0.05)
+    monkeypatch.setattr("proxy.frontend.service.Service.stop_grace", 0.05)
 
     def script(side: UpstreamSide) -> None:
         side.read_request()

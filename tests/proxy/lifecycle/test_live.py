@@ -20,7 +20,7 @@ import pytest
 from config import statedir
 from config.parameter import Profile
 from config.parameters import Parameters
-from config.running import RunningService, running_services
+from config.running import RunningService, State, running_services
 from proxy.lifecycle.live import Live
 from proxy.spawn import spawn_proxy
 from tests.proxy.frontend.upstreams import Upstream, answer_all, response
@@ -166,7 +166,7 @@ def test_two_signals_make_one_successor(
         live.restart()
         live.reload()
         await handed_over.wait()
-        live.close()
+        live.close(State.DRAINING)
         live.reload()
         left = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.gather(*left, return_exceptions=True)

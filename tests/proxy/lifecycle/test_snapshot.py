@@ -59,6 +59,8 @@ def test_a_quiet_one(proxy: Rig) -> None:
         "profile": "native",
         "urls": proxy.service.urls,
         "started": "2026-11-21T16:30:00+00:00",
+        "state": "serving",
+        "waits_for": None,
         "connections": {"open": 0, "closing": 0},
         "workers": [
             {
