@@ -62,6 +62,12 @@ class SourceFile:
         """A line if others may use the private key in this file."""
         if not self.mode & _READABLE_BY_OTHERS:
             return []
+        if not self.mode & (_READABLE_BY_OTHERS & ~stat.S_IRGRP):
+            # As certbot and Kubernetes leave it for a service that is no root.
+            return [
+                f"{self.path}: its group may read this private key (mode {self.mode:04o}), "
+                "which is fine if nobody is in it who must not be this server"
+            ]
         return [
             f"{self.path}: other users may read this private key (mode {self.mode:04o}); "
             f"run: chmod 600 {shlex.quote(str(self.path))}"

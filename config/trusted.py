@@ -5,6 +5,10 @@ file must belong to the user that kssl runs as or to root, and neither its group
 write to it; the same holds for the folder that it stands in, because who writes there can put
 another file in its place. In a folder with the sticky bit, as /tmp, nobody can (unlink(2)).
 
+A group that has no member but this user or root may write. On a file system that is mounted
+read-only neither owner nor mode count: nobody writes there, and who mounted it is root, or the
+platform (Kubernetes, Docker), which answers for the content.
+
 Symlinks are followed, because certbot's ``live`` folder is made of them. Each link on the way
 must be in good hands too. Mode and owner are those of the open file: nobody can swap it in between.
 """
@@ -18,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from config.errors import ConfigError, reason
+from config.ownership import group_is_private, is_read_only
 
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 # As Linux has it for a path (path_resolution(7)).
@@ -46,7 +51,7 @@ def check_trusted(path: Path, what: str) -> int:
             raise ConfigError(f"{what} {path} is a folder; name the file in it")
         if not stat.S_ISREG(found.st_mode):
             raise ConfigError(f"{what} {path} is not a regular file")
-        _check(found, path, f"{what} {path}")
+        _check(found, path, f"{what} {path}", descriptor)
         for folder in _folders(path, what):
             check_trusted_folder(folder, f"folder of the {what}")
     except BaseException:
@@ -94,7 +99,7 @@ def check_trusted_folder(path: Path, what: str) -> None:
         raise ConfigError(f"{what}, {path}: {why}; check the name") from None
     if not stat.S_ISDIR(found.st_mode):
         raise ConfigError(f"{what}, {path}, is not a folder")
-    _check(found, path, f"{what}, {path},", sticky=bool(found.st_mode & stat.S_ISVTX))
+    _check(found, path, f"{what}, {path},", path, sticky=bool(found.st_mode & stat.S_ISVTX))
 
 
 def check_trusted_content(path: Path, what: str) -> None:
@@ -102,26 +107,41 @@ def check_trusted_content(path: Path, what: str) -> None:
     not even where the sticky bit keeps them from replacing others', or put another folder in its
     place. Raises ConfigError."""
     check_trusted_folder(path, what)
-    if path.stat().st_mode & WRITABLE_BY_OTHERS:  # and sticky, or it had been refused
+    found = path.stat()
+    if not _is_harmless(found, path):  # but sticky, or it had been refused
         raise ConfigError(f"others may add files to {what}, {path}; take a folder of its own")
     for folder in _folders(path, what):
         check_trusted_folder(folder, f"folder above the {what}")
 
 
-def _check(found: os.stat_result, path: Path, shown: str, *, sticky: bool = False) -> None:
+def _check(
+    found: os.stat_result, path: Path, shown: str, file: int | Path, *, sticky: bool = False
+) -> None:
+    """`file`: what to ask for more about it, the open descriptor if there is one."""
     me = os.geteuid()
     quoted = shlex.quote(str(path))
     if found.st_uid not in (me, 0):
+        if is_read_only(file):
+            return
         raise ConfigError(
             f"{shown} belongs to another user (uid {found.st_uid}), who could change it: only the "
-            f"user that kssl runs as (uid {me}) and root may; run: chown {me} {quoted}"
+            f"user that kssl runs as (uid {me}) and root may; "
+            + (f"run: chown {me} {quoted}" if me == 0 else f"as root run: chown {me} {quoted}")
         )
-    if found.st_mode & WRITABLE_BY_OTHERS and not sticky:
+    if not sticky and not _is_harmless(found, file):
         who = "everybody" if found.st_mode & stat.S_IWOTH else f"group {found.st_gid}"
+        by = "" if me in (found.st_uid, 0) else "it is root's; as root "
         raise ConfigError(
             f"{shown} may be changed by {who} (mode {stat.S_IMODE(found.st_mode):04o}): only its "
-            f"owner and root may; run: chmod go-w {quoted}"
+            f"owner and root may; {by}run: chmod go-w {quoted}"
         )
+
+
+def _is_harmless(found: os.stat_result, file: int | Path) -> bool:
+    """Return whether the bits for group and others let nobody write but this user and root."""
+    if not found.st_mode & WRITABLE_BY_OTHERS or is_read_only(file):
+        return True
+    return not found.st_mode & stat.S_IWOTH and group_is_private(file, found.st_gid)
 
 
 def _folders(path: Path, what: str) -> Iterator[Path]:
@@ -133,7 +153,7 @@ def _folders(path: Path, what: str) -> Iterator[Path]:
             if not stat.S_ISLNK(found.st_mode):
                 return
             # In a sticky folder anybody may make a link, and later let it lead elsewhere.
-            if found.st_uid not in (os.geteuid(), 0):
+            if found.st_uid not in (os.geteuid(), 0) and not is_read_only(path.parent):
                 raise ConfigError(
                     f"{what} {path} is a link of another user (uid {found.st_uid}), who could "
                     "let it lead elsewhere; name the file itself"

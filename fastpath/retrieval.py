@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from config import foreign
 from config.errors import ConfigError
 from fastpath.clientcert.bundles import certificates_in, issuers_among
-from fastpath.clientcert.crl import Crl
+from fastpath.clientcert.crl import Crl, der_of_pem
 from fastpath.clientcert.judge import judge
 from fastpath.clientcert.names import dn_text, serial_of, shown
 from fastpath.clientcert.path import Stop, best_path
@@ -314,7 +314,7 @@ def _crl(
         with foreign.reading():
             der = fetched.body
             if fetched.form is Form.PEM:
-                der = x509.load_pem_x509_crl(der).public_bytes(Encoding.DER)
+                der = der_of_pem(der, where)
             crl = read(der, where)
             ours = crl.issuer == issuer.subject and crl.signed_by(issuer)
             name = shown(crl.issuer)

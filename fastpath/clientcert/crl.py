@@ -143,10 +143,18 @@ def _der(data: bytes, where: str) -> bytes:
     if b"-----BEGIN " not in data[:64]:
         return data
     try:
-        with foreign.reading("is damaged; fetch it again"):
-            return x509.load_pem_x509_crl(data).public_bytes(Encoding.DER)
+        return der_of_pem(data, where)
     except foreign.UnreadableError as error:
         raise ConfigError(f"{where}: this CRL {error}") from None
+
+
+def der_of_pem(data: bytes, where: str) -> bytes:
+    """Return the one CRL in a PEM text. Raises ConfigError: there are more; UnreadableError."""
+    if data.count(b"-----BEGIN") > 1:
+        # The library reads the first; what the others revoke would be taken for good.
+        raise ConfigError(f"{where}: more than one CRL in PEM; one alone is read here")
+    with foreign.reading("is damaged; fetch it again"):
+        return x509.load_pem_x509_crl(data).public_bytes(Encoding.DER)
 
 
 def _age(crl: Crl) -> datetime:

@@ -280,7 +280,7 @@ def warnings(tmp_path: Path, chain: Sequence[Issued], key: PrivateKey = LEAF.key
     return load_credentials(*files(tmp_path, chain, pem(key)), now=NOW).warnings
 
 
-@pytest.mark.parametrize("bits", [0o640, 0o604, 0o620])
+@pytest.mark.parametrize("bits", [0o644, 0o604, 0o620])
 def test_open_key_file(tmp_path: Path, bits: int) -> None:
     paths = files(tmp_path, [LEAF], pem(LEAF.key))
     paths[1].chmod(bits)

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from config.errors import ConfigError
 from fastpath.clientcert import trust
+from fastpath.clientcert.crl import CrlSet
 from fastpath.clientcert.policy import MAX_DEPTH, Policy
 from fastpath.clientcert.trust import load_certificates, load_crls
 from tests.fastpath.clientcert.support import LEAF, MIDDLE, OTHER, ROOT
@@ -145,3 +146,22 @@ def test_depths(depth: int) -> None:
     Policy.prepare([], max_depth=MAX_DEPTH)
     with pytest.raises(ConfigError, match="from 0 to 32"):
         Policy.prepare([], max_depth=depth)
+
+
+def test_a_second_crl_is_not_left_out() -> None:
+    pem = [
+        x509.load_der_x509_crl(der).public_bytes(Encoding.PEM) for der in (ROOT.crl(), OTHER.crl())
+    ]
+    assert len(CrlSet.parse(pem).lists) == 2
+    with pytest.raises(ConfigError, match="CRL 1: more than one CRL in PEM"):
+        CrlSet.parse([b"".join(pem)])
+
+
+@pytest.mark.parametrize("beside", [ROOT.crl(), b""])
+def test_what_is_not_read_is_refused(tmp_path: Path, beside: bytes) -> None:
+    """A CRL among CAs would be taken for heeded."""
+    text = b"-----BEGIN CERTIFICATE REQUEST-----\nAA==\n-----END CERTIFICATE REQUEST-----\n"
+    more = x509.load_der_x509_crl(beside).public_bytes(Encoding.PEM) if beside else text
+    path = write(tmp_path / "cas.pem", ROOT.pem + more)
+    with pytest.raises(ConfigError, match=r"cas\.pem, line \d+: client_ca file holds .* too"):
+        load_certificates(path, "client_ca")
