@@ -216,6 +216,7 @@ class Service:
     async def _reload(self, configuration: Configuration) -> list[str]:
         front, before = self.front, self.configuration
         unknown = await front.names.watch(routing.targets(configuration))
+        await self._helpers.replace_hung()
         opened = open_endpoints(configuration, front.endpoints, _nothing)
         wanted = {address.binding for address in routing.endpoints(configuration)}
         given_up = [each for each in self._listeners if each.endpoint.binding not in wanted]
