@@ -14,9 +14,12 @@ run: $(VENV)/.installed  ## the demo app behind the proxy, with an https URL to 
 # them: what a module or a package sets up is used again. How many processes: tests/conftest.py.
 # One process, for a debugger or to see output: ARGS='-n0 -s'.
 PARALLEL := -n auto --dist loadscope --no-loadscope-reorder
+# Compiled tests are kept even if the environment says otherwise: compiling them takes each process
+# six seconds, and every `kssl` that is started some more.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
 
 test: $(VENV)/.installed-dev  ## the test suite
-	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+	$(PYTEST) $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy --strict
 	$(BIN)/ruff check .
@@ -28,7 +31,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 
 acceptance: $(VENV)/.installed-dev  ## gigabytes, thousands of connections, every example
-	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m 'acceptance or hypothesis' $(ARGS)
+	HYPOTHESIS_PROFILE=thorough $(PYTEST) -m 'acceptance or hypothesis' $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

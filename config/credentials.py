@@ -15,8 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -25,15 +25,15 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from config import foreign
 from config.errors import ConfigError
+from config.keykinds import PrivateKey, check_pss, limits
 from config.pemfile import Block, SourceFile, pem_blocks, read_source
-
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 # Bits. OpenSSL's security level 2 and every browser refuse less.
 MIN_RSA_BITS = 2048
 EXPIRY_NOTICE = timedelta(days=14)
-SUPPORTED_KEYS = f"RSA of {MIN_RSA_BITS} bits or more, ECDSA P-256, P-384, P-521, and Ed25519"
+SUPPORTED_KEYS = f"RSA of {MIN_RSA_BITS} bits or more, ECDSA P-256, P-384, P-521, Ed25519 and Ed448"
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
 _CERTIFICATE_LABELS = frozenset({"CERTIFICATE", "X509 CERTIFICATE"})
@@ -120,8 +120,14 @@ def checked_credentials(
     warnings = list(notes)
     chain = _ordered(certificates, key, cert_path, key_path, warnings)
     _check_dates(chain, cert_path, now, warnings)
+    check_pss(chain[0], str(cert_path))
     if of_server:
         _check_names(chain[0], cert_path, warnings)
+        if problem := limits(chain[0], key):
+            warnings.append(
+                f"{cert_path}: {problem}; for all clients use RSA of {MIN_RSA_BITS} bits or more, "
+                "or ECDSA P-256 or P-384"
+            )
     return Credentials(chain, key, warnings)
 
 
@@ -133,7 +139,7 @@ def supported_key(key: object, where: str) -> PrivateKey:
                 f"{where}: an RSA key of {key.key_size} bits is too small; use {SUPPORTED_KEYS}"
             )
         return key
-    if isinstance(key, ed25519.Ed25519PrivateKey):
+    if isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey):
         return key
     if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, _CURVES):
         return key
@@ -146,13 +152,11 @@ def _certificates(file: SourceFile) -> list[x509.Certificate]:
     for block in blocks:
         if block.label in _CERTIFICATE_LABELS:
             try:
-                certificate = x509.load_pem_x509_certificate(block.pem)
-                certificate.extensions  # noqa: B018 - parsed on first use; find damage here
-            except (ValueError, x509.DuplicateExtension):
+                certificates.append(foreign.certificate(block.pem, pem=True, odd_names=True))
+            except foreign.UnreadableError as error:
                 raise ConfigError(
-                    f"{file.path}, line {block.line}: this certificate is damaged; copy it again"
+                    f"{file.path}, line {block.line}: this certificate {error}"
                 ) from None
-            certificates.append(certificate)
     if not certificates:
         raise ConfigError(
             f"certificate file {file.path} holds no certificate, only "
@@ -187,31 +191,33 @@ def _key(file: SourceFile, passphrase: bytes | None, *, separate: bool) -> Priva
             f"{where}: the private key is encrypted and no passphrase is given; give it, "
             f"or decrypt the key: openssl pkey -in {shlex.quote(str(file.path))} -out new.key"
         )
+    problem = (
+        "the passphrase does not open this private key (or it is damaged)"
+        if encrypted
+        else "this private key is damaged or in a format that is not supported"
+    )
     try:
-        key = load_pem_private_key(
-            block.pem,
-            passphrase if encrypted else None,
-            # The whole check takes 40 ms for 2048 bits: seconds for some hundred sites, at every
-            # start. It is against keys of strangers; what damage does is found by `_prove`.
-            unsafe_skip_rsa_key_validation=True,
-        )
-        _prove(key)
+        with foreign.reading(problem, keep=(UnsupportedAlgorithm,)):
+            key = load_pem_private_key(
+                block.pem,
+                passphrase if encrypted else None,
+                # The whole check takes 40 ms for 2048 bits: seconds for some hundred sites, at
+                # every start. It is against keys of strangers; damage is found by `_prove`.
+                unsafe_skip_rsa_key_validation=True,
+            )
+            private = supported_key(key, where)
+            _prove(private)
     except UnsupportedAlgorithm:
         raise ConfigError(
             f"{where}: this kind of private key is not supported; use {SUPPORTED_KEYS}"
         ) from None
-    except (ValueError, TypeError, InvalidSignature):
-        problem = (
-            "the passphrase does not open this private key (or it is damaged)"
-            if encrypted
-            else "this private key is damaged or in a format that is not supported"
-        )
-        raise ConfigError(f"{where}: {problem}") from None
-    return supported_key(key, where)
+    except foreign.UnreadableError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    return private
 
 
-def _prove(key: object) -> None:
-    """Raises InvalidSignature or ValueError for an RSA key whose numbers are not of one key."""
+def _prove(key: PrivateKey) -> None:
+    """Raise whatever the library raises for an RSA key whose numbers are not of one key."""
     if isinstance(key, rsa.RSAPrivateKey):
         signature = key.sign(b"kssl", PKCS1v15(), SHA256())
         key.public_key().verify(signature, b"kssl", PKCS1v15(), SHA256())
@@ -239,7 +245,8 @@ def _ordered(
         )
     rest = [each for each in dict.fromkeys(certificates) if each != leaf]
     chain = [leaf]
-    while (issuer := next((each for each in rest if _issued(chain[-1], each)), None)) is not None:
+    while issuers := [each for each in rest if foreign.issued(chain[-1], each)]:
+        issuer = issuers[0]
         chain.append(issuer)
         rest.remove(issuer)
     if rest:
@@ -256,19 +263,12 @@ def _ordered(
 
 
 def _public(certificate: x509.Certificate) -> bytes | None:
-    try:
-        key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        return None
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
+    return foreign.attempt(
+        lambda: certificate.public_key().public_bytes(
+            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        ),
+        None,
+    )
 
 
 def _subject(certificate: x509.Certificate) -> str:
@@ -297,9 +297,14 @@ def _check_dates(
 
 
 def _check_names(leaf: x509.Certificate, path: Path, warnings: list[str]) -> None:
-    try:
-        leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
+    names = foreign.host_names(leaf)
+    if names is not None and names.ignored:
+        warnings.append(
+            f"{path}: the certificate has {' and '.join(dict.fromkeys(names.ignored))} in its "
+            "subjectAltName, which is ignored here, and which some clients refuse; it is served "
+            f"for {', '.join(names.all) or 'no host'}"
+        )
+    if names is None:
         warnings.append(
             f"{path}: the certificate names no host (it has no subjectAltName), so clients "
             "will refuse it; have it issued again with the host names"

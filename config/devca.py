@@ -10,6 +10,9 @@ Names below ``localhost`` get a leaf each, on demand. One wildcard ``*.localhost
 Chromium refuses a wildcard directly below what it takes for a public suffix, and a name without
 a dot is one.
 
+BoringSSL cannot judge constraints on IP addresses, and refuses a leaf that holds some. So a client
+that sends the name of a host gets a leaf without: see `fastpath.worker.development`.
+
 Keys here are made and stored by the process that starts the server; the serving key is loaded
 by the crypto worker alone (`config.credentials`). How the certificates look: `config.devcert`.
 
@@ -249,7 +252,7 @@ class DevelopmentCA:
         wanted = {general_name(name) for name in names}
         # A clock that went back makes a leaf "not yet valid": as useless as an old one.
         return (
-            wanted <= set(extension.value)
+            wanted == set(extension.value)
             and certificate.not_valid_before_utc <= now
             and certificate.not_valid_after_utc - now >= LEAF_RENEWAL
         )

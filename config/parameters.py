@@ -70,6 +70,7 @@ class Parameters:
     upstream_response_timeout: int = 120
     stop_grace: int = 4
     restart_grace: int = 600
+    tunnel_idle_timeout: int = 3600
     enable_error_logging: int = 1
     error_log_file_truncate_size: int = 0x100000
     error_logging_dir: str = ""

@@ -200,8 +200,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         name="UpstreamResponseTimeout", default=120, minimum=1, maximum=_LONGEST, unit="seconds",
         live=True,
-        meaning="longest wait for the upstream's response header (then 504), and between pieces "
-        "of its body",
+        meaning="longest wait for the upstream's whole response header, also behind 1xx answers "
+        "(then 504), and between pieces of its body",
         risk="low: slow but working apps are cut off",
     ),
     Parameter(
@@ -218,6 +218,13 @@ PARAMETERS: tuple[Parameter, ...] = (
         meaning="time for the connections of a service that has a successor (kssl restart); then "
         "they are cut as by kssl stop, after StopGrace",
         risk="high: WebSockets keep the old process and its memory; low: they are cut",
+    ),
+    Parameter(
+        name="TunnelIdleTimeout", default=3600, minimum=0, maximum=_LONGEST, unit="seconds",
+        live=True,
+        meaning="longest silence, in both directions, of a WebSocket or another connection that "
+        "was upgraded; 0: no limit",
+        risk="low: quiet WebSockets are cut; 0: forgotten ones stay for ever",
     ),
     Parameter(
         name="EnableErrorLogging", default=1, windows=1, maximum=1,

@@ -23,6 +23,11 @@ from collections.abc import Callable
 from fastpath.poller import BROKEN, ENDED, READABLE, URGENT, WRITABLE, Poller
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST
+
+# struct tcp_info of linux/tcp.h: tcpi_unacked in segments, tcpi_last_ack_recv in milliseconds. A
+# probe of a closed window is no segment that waits, and it is answered.
+_TCP_INFO = struct.Struct("=24xI28xI")
+
 _WOULD_BLOCK = (BlockingIOError, InterruptedError)
 
 # Once for all, because Python would put them together for each event.
@@ -40,7 +45,8 @@ class Channel:
     ``on_readable()`` is called while reading is on and the socket has data or an end to tell;
     the owner then calls :meth:`recv_into`. ``on_drained()`` is called when :attr:`backlog` has
     fallen to zero after it was not. ``on_broken(error)`` is called, once and never from within
-    :meth:`send`, when sending failed.
+    :meth:`send`, when sending failed. `ready`: there may be something to read that the poller has
+    told of; what it has not told of is not among it.
     """
 
     __slots__ = (
@@ -48,6 +54,7 @@ class Channel:
         "_ended",
         "_error",
         "_fd",
+        "_later",
         "_loop",
         "_on_broken",
         "_on_drained",
@@ -56,12 +63,13 @@ class Channel:
         "_poller",
         "_queued",
         "_reading",
-        "_ready",
         "_recv_into",
         "_send",
         "_sock",
+        "_unread",
         "broken",
         "closed",
+        "ready",
         "waits_since",
     )
 
@@ -82,7 +90,7 @@ class Channel:
         self._send = sock.send
         self._recv_into = sock.recv_into
         self._poller = Poller.of(loop)
-        self._ready = False  # there may be something to read that no edge will tell again
+        self.ready = False  # there may be something to read that no edge will tell again
         # FIN, an error or something urgent is behind the data: a short read is not the last.
         self._ended = False
         self._error = 0  # errno that a send met, which the kernel tells only once
@@ -92,6 +100,10 @@ class Channel:
         self._queued: bytearray | None = None  # sent at the end of the turn
         self._pending: bytearray | None = None  # sent when the kernel takes more
         self.waits_since = 0  # the poller's turn in which the kernel took something last
+        self._unread = b""
+        # `read_on` will be called: until then an edge gives it nothing to do, or its share of the
+        # turns would be two.
+        self._later = False
         self._reading = False
         self.broken = False
         self.closed = False
@@ -142,6 +154,18 @@ class Channel:
             return ours
         return ours + int.from_bytes(answer, sys.byteorder)
 
+    def unheard(self) -> float:
+        """Seconds since the peer's machine acknowledged anything, if it has something to
+        acknowledge; else 0 (tcp(7) TCP_INFO)."""
+        if self.closed:
+            return 0.0
+        try:
+            info = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+            unacknowledged, last = _TCP_INFO.unpack(info)
+        except (OSError, struct.error):
+            return 0.0
+        return last / 1000 if unacknowledged else 0.0
+
     # -- readiness, from the poller --------------------------------------------------------
 
     def happened(self, events: int) -> None:
@@ -151,20 +175,25 @@ class Channel:
         if self._pending is not None and events & _TO_SEND:
             self._on_writable()
         if events & _TO_READ:
-            self._ready = True
-            if self._reading:
+            self.ready = True
+            if self._reading and not self._later:
                 self._on_readable()
-                if self._ended and self._ready and self._reading:
+                if self._ended and self.ready and self._reading:
                     self._on_readable()  # most often the end itself
-                if self._ready and self._reading:
-                    self._poller.again(self)
+                if self.ready and self._reading:
+                    self._ask_again()
 
     def read_on(self) -> None:
-        """See `fastpath.poller.Polled`."""
-        if self._ready and self._reading:
+        """See `fastpath.poller.Again`."""
+        self._later = False
+        if self.ready and self._reading:
             self._on_readable()
-            if self._ready and self._reading:
-                self._poller.again(self)
+            if self.ready and self._reading:
+                self._ask_again()
+
+    def _ask_again(self) -> None:
+        self._later = True
+        self._poller.again(self)
 
     def crashed(self) -> None:
         """See `fastpath.poller.Polled`."""
@@ -178,22 +207,30 @@ class Channel:
     def start_reading(self) -> None:
         if not self._reading and not self.closed:
             self._reading = True
-            if self._ready:
-                self._poller.again(self)
+            if self.ready:
+                self._ask_again()
 
     def stop_reading(self) -> None:
         self._reading = False
-
-    @property
-    def emptied(self) -> bool:
-        """Nothing is left to read of all that the poller has told of."""
-        return not self._ready
 
     def silent(self) -> bool:
         """Whether the kernel has nothing to tell: no bytes, no end, no error. A system call."""
         look = select.poll()
         look.register(self._fd, select.POLLIN | select.POLLRDHUP)
-        return not (self.closed or look.poll(0))
+        return not (self.closed or self._unread or look.poll(0))
+
+    def read_again(self) -> None:
+        """Calls ``on_readable`` once more, in a later turn, whatever the socket has: the owner
+        keeps something that was more than its quantum (`fastpath.quantum`)."""
+        self.ready = True
+        if self._reading:
+            self._ask_again()
+
+    def unread(self, data: bytes) -> None:
+        """Takes back the end of what was read: it is read again, before what the socket has."""
+        if data:
+            self._unread = data
+            self.read_again()
 
     def recv_into(self, buffer: memoryview | bytearray) -> int:
         """``socket.recv_into``; 0 is FIN. Raises OSError, BlockingIOError among them.
@@ -202,17 +239,27 @@ class Channel:
         but an end or an error behind it was told already. An error that a send has met is raised
         here too, behind the data: the kernel would go on with 0, as if that were FIN.
         """
+        if self._unread:
+            return self._take_back(buffer)
         try:
             received = self._recv_into(buffer)
         except _WOULD_BLOCK:
-            self._ready = False
+            self.ready = False
             raise
         if received < len(buffer):
             if not self._ended:
-                self._ready = False
+                self.ready = False
             elif not received and self._error:
                 raise OSError(self._error, os.strerror(self._error))
         return received
+
+    def _take_back(self, buffer: memoryview | bytearray) -> int:
+        data = self._unread
+        size = min(len(data), len(buffer))
+        buffer[:size] = data[:size]
+        self._unread = data[size:]
+        self.ready = True  # the socket may have more, and its edge has been told
+        return size
 
     # -- writing ---------------------------------------------------------------------------
 
@@ -324,7 +371,7 @@ class Channel:
 
     def _break(self, error: OSError) -> None:
         self.broken = True
-        self._ended = self._ready = True
+        self._ended = self.ready = True
         if error.errno != errno.EPIPE:  # that is RST behind FIN: reading ends by itself, and well
             self._error = error.errno or errno.EIO
         self._drop_pending()
@@ -359,6 +406,7 @@ class Channel:
         if self._pending is not None:
             self._poller.wait_with(-len(self._pending))
             self._pending = None
+        self._unread = b""
         self._poller.discard(self._fd)
         self._sock.close()
         # Its owner holds the channel, and by these the channel its owner: without the collector's

@@ -22,10 +22,15 @@ LINGER = 5.0
 LINGER_AGAIN = 5
 LINGER_BYTES = 16 * 1024 * 1024
 
-# How long the peer may stand still while our last bytes wait for it to take them, in seconds.
+# How long the peer may stand still while our last bytes wait for it to take them, in seconds; and
+# how often it is looked at in that time.
 DRAIN_STALL = 60.0
+_LOOKS = 30
 
 _DISCARD = memoryview(bytearray(65536))
+
+# Who looks at it opens it, and records may be tiny: so much at a time, in bytes.
+_LOOKED_AT = _DISCARD[:8192]
 
 
 class End(enum.Enum):
@@ -99,22 +104,25 @@ class GracefulClose:
         if not channel.backlog:
             self._drained()
             return
-        self._watch(channel.outstanding())
+        self._watch(channel.outstanding(), loop.time())
         if not peer_done:
             channel.start_reading()
 
-    def _watch(self, before: int) -> None:
-        self._timer = self._loop.call_later(DRAIN_STALL, self._check_progress, before)
+    def _watch(self, outstanding: int, since: float) -> None:
+        wait = DRAIN_STALL / _LOOKS
+        self._timer = self._loop.call_later(wait, self._check_progress, outstanding, since)
 
-    def _check_progress(self, before: int) -> None:
+    def _check_progress(self, before: int, since: float) -> None:
         """A slow reader gets the rest however long it takes; one that stands still does not."""
-        now = self._channel.outstanding()
-        if now == before:
+        outstanding, now = self._channel.outstanding(), self._loop.time()
+        if outstanding != before:
+            self._watch(outstanding, now)
+        elif now - since < DRAIN_STALL:
+            self._watch(outstanding, since)
+        else:
             self._sent = End.RESET
             self._channel.abort()
             self._finish()
-        else:
-            self._watch(now)
 
     def _drained(self) -> None:
         if self._timer is not None:
@@ -139,7 +147,7 @@ class GracefulClose:
 
     def _discard(self) -> None:
         try:
-            received = self._channel.recv_into(_DISCARD)
+            received = self._channel.recv_into(_DISCARD if self._late is None else _LOOKED_AT)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:

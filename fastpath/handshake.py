@@ -111,12 +111,23 @@ class Handshake:
         if self._over:
             return
         link = self._supervisor.link
+        if link is None and self._supervisor.down:
+            self._loop.call_soon(self._refuse)  # the owner may be in the middle of `__init__`
+            return
         if link is None:
             self._supervisor.when_ready(self._begin)
             return
         self._link = link
         self._identifier = link.open(self)
         self._submit(*self._begin_with)
+
+    def _refuse(self) -> None:
+        """There is no worker, and will not be at once: better an alert than a client that hangs."""
+        if self._over:
+            return
+        if self._begin_with[0] == FrameType.BEGIN:
+            self._channel.send(_INTERNAL_ERROR)
+        self._fail(self._supervisor.down or "the crypto worker died")
 
     def _submit(self, kind: FrameType, prefix: bytes = b"") -> None:
         assert self._link is not None

@@ -4,6 +4,11 @@ The event loop sees one descriptor, the epoll's. When that is readable, `Poller`
 sockets at once and calls their channels; then it sends what they have queued. That is the front
 end's turn. Unlike the loop's own readers it is edge-triggered: an end or an error behind the data
 is told with it, and a socket is registered once, so that a pause costs no system call.
+
+Who has more to do than one quantum (`fastpath.quantum`) goes on by `again`, behind all that is new:
+a turn first serves what is ready and sends the answers, and then gives those who go on, in order,
+one quantum each for as long as `LATE` allows. So many busy peers share one limit, and a peer with
+a small request does not wait for them.
 """
 
 from __future__ import annotations
@@ -12,11 +17,13 @@ import logging
 import select
 import sys
 from asyncio import AbstractEventLoop
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 from weakref import WeakKeyDictionary, ref
 
 from fastpath.logs.messages import limited
+from fastpath.quantum import LATE
 
 log = logging.getLogger("kssl")
 
@@ -34,7 +41,18 @@ _READING = select.EPOLLIN | select.EPOLLPRI | select.EPOLLRDHUP | select.EPOLLET
 _BOTH = _READING | select.EPOLLOUT
 
 
-class Polled(Protocol):
+class Again(Protocol):
+    """Whoever can ask for another turn."""
+
+    def read_on(self) -> None:
+        """It asked for this by :meth:`Poller.again`."""
+
+    def crashed(self) -> None:
+        """It raised, by a mistake of ours: no edge will tell again what it missed, so this is the
+        end."""
+
+
+class Polled(Again, Protocol):
     """A channel, as the poller knows it."""
 
     def happened(self, events: int) -> None:
@@ -44,13 +62,6 @@ class Polled(Protocol):
         closed earlier in the turn, or one that a process being started still holds. So it is no
         more than a reason to look.
         """
-
-    def read_on(self) -> None:
-        """It asked for this by :meth:`Poller.again`."""
-
-    def crashed(self) -> None:
-        """One of the others raised, by a mistake of ours: no edge will tell again what it missed,
-        so this is the end."""
 
 
 class Poller:
@@ -64,7 +75,8 @@ class Poller:
         self._loop = loop
         self._epoll = select.epoll()
         self._polled: dict[int, Polled] = {}
-        self._again: dict[Polled, None] = {}  # in order, and each once: its share is one read
+        # In order, and each once: its share is one quantum.
+        self._again: OrderedDict[Again, None] = OrderedDict()
         self._turn_comes = False  # by `again`
         self._at_end: list[Callable[[], None]] = []
         self._in_turn = False
@@ -133,8 +145,9 @@ class Poller:
 
     # -- turns -----------------------------------------------------------------------------
 
-    def again(self, polled: Polled) -> None:
-        """Calls its `read_on` in the next turn: there is more to read, and no new edge to tell."""
+    def again(self, polled: Again) -> None:
+        """Calls its `read_on` in a later turn, behind what is new then: there is more to do, and no
+        new edge to tell."""
         self._again[polled] = None
         if not self._turn_comes:
             self._turn_comes = True
@@ -152,14 +165,14 @@ class Poller:
 
     def _next_turn(self) -> None:
         self._turn_comes = False
-        self._turn()
+        self._turn(late=True)
 
-    def _turn(self) -> None:
+    def _turn(self, *, late: bool = False) -> None:
+        """``late``: also for those who go on. The loop may have two turns in a row, and one of them
+        is enough."""
         self._in_turn = True
         self.turn += 1
         try:
-            if self._again:
-                self._read_on()
             get = self._polled.get
             happened = self._epoll.poll(0, _EVENTS_PER_TURN)
             self.all_told = len(happened) < _EVENTS_PER_TURN
@@ -171,19 +184,32 @@ class Poller:
                     except Exception:  # one connection's bug must not stop the others
                         log.exception("internal error in a connection", extra=limited("Internal"))
                         ready.crashed()
+            if late and self._again:
+                if self._at_end:
+                    self._end_turn()  # they do not wait for those who go on
+                self.all_told = False  # not of what has come since the turn began
+                self._read_on()
         finally:  # KeyboardInterrupt and the like
             self._in_turn = self.all_told = False
             if self._at_end:
                 self._end_turn()
+            if self._again and not self._turn_comes:
+                self._turn_comes = True
+                self._loop.call_soon(self._next_turn)
 
     def _read_on(self) -> None:
-        again, self._again = self._again, {}
-        for polled in again:
+        """One quantum for each of those who wait now, or until the time is up."""
+        again, now = self._again, self._loop.time
+        end = now() + LATE
+        for _ in range(len(again)):
+            polled, _ = again.popitem(last=False)
             try:
                 polled.read_on()
             except Exception:
                 log.exception("internal error in a connection", extra=limited("Internal"))
                 polled.crashed()
+            if now() >= end:
+                return
 
     def _end_turn(self) -> None:
         actions, self._at_end = self._at_end, []

@@ -20,6 +20,7 @@ from itertools import pairwise
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from config import foreign
 from config.errors import ConfigError
 from fastpath.clientcert.bundles import certificates_in, issuers_among
 from fastpath.clientcert.crl import Crl
@@ -309,19 +310,16 @@ def _crl(
     fetched: Fetched, where: str, issuer: x509.Certificate, read: Callable[[bytes, str], Crl]
 ) -> Crl:
     """`where` begins the messages. Raises ConfigError: it is none of `issuer`'s."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
+    try:
+        with foreign.reading():
             der = fetched.body
             if fetched.form is Form.PEM:
                 der = x509.load_pem_x509_crl(der).public_bytes(Encoding.DER)
             crl = read(der, where)
             ours = crl.issuer == issuer.subject and crl.signed_by(issuer)
             name = shown(crl.issuer)
-        except ConfigError:
-            raise
-        except Exception:  # whatever the parser says
-            raise ConfigError(f"{where}: what came is no CRL that can be read") from None
+    except foreign.UnreadableError:
+        raise ConfigError(f"{where}: what came is no CRL that can be read") from None
     if not ours:
         raise ConfigError(f"{where}: the CRL that came, of {name}, is not signed by the issuer")
     return crl

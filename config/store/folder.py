@@ -8,11 +8,12 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from config import statedir
+from config import foreign, statedir
 from config.credentials import Credentials, pem_credentials
 from config.errors import ConfigError
+from config.keykinds import pkcs8_pem
 from config.pemfile import SourceFile
 
 _NAME = re.compile(r"[0-9a-f]{64}")
@@ -50,9 +51,11 @@ class Folder:
         if data is None:
             raise ConfigError(f"{path} has vanished; add the certificate again")
         try:
-            chain = x509.load_pem_x509_certificates(data)
-        except ValueError:
-            raise ConfigError(f"{path} was damaged; add the certificate again") from None
+            chain = foreign.certificates(data, odd_names=True)
+        except foreign.UnreadableError as error:
+            raise ConfigError(
+                f"{path} was damaged; add the certificate again (one in it {error})"
+            ) from None
         if thumbprint_of(chain[0]) != thumbprint:
             raise ConfigError(f"{path} was altered: its certificate is another; add it again")
         return chain
@@ -77,7 +80,7 @@ class Folder:
         return self.certificate_path(thumbprint).exists() and self.key_path(thumbprint).exists()
 
     def write(self, thumbprint: str, credentials: Credentials) -> None:
-        key = credentials.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        key = pkcs8_pem(credentials.chain[0], credentials.key)
         self._write(thumbprint, chain_pem(credentials.chain), key)
 
     def copy_from(self, other: Folder, thumbprint: str) -> None:

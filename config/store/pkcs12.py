@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.decrepit.ciphers.algorithms import ARC4, RC2, TripleDES
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from config import foreign
 from config.credentials import (
     Credentials,
     PassphraseNeededError,
@@ -16,6 +22,15 @@ from config.credentials import (
 )
 from config.errors import ConfigError
 from config.pemfile import SourceFile
+
+# 1.2.840.113549.1.12.1, pkcs-12PbeIds (RFC 7292, C), in DER; the last byte follows.
+_PBE = bytes.fromhex("060a2a864886f70d010c01")
+# What the last byte stands for. OpenSSL has all but 3DES in a provider that may not be there.
+_PBES = (
+    ("RC4", (1, 2), lambda: Cipher(ARC4(bytes(16)), None)),
+    ("3DES", (3, 4), lambda: Cipher(TripleDES(bytes(range(24))), CBC(bytes(8)))),
+    ("RC2", (5, 6), lambda: Cipher(RC2(bytes(16)), CBC(bytes(8)))),
+)
 
 
 def is_pkcs12(data: bytes) -> bool:
@@ -40,18 +55,19 @@ def pkcs12_credentials(
     # Without a passphrase there are two ways: no encryption, and encryption with an empty one.
     for attempt in [passphrase] if passphrase else [None, b""]:
         try:
-            found = pkcs12.load_pkcs12(source.data, attempt)
+            with foreign.reading(keep=(UnsupportedAlgorithm,)):
+                found = pkcs12.load_pkcs12(source.data, attempt)
             break
         except UnsupportedAlgorithm:
-            raise ConfigError(
-                f"{path}: its encryption or its kind of key is not supported; export it anew with "
-                "AES-256 and SHA-256, or convert it: openssl pkcs12 -legacy -nodes"
-            ) from None
-        except (ValueError, TypeError):
+            raise _unsupported(path, "its encryption or its kind of key") from None
+        except foreign.UnreadableError:
             continue  # the library does not tell a wrong passphrase from damage
     else:
         if not is_pkcs12(source.data):
             raise ConfigError(f"{path} is not PKCS #12 (.pfx, .p12); leave out --pfx for PEM")
+        # The library says the same of these as of a wrong passphrase.
+        if missing := _missing(source.data):
+            raise _unsupported(path, f"its encryption ({', '.join(missing)})")
         if passphrase:
             raise ConfigError(f"{path}: the passphrase does not open it (or it is damaged)")
         raise PassphraseNeededError(
@@ -66,7 +82,33 @@ def pkcs12_credentials(
         raise ConfigError(f"{path} holds no certificate; export it together with its chain")
     try:
         for certificate in certificates:
-            certificate.extensions  # noqa: B018 - parsed on first use; find damage here
-    except (ValueError, x509.DuplicateExtension):
-        raise ConfigError(f"{path}: a certificate in it is damaged; export it again") from None
+            foreign.checked(certificate, odd_names=True)
+    except foreign.UnreadableError as error:
+        raise ConfigError(f"{path}: a certificate in it {error}") from None
     return checked_credentials(certificates, key, path, path, now, source.notes_on_mode())
+
+
+def _missing(data: bytes) -> list[str]:
+    """Return the old ciphers that a PKCS #12 file names and that OpenSSL lacks here."""
+    return [
+        name
+        for name, last, cipher in _PBES
+        if any(_PBE + bytes([each]) in data for each in last) and not _works(cipher)
+    ]
+
+
+def _works(cipher: Callable[[], Cipher[CBC | None]]) -> bool:
+    try:
+        cipher().encryptor()
+    except UnsupportedAlgorithm:
+        return False
+    return True
+
+
+def _unsupported(path: Path, what: str) -> ConfigError:
+    quoted = shlex.quote(str(path))
+    return ConfigError(
+        f"{path}: {what} is not supported by this OpenSSL; export it anew with AES-256 and "
+        f"SHA-256, or convert it: openssl pkcs12 -legacy -nodes -in {quoted} -out new.pem && "
+        "openssl pkcs12 -export -in new.pem -out new.pfx (new.pem holds the key: keep it private)"
+    )

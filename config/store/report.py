@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from config import foreign
+from config.keykinds import is_pss
 from config.store.place import Place
 from config.store.sites import SiteNames, covers, unused
 from config.store.staged import ADD, DELETE
@@ -101,19 +102,11 @@ def _chain(chain: Sequence[x509.Certificate], now: datetime) -> list[dict[str, A
         {
             "subject": subject(each),
             "issuer": _name(each.issuer),
-            "issued_by_next": number + 1 < len(chain) and _issued(each, chain[number + 1]),
+            "issued_by_next": number + 1 < len(chain) and foreign.issued(each, chain[number + 1]),
         }
         | _validity(each, now)
         for number, each in enumerate(chain)
     ]
-
-
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
 
 
 def _validity(certificate: x509.Certificate, now: datetime) -> dict[str, Any]:
@@ -135,22 +128,18 @@ def _name(name: x509.Name) -> str:
 
 def names(certificate: x509.Certificate) -> list[str]:
     """DNS names and IP addresses of the subjectAltName."""
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
-        return []
-    return extension.value.get_values_for_type(x509.DNSName) + [
-        str(each) for each in extension.value.get_values_for_type(x509.IPAddress)
-    ]
+    found = foreign.host_names(certificate)
+    return found.all if found is not None else []
 
 
 def key_type(certificate: x509.Certificate) -> str:
-    try:
-        key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    key = foreign.attempt(certificate.public_key, None)
+    if key is None:
         return "unknown"
     if isinstance(key, rsa.RSAPublicKey):
-        return f"RSA {key.key_size}"
+        return f"{'RSASSA-PSS' if is_pss(certificate) else 'RSA'} {key.key_size}"
     if isinstance(key, ec.EllipticCurvePublicKey):
         return f"ECDSA {key.curve.name}"
-    return "Ed25519" if isinstance(key, ed25519.Ed25519PublicKey) else type(key).__name__
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return "Ed25519"
+    return "Ed448" if isinstance(key, ed448.Ed448PublicKey) else type(key).__name__

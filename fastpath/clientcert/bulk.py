@@ -7,8 +7,9 @@ and a tenth of a second for everybody who waits. What is counted here decides no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+
+from config.der import elements
 
 _SEQUENCE, _INTEGER, _VERSION, _EXTENSIONS = 0x30, 0x02, 0xA0, 0xA3
 
@@ -25,14 +26,14 @@ def bulk(der: bytes) -> Bulk:
     """Of a certificate (RFC 5280 §4.1). Raises ValueError: it is none."""
     try:
         return _bulk(der)
-    except (IndexError, StopIteration):
+    except (IndexError, StopIteration, ValueError):
         raise ValueError("not DER of a certificate") from None
 
 
 def _bulk(der: bytes) -> Bulk:
-    _, start, end = next(_elements(der, 0, len(der)))
-    _, start, end = next(_elements(der, start, end))
-    fields = [each for each in _elements(der, start, end) if each[0] != _VERSION]
+    _, start, end = next(elements(der, 0, len(der)))
+    _, start, end = next(elements(der, start, end))
+    fields = [each for each in elements(der, start, end) if each[0] != _VERSION]
     kinds = [kind for kind, _, _ in fields[:6]]
     if kinds != [_INTEGER, *[_SEQUENCE] * 5]:  # serial, algorithm, issuer, validity, subject, key
         raise ValueError("not DER of a certificate")
@@ -40,19 +41,6 @@ def _bulk(der: bytes) -> Bulk:
     extensions = 0
     for kind, start, _ in fields[6:]:
         if kind == _EXTENSIONS:
-            _, start, end = next(_elements(der, start, len(der)))
-            extensions += sum(1 for _ in _elements(der, start, end))
+            _, start, end = next(elements(der, start, len(der)))
+            extensions += sum(1 for _ in elements(der, start, end))
     return Bulk(names, extensions)
-
-
-def _elements(der: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Tag, start and end of the content of each (X.690 §8.1); tags are of one byte here."""
-    while at < end:
-        kind, length, start = der[at], der[at + 1], at + 2
-        if length >= 0x80:
-            start += length & 0x7F
-            length = int.from_bytes(der[at + 2 : start], "big")
-        at = start + length
-        if at > end:
-            raise ValueError("not DER of a certificate")
-        yield kind, start, at

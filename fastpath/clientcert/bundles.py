@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs7
 
+from config import foreign
 from fastpath.clientcert.names import dn_text, shown
 from fastpath.clientcert.presented import unusable
 from fastpath.clientcert.reach import signed
@@ -23,15 +23,9 @@ def certificates_in(body: bytes, *, pem: bool, signed_data: bool) -> list[x509.C
 
     At most `MAX_BUNDLE`, those with names that can be read; []: nothing of use is there.
     """
-    with warnings.catch_warnings():
-        # cryptography warns of odd serial numbers, and of PKCS#7 in BER, which RFC 5280 §4.2.2.1
-        # allows; servers must not write to our log.
-        warnings.simplefilter("ignore")
-        try:
-            found = _parsed(body, pem=pem, signed_data=signed_data)[:MAX_BUNDLE]
-        except Exception:  # whatever the parsers say of a stranger's bytes
-            return []
-        return [each for each in found if _readable(each)]
+    none: list[x509.Certificate] = []
+    found = foreign.attempt(lambda: _parsed(body, pem=pem, signed_data=signed_data), none)
+    return [each for each in found[:MAX_BUNDLE] if _readable(each)]
 
 
 def _parsed(body: bytes, *, pem: bool, signed_data: bool) -> list[x509.Certificate]:
@@ -42,11 +36,9 @@ def _parsed(body: bytes, *, pem: bool, signed_data: bool) -> list[x509.Certifica
 
 
 def _readable(certificate: x509.Certificate) -> bool:
-    try:
-        dn_text(certificate.subject), dn_text(certificate.issuer)
-    except Exception:
-        return False
-    return True
+    return foreign.attempt(
+        lambda: bool((dn_text(certificate.subject), dn_text(certificate.issuer))), False
+    )
 
 
 def issuers_among(

@@ -14,12 +14,12 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
 
+from config import foreign
 from config.errors import ConfigError
 from fastpath.clientcert.profile import issuer_key_fault
 
@@ -63,10 +63,10 @@ class Crl:
         if len(data) > MAX_CRL:
             raise ConfigError(f"{where}: this CRL is larger than {MAX_CRL} bytes")
         try:
-            parsed = x509.load_der_x509_crl(data)
-            return cls._read(parsed, where)
-        except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
-            raise ConfigError(f"{where}: this CRL is damaged; fetch it again") from None
+            with foreign.reading("is damaged; fetch it again"):
+                return cls._read(x509.load_der_x509_crl(data), where)
+        except foreign.UnreadableError as error:
+            raise ConfigError(f"{where}: this CRL {error}") from None
 
     @classmethod
     def _read(cls, parsed: x509.CertificateRevocationList, where: str) -> Crl:
@@ -99,7 +99,9 @@ class Crl:
         """Remembered: a long list takes milliseconds. Only CAs of accepted paths come here."""
         known = self._signed.get(key := issuer.fingerprint(hashes.SHA256()))
         if known is None:
-            known = self._signed[key] = self._check_signature(issuer)
+            known = self._signed[key] = foreign.attempt(
+                lambda: self._check_signature(issuer), False
+            )
         return known
 
     def _check_signature(self, issuer: x509.Certificate) -> bool:
@@ -109,10 +111,7 @@ class Crl:
         assert isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)
         if not isinstance(self._list.signature_hash_algorithm, _HASHES):
             return False
-        try:
-            return self._list.is_signature_valid(key)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            return False
+        return self._list.is_signature_valid(key)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,9 +143,10 @@ def _der(data: bytes, where: str) -> bytes:
     if b"-----BEGIN " not in data[:64]:
         return data
     try:
-        return x509.load_pem_x509_crl(data).public_bytes(Encoding.DER)
-    except ValueError:
-        raise ConfigError(f"{where}: this CRL is damaged; fetch it again") from None
+        with foreign.reading("is damaged; fetch it again"):
+            return x509.load_pem_x509_crl(data).public_bytes(Encoding.DER)
+    except foreign.UnreadableError as error:
+        raise ConfigError(f"{where}: this CRL {error}") from None
 
 
 def _age(crl: Crl) -> datetime:

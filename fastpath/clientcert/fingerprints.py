@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import SignatureAlgorithmOID
 
+from config.der import encoded
+
 # Which one it is, the issuer's key would tell.
 _CURVES = (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1())
 _ECDSA = (
@@ -52,21 +54,12 @@ def _twins(der: bytes, signature: bytes) -> list[bytes]:
     except ValueError:
         return []
     start = 2 if der[1] < 0x80 else 2 + (der[1] & 0x7F)
-    body = der[start : len(der) - len(_encoded(_BIT_STRING, b"\0" + signature))]
+    body = der[start : len(der) - len(encoded(_BIT_STRING, b"\0" + signature))]
     return [
-        _encoded(
+        encoded(
             _SEQUENCE,
-            body + _encoded(_BIT_STRING, b"\0" + encode_dss_signature(r, curve.group_order - s)),
+            body + encoded(_BIT_STRING, b"\0" + encode_dss_signature(r, curve.group_order - s)),
         )
         for curve in _CURVES
         if 0 < s < curve.group_order
     ]
-
-
-def _encoded(tag: int, content: bytes) -> bytes:
-    """DER (X.690 §8.1.3)."""
-    length = len(content)
-    if length < 0x80:
-        return bytes((tag, length)) + content
-    size = (length.bit_length() + 7) // 8
-    return bytes((tag, 0x80 | size)) + length.to_bytes(size, "big") + content

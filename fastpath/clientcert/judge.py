@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from cryptography import x509
 
+from config import foreign
 from fastpath.clientcert.explain import explain, sentence, step_of
 from fastpath.clientcert.names import constraint_fault, identity_of, shown
 from fastpath.clientcert.policy import Policy
@@ -29,7 +30,12 @@ def judge(presented: Sequence[bytes], policy: Policy, now: datetime) -> Verdict:
     with warnings.catch_warnings():
         # cryptography warns of odd serial numbers and names; clients must not write to our log.
         warnings.simplefilter("ignore")
-        return _judge(presented, policy, now.astimezone(UTC))
+        try:
+            return _judge(presented, policy, now.astimezone(UTC))
+        except BaseException as error:
+            if not foreign.is_panic(error):
+                raise
+            return Verdict(Outcome.UNTRUSTED, "the client's certificate is malformed; use another")
 
 
 def _judge(presented: Sequence[bytes], policy: Policy, now: datetime) -> Verdict:

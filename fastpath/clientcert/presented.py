@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
+from config import foreign
 from fastpath.clientcert.bulk import bulk
 from fastpath.clientcert.fingerprints import sealed
 from fastpath.clientcert.names import directory_constraint, dn_text, shown
@@ -111,14 +112,15 @@ def _parse(der: bytes, number: int) -> x509.Certificate:
     if len(der) > MAX_CERTIFICATE:
         raise MalformedError(f"{_which(number)} has more than {MAX_CERTIFICATE // 1024} KiB")
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        if number == 1:
-            # Both are parsed on first use; find damage here.
-            certificate.extensions  # noqa: B018
-        dn_text(certificate.subject), dn_text(certificate.issuer)
-        if not sealed(certificate, der):
-            raise ValueError("unused bits in the signature")
-    except Exception:
+        with foreign.reading():
+            certificate = x509.load_der_x509_certificate(der)
+            if number == 1:
+                # Both are parsed on first use; find damage here.
+                certificate.extensions  # noqa: B018
+            dn_text(certificate.subject), dn_text(certificate.issuer)
+            if not sealed(certificate, der):
+                raise ValueError("unused bits in the signature")
+    except foreign.UnreadableError:
         raise _malformed(number) from None
     return certificate
 
@@ -126,9 +128,10 @@ def _parse(der: bytes, number: int) -> x509.Certificate:
 def unusable(certificate: x509.Certificate) -> str:
     """Why it cannot be the issuer of anything, whatever else there is; empty: it might."""
     try:
-        certificate.extensions  # noqa: B018
-        # The verifier would give up at such constraints, even with another path beside.
-        fault = issuer_key_fault(certificate) or directory_constraint(certificate)
-    except Exception:  # whatever the parser says of a stranger's bytes
+        with foreign.reading():
+            certificate.extensions  # noqa: B018
+            # The verifier would give up at such constraints, even with another path beside.
+            fault = issuer_key_fault(certificate) or directory_constraint(certificate)
+    except foreign.UnreadableError:
         return "cannot be read"
     return fault.text if fault is not None else ""

@@ -8,13 +8,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
+from config import foreign
 from config.errors import ConfigError, reason
 from config.pemfile import SourceFile, pem_blocks
 from config.trusted import check_trusted_content, read_trusted
@@ -87,25 +86,9 @@ def _certificates(path: Path, what: str) -> Iterator[x509.Certificate]:
     data = read_trusted(path, f"{what} file", MAX_FILE)
     for where, der in blocks(path, data, what, CERTIFICATE_LABELS):
         try:
-            with warnings.catch_warnings():
-                # Old CAs have odd serial numbers and names; they are the operator's choice.
-                warnings.simplefilter("ignore")
-                certificate = x509.load_der_x509_certificate(der)
-                # Parsed on first use; find damage here.
-                certificate.extensions  # noqa: B018
-                certificate.subject.rfc4514_string(), certificate.issuer.rfc4514_string()
-                _key(certificate)
-        except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
-            raise ConfigError(f"{where}: this certificate is damaged; copy it again") from None
-        yield certificate
-
-
-def _key(certificate: x509.Certificate) -> None:
-    """Raises ValueError. A kind that is not supported is told when it is met."""
-    try:
-        certificate.public_key()
-    except UnsupportedAlgorithm:
-        return
+            yield foreign.certificate(der)
+        except foreign.UnreadableError as error:
+            raise ConfigError(f"{where}: this certificate {error}") from None
 
 
 def blocks(
@@ -120,18 +103,24 @@ def blocks(
         return
     if not data.strip():
         raise ConfigError(f"{what} file {path} is empty")
-    found = False
-    for block in pem_blocks(SourceFile(path, 0, data), what):
-        where = f"{path}, line {block.line}"
+    found = pem_blocks(SourceFile(path, 0, data), what)
+    for block in found:
         if block.label.endswith("PRIVATE KEY") and not keys:
             raise ConfigError(
-                f"{where}: {what} file holds a private key, which has no business here; remove it"
+                f"{path}, line {block.line}: {what} file holds a private key, which has no "
+                "business here; remove it"
             )
-        if block.label in labels:
-            found = True
-            yield where, _decoded(block.pem, where)
-    if not found:
+    if not any(block.label in labels for block in found):
         raise ConfigError(f"{what} file {path} holds no block -----BEGIN {labels[0]}-----")
+    for block in found:
+        where = f"{path}, line {block.line}"
+        if block.label in labels:
+            yield where, _decoded(block.pem, where)
+        elif not keys:
+            # A CRL among CAs would be taken for heeded, a CA among CRLs for trusted.
+            raise ConfigError(
+                f"{where}: {what} file holds {block.label} too, which is not read here; remove it"
+            )
 
 
 def _decoded(pem: bytes, where: str) -> bytes:

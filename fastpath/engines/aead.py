@@ -5,7 +5,6 @@ The five steps of seed 004: nothing crosses to the worker after the handshake.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 from fastpath.channel import describe
@@ -39,20 +38,6 @@ class AeadEngine(TlsEngine):
     @property
     def at_rest(self) -> bool:
         return super().at_rest and not self._layer.pending
-
-    def start(self, leftover: bytes) -> None:
-        self._channel.start_reading()
-        for batch in self._batches(leftover):
-            self._open(batch)
-            if self._closing or self._peer_ended:
-                return
-
-    def _batches(self, leftover: bytes) -> Iterator[memoryview]:
-        if self._cutter is not None:
-            yield from self._cutter.cut(memoryview(leftover))
-            return
-        for position in range(0, len(leftover), RECEIVE_SIZE):
-            yield memoryview(self._layer.pending + leftover[position : position + RECEIVE_SIZE])
 
     def write(self, data: memoryview, length: int) -> None:
         if self._closing:
@@ -120,6 +105,9 @@ class AeadEngine(TlsEngine):
         waiting = len(layer.pending)
         if waiting:
             _RECORDS[:waiting] = layer.pending
+        if layer.more:
+            self._open(_RECORDS[:waiting])
+            return
         try:
             received = channel.recv_into(_RECORDS[waiting : waiting + RECEIVE_SIZE])
         except (BlockingIOError, InterruptedError):
@@ -148,6 +136,8 @@ class AeadEngine(TlsEngine):
             self._records_failed()
         elif layer.peer_closed:
             self._peer_finished(clean=True)
+        elif layer.more:
+            self._channel.read_again()
 
     def _send_outgoing(self) -> None:
         self._channel.send(self._layer.outgoing)
@@ -156,6 +146,8 @@ class AeadEngine(TlsEngine):
     def _late_records(self, records: memoryview) -> None:
         layer = self._layer
         layer.receive(memoryview(layer.pending + bytes(records)), _PLAINTEXT)
+        while layer.more:  # `GracefulClose` reads little at a time for this
+            layer.receive(memoryview(layer.pending), _PLAINTEXT)
         if layer.peer_closed:
             self._received = End.CLOSE_NOTIFY
 

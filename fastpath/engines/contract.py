@@ -53,6 +53,10 @@ class Sink(Protocol):
     def peer_closed(self, clean: bool) -> None:
         """The peer will send nothing more: by close_notify (``clean``) or by FIN alone."""
 
+    def peer_left(self) -> None:
+        """FIN, behind a close_notify that `peer_closed` has told. An engine without TLS tells none,
+        for there FIN is all that the peer can say."""
+
     def engine_failed(self, reason: str) -> None:
         """The connection is lost; an alert was sent where the RFC asks for one."""
 
@@ -137,6 +141,10 @@ class Engine(Protocol):
 
     def outstanding(self) -> int:
         """Bytes on their way to the peer, the kernel's included; changes while it reads."""
+
+    def unheard(self) -> float:
+        """Seconds for which nothing of what is on its way has been acknowledged, not even that
+        there is no room for it; 0 when nothing is on its way."""
 
     def write(self, data: memoryview, length: int) -> None:
         """Sends ``data[:length]``. ``data`` is writable and one byte longer than ``length``: that

@@ -14,11 +14,15 @@ from fastpath.record.wire import MAX_FRAGMENT
 
 _RECORD = memoryview(bytearray(MAX_RECORD))
 
+# What is read and dropped behind a close_notify, to see the end of the connection, in bytes.
+_MAX_BEHIND = 64 * 1024
+
 
 class TlsEngine(ChannelEngine, ABC):
     """Base of `AeadEngine` and `WorkerEngine`. A subclass opens and seals."""
 
     __slots__ = (
+        "_behind",
         "_close_notify",
         "_cutter",
         "_failed",
@@ -49,6 +53,16 @@ class TlsEngine(ChannelEngine, ABC):
         handover.link.rebind(handover.identifier, self)
 
     # -- reading ---------------------------------------------------------------------------
+
+    def start(self, leftover: bytes) -> None:
+        channel = self._channel
+        channel.start_reading()
+        if leftover:
+            channel.unread(leftover)
+            if self._cutter is None:
+                self._readable()
+            else:
+                self._record_readable()
 
     @abstractmethod
     def _readable(self) -> None:
@@ -91,6 +105,26 @@ class TlsEngine(ChannelEngine, ABC):
         if clean:
             self._received = End.CLOSE_NOTIFY
         super()._peer_finished(clean)
+        if clean and not self._closing:
+            self._behind = 0
+            self._channel.rebind(self._read_behind, self._drained, self._channel_broken)
+            self._channel.start_reading()
+
+    def _read_behind(self) -> None:
+        """Behind close_notify nothing counts (RFC 9846 §6.1) but the end of the connection: whoever
+        has gone waits for no reply."""
+        try:
+            received = self._channel.recv_into(_RECORD)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._fail(describe(error))
+            return
+        self._behind += received
+        if not received or self._behind > _MAX_BEHIND:
+            self._channel.stop_reading()
+        if not received:
+            self._sink.peer_left()
 
     @property
     def _clean(self) -> bool:

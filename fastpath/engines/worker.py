@@ -70,16 +70,6 @@ class WorkerEngine(TlsEngine):
     def outstanding(self) -> int:
         return self._unsealed + self._channel.outstanding()
 
-    def start(self, leftover: bytes) -> None:
-        self._channel.start_reading()
-        data = memoryview(leftover)
-        if self._cutter is not None:
-            for record in self._cutter.cut(data):
-                self._open(record)
-            return
-        for position in range(0, len(data), RECEIVE_SIZE):
-            self._open(data[position : position + RECEIVE_SIZE])
-
     def write(self, data: memoryview, length: int) -> None:
         if self._closing:
             return
@@ -199,6 +189,9 @@ class WorkerEngine(TlsEngine):
                 self._writable()
         elif kind == FrameType.OPENED:
             self._opened(payload)
+        elif kind == FrameType.OPENED_PART:
+            if not self._closing:
+                self._sink.plaintext_received(payload)
         elif kind == FrameType.EMIT:
             self._channel.send(payload)
         elif kind == FrameType.FINISHED:

@@ -29,6 +29,7 @@ from fastpath.errors import (
     TlsError,
 )
 from fastpath.keys import ConnectionKeys
+from fastpath.quantum import PROTOCOL_RECORD, RECORDS
 from fastpath.record.handshake import PostHandshake, Renegotiation
 from fastpath.record.opener import NO_DATA, make_opener
 from fastpath.record.sealer import make_sealer
@@ -47,11 +48,13 @@ _DATA = int(ContentType.APPLICATION_DATA)
 class RecordLayer:
     """Both directions of one established connection.
 
-    `pending`: the incomplete record at the end of the last `receive`; the caller puts it in front
-    of the next data. `outgoing`: sealed alerts and handshake messages, which the owner sends before
-    anything it seals later, and clears. `peer_closed`: close_notify came, nothing more is read.
-    `closed`: we sent close_notify or an error alert, nothing more may be sealed. `error`: why the
-    connection ended; its alert is in `outgoing` already, unless the alert is the peer's own.
+    `pending`: what the last `receive` left, an incomplete record or more; the caller puts it in
+    front of the next data. `more`: the quantum (`fastpath.quantum`) ended in front of it; the
+    caller should go on with it before it reads anything more, but after everybody else. `outgoing`:
+    sealed alerts and handshake messages, which the owner sends before anything it seals later, and
+    clears. `peer_closed`: close_notify came, nothing more is read. `closed`: we sent close_notify
+    or an error alert, nothing more may be sealed. `error`: why the connection ended; its alert is
+    in `outgoing` already, unless the alert is the peer's own.
     """
 
     __slots__ = (
@@ -69,6 +72,7 @@ class RecordLayer:
         "_warnings",
         "closed",
         "error",
+        "more",
         "outgoing",
         "peer_closed",
         "pending",
@@ -80,6 +84,7 @@ class RecordLayer:
         self._max_fragment = keys.max_fragment
         self._client = keys.client
         self.pending = b""
+        self.more = False
         self.outgoing = bytearray()
         self.peer_closed = False
         self.closed = False
@@ -114,12 +119,13 @@ class RecordLayer:
     # Reading
 
     def receive(self, data: memoryview, out: memoryview) -> int:
-        """Open every complete record in `data` and write its application data to `out`.
+        """Open the complete records in `data` and write their application data to `out`.
 
         `data` starts at a record boundary: `pending`, then the new bytes. `len(out)` must be at
         least `len(data)`. Returns the number of plaintext bytes; what lies behind them in `out` is
-        scratch. Never raises for what the peer did: see `error`. The plaintext in front of a bad
-        record is returned. After an error or close_notify it returns 0 and drops the input.
+        scratch. Stops after a quantum of records: see `more`. Never raises for what the peer did:
+        see `error`. The plaintext in front of a bad record is returned. After an error or
+        close_notify it returns 0 and drops the input.
         """
         if not self._reading:
             return 0
@@ -127,6 +133,8 @@ class RecordLayer:
             raise ApiMisused("receive: `out` must be as long as `data`")
         opener = self._opener
         opener.position = opener.written = 0
+        opener.quantum = RECORDS
+        self.more = False
         try:
             while (content_type := opener.open_records(data, out)) is not None:
                 if not self._protocol_record(content_type, opener.content):
@@ -135,7 +143,11 @@ class RecordLayer:
             self._fail(error)
             return opener.written
         position = opener.position
-        self.pending = b"" if position == len(data) else bytes(data[position:])
+        if position == len(data):
+            self.pending = b""
+        else:
+            self.pending = bytes(data[position:])
+            self.more = opener.quantum <= 0
         return opener.written
 
     def feed(self, data: bytes) -> bytes:
@@ -143,10 +155,14 @@ class RecordLayer:
         data = self.pending + data
         out = bytearray(len(data))
         length = self.receive(memoryview(data), memoryview(out))
+        while self.more:
+            rest = memoryview(out)[length:]
+            length += self.receive(memoryview(self.pending), rest)
         return bytes(out[:length])
 
     def _protocol_record(self, content_type: int, content: bytes) -> bool:
         """Do what the table at the top of this file says; return whether reading goes on."""
+        self._opener.quantum -= PROTOCOL_RECORD
         if self._opener.data_opened != self._data_at_last_check:
             self._data_at_last_check = self._opener.data_opened
             self._warnings = self._key_updates = self._post_handshake.tickets = 0
@@ -326,6 +342,7 @@ class RecordLayer:
     def _stop_reading(self) -> None:
         self._reading = False
         self.pending = b""
+        self.more = False
 
 
 def _put(out: memoryview, position: int, record: bytes) -> int:

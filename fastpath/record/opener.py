@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidTag
 from fastpath.errors import Alert, PeerMisbehaved, TlsError
 from fastpath.keys import MAX_SEQUENCE, DirectionKeys
 from fastpath.keyschedule import next_traffic_secret, traffic_keys
+from fastpath.quantum import RECORDS
 from fastpath.record.wire import (
     EXPANSION_TLS13,
     HEADER_LENGTH,
@@ -37,7 +38,8 @@ class Opener(ABC):
     `position`: bytes of `data` used so far. `written`: bytes of application data in `out` so far.
     The caller resets both before a new buffer. `content`: what the last protocol record held.
     `data_type`: APPLICATION_DATA, or NO_DATA while application data is out of place.
-    `data_opened`: bytes of application data since the beginning.
+    `data_opened`: bytes of application data since the beginning. `quantum`: how many records are
+    still opened before the caller sets it anew; at 0 or less none is (`fastpath.quantum`).
     `longest`: bytes that may follow a header.
     """
 
@@ -53,6 +55,7 @@ class Opener(ABC):
         "data_type",
         "longest",
         "position",
+        "quantum",
         "suite",
         "written",
     )
@@ -65,6 +68,7 @@ class Opener(ABC):
         self.content = b""
         self.data_type: int = ContentType.APPLICATION_DATA
         self.data_opened = 0
+        self.quantum = RECORDS
         self._empty_records = 0
         self._records_before = -keys.sequence
         self._use(keys)
@@ -96,13 +100,14 @@ class Opener(ABC):
         """Open from `position` on, append application data to `out` at `written`.
 
         Stops at the first record that is not application data: returns its content type and leaves
-        the content in `content`. Returns None when the rest is no complete record. Raises TlsError
-        for a bad record. `position` and `written` are true in each case; bytes of `out` behind
-        `written` are scratch.
+        the content in `content`. Returns None when the rest is no complete record, or `quantum` is
+        used up. Raises TlsError for a bad record. `position` and `written` are true in each case;
+        bytes of `out` behind `written` are scratch.
         """
 
     def _save(self, position: int, written: int, sequence: int) -> None:
         self.data_opened += written - self.written
+        self.quantum -= sequence - self._sequence
         self.position = position
         self.written = written
         self._sequence = sequence
@@ -134,7 +139,9 @@ class Tls13Opener(Opener):
         decrypt, iv, data_type = self._decrypt, self._iv, self.data_type
         longest = self.longest
         try:
-            while end - position >= 5:
+            for _ in range(self.quantum):
+                if end - position < 5:
+                    break
                 length = data[position + 3] << 8 | data[position + 4]
                 if data[position] != 23 or not 16 <= length <= longest:
                     raise _bad_header_tls13(data[position], length, longest)
@@ -195,7 +202,9 @@ class Tls12Opener(Opener):
         longest = self.longest
         pack_aad = _AAD_TLS12.pack
         try:
-            while end - position >= 5:
+            for _ in range(self.quantum):
+                if end - position < 5:
+                    break
                 content_type = data[position]
                 version = data[position + 1] << 8 | data[position + 2]
                 length = data[position + 3] << 8 | data[position + 4]

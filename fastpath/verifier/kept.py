@@ -15,7 +15,6 @@ import os
 import re
 import threading
 import time
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +23,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from config import foreign
 from config.errors import ConfigError
 from config.statedir import ensure_state_dir, read_public, remove, write_private
 from fastpath.clientcert.presented import unusable
@@ -141,11 +141,8 @@ def _certificate(path: Path) -> x509.Certificate | None:
         return None
     if der is None or hashlib.sha256(der).hexdigest() != path.stem:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd serial numbers
-        try:
-            certificate = x509.load_der_x509_certificate(der)
-            certificate.subject.rfc4514_string(), certificate.issuer.rfc4514_string()
-        except Exception:  # whatever the parser says
-            return None
-        return None if unusable(certificate) else certificate
+    try:
+        certificate = foreign.certificate(der)
+    except foreign.UnreadableError:
+        return None
+    return None if unusable(certificate) else certificate

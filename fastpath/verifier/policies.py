@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -72,11 +72,13 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """All that the verifier is told, usable. ``sites``: by `ClientCertificates.policy`."""
+    """All that the verifier is told, usable. ``sites``: by `ClientCertificates.policy`; so is
+    ``broken``, the sites whose files cannot be used, and why: nobody gets in there."""
 
     retrieve_issuers: bool
     allowed: Allowed
     sites: Mapping[str, Site]
+    broken: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def freshness(self) -> timedelta | None:
@@ -87,7 +89,17 @@ class Loaded:
 
 def load(told: Mapping[str, Any], kept: Sequence[x509.Certificate] = ()) -> Loaded:
     """``told``: see `config.routing.verifier_settings`. Raises UnusableError: all that is wrong."""
+    loaded = restore(told, kept)
+    if loaded.broken:
+        raise UnusableError([line for text in loaded.broken.values() for line in text.split("\n")])
+    return loaded
+
+
+def restore(told: Mapping[str, Any], kept: Sequence[x509.Certificate] = ()) -> Loaded:
+    """As `load`, for a verifier that replaces one that died: the sites whose files cannot be used
+    are left out, and the others judged as ever. Raises UnusableError: what is no site's."""
     problems = _Problems()
+    broken: dict[str, str] = {}
     allowed = problems.none_in(lambda: Allowed.of(told["allowed"], setting=ALLOWED_SETTING))
     sites: dict[str, Site] = {}
     for name, text in told["policies"].items():
@@ -96,10 +108,12 @@ def load(told: Mapping[str, Any], kept: Sequence[x509.Certificate] = ()) -> Load
             sites[name] = Site(wanted, prepare(wanted, kept))
         except UnusableError as error:
             where = f"site {told['sites'][name]}: "
-            problems.extend([where + each for each in error.problems])
+            broken[name] = "\n".join(where + each for each in error.problems)
+    if allowed is None:
+        problems.extend([line for text in broken.values() for line in text.split("\n")])
     problems.check()
     assert allowed is not None
-    return Loaded(bool(told["retrieve_issuers"]), allowed, sites)
+    return Loaded(bool(told["retrieve_issuers"]), allowed, sites, broken)
 
 
 def prepare(wanted: ClientCertificates, kept: Sequence[x509.Certificate] = ()) -> Policy:

@@ -26,7 +26,7 @@ from fastpath import collector
 from fastpath.hardening import become_helper
 from fastpath.logs import messages
 from fastpath.verifier.kept import Kept
-from fastpath.verifier.policies import UnusableError, load
+from fastpath.verifier.policies import UnusableError, load, restore
 from fastpath.verifier.questions import Questions
 from fastpath.worker.frames import MAX_PAYLOAD, FrameType, Joined, parse, pieces
 from fastpath.worker.output import Output
@@ -119,18 +119,19 @@ class Verifier:
             count = self._questions.count
             counts = {"connections": count, "handshakes": count, **messages.told()}
             self._output.frame(FrameType.COUNTS, 0, json.dumps(counts).encode())
-        elif kind in (FrameType.CONFIGURE, FrameType.RECONFIGURE):
+        elif kind in (FrameType.CONFIGURE, FrameType.RECONFIGURE, FrameType.RESTORE):
             settings = self._settings.add(payload)
             if settings is not None:
-                self._configure(json.loads(settings), again=kind == FrameType.RECONFIGURE)
+                self._configure(json.loads(settings), FrameType(kind))
         else:
             raise RuntimeError(f"unknown frame type {kind}")
 
     def _verdict(self, identifier: int, packed: bytes) -> None:
         self._output.frame(FrameType.VERDICT, identifier, packed)
 
-    def _configure(self, wanted: dict[str, Any], *, again: bool) -> None:
-        """All or nothing. New questions wait meanwhile."""
+    def _configure(self, wanted: dict[str, Any], kind: FrameType) -> None:
+        """All or nothing, except for RESTORE. New questions wait meanwhile."""
+        again = kind == FrameType.RECONFIGURE
         state_dir = Path(wanted["state_dir"])
         if not again and self._kept is not None:
             raise RuntimeError("CONFIGURE a second time")
@@ -141,13 +142,15 @@ class Verifier:
         elif state_dir != self._kept.state_dir:
             raise RuntimeError("RECONFIGURE with another state folder")
         try:
-            loaded = load(wanted, self._kept.load(self._now()))
+            known = self._kept.load(self._now())
+            loaded = (restore if kind == FrameType.RESTORE else load)(wanted, known)
         except UnusableError as error:
             self._answer(FrameType.REFUSED, "\n".join(error.problems).encode())
             return
+        problems = [line for text in loaded.broken.values() for line in text.split("\n")]
         self._answer(
             FrameType.READY,
-            json.dumps({"warnings": self._kept.warnings, "problems": []}).encode(),
+            json.dumps({"warnings": self._kept.warnings, "problems": problems}).encode(),
         )
         self._configured = True
         self._questions.configure(loaded, self._kept)

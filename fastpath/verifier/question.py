@@ -5,6 +5,7 @@ A verifier that dies is asked again, once: what kills one must not go on to kill
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from fastpath.verifier.messages import ClientVerdict, pack_judge, unpack_verdict
@@ -41,6 +42,9 @@ class Question:
 
     def _ask(self) -> None:
         link = self._verifier.link
+        if link is None and self._verifier.down:
+            asyncio.get_running_loop().call_soon(self._tell, None)
+            return
         if link is None:
             self._verifier.when_ready(self._ask)
             return

@@ -20,7 +20,7 @@ from fastpath.verifier.network import Network
 from fastpath.verifier.policies import Loaded, Site
 from fastpath.verifier.remembering import Key, Remembered, key_of, until
 from fastpath.verifier.searching import Answer, Search, Searcher, Searches
-from fastpath.verifier.verdicts import CHANGED, UNCHECKED, told, with_note
+from fastpath.verifier.verdicts import BROKEN, CHANGED, UNCHECKED, told, with_note
 
 log = logging.getLogger("kssl.verifier")
 
@@ -131,7 +131,8 @@ class Questions:
         assert self._loaded is not None
         site = self._loaded.sites.get(name)
         if site is None:
-            return pack_verdict(CHANGED)
+            problem = self._loaded.broken.get(name)
+            return pack_verdict(with_note(BROKEN, problem) if problem else CHANGED)
         key = key_of(name, presented)
         known = self._remembered.get(key)
         if known is not None:

@@ -21,6 +21,10 @@ _MAX_NAME = 8 << 10
 _MAX_SANS = 32 << 10
 
 CHANGED = ClientVerdict(Outcome.UNTRUSTED, "The site's settings have just changed; connect again.")
+BROKEN = ClientVerdict(
+    Outcome.UNTRUSTED,
+    "The client's certificate cannot be checked now: a file of this site cannot be used.",
+)
 UNCHECKED = ClientVerdict(Outcome.UNTRUSTED, "The client's certificate could not be checked.")
 
 

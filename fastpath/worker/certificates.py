@@ -15,6 +15,7 @@ from cryptography import x509
 from OpenSSL import SSL
 
 from config.credentials import EXPIRY_NOTICE, pem_credentials
+from config.errors import ConfigError
 from config.pemfile import SourceFile, read_source
 from fastpath.worker.contexts import certificate_context
 
@@ -59,7 +60,10 @@ class Certificates:
         if known is not None and known.dates_are_quiet(now):
             return known
         credentials = pem_credentials(certificate_file, key_file, now=now)
-        context = certificate_context(credentials, policy) if known is None else known.context
+        try:
+            context = certificate_context(credentials, policy) if known is None else known.context
+        except ConfigError as error:
+            raise ConfigError(f"{certificate}: {error}") from None
         loaded = Loaded(context, tuple(credentials.chain), tuple(credentials.warnings))
         self._loaded[known_as] = loaded
         return loaded

@@ -10,6 +10,7 @@ where a client has presented more than should be kept.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -57,7 +58,16 @@ def _too_large(certificates: Sequence[bytes]) -> bool:
 class WorkerConnection:
     """Answers the front end's frames for one connection by appending frames to ``output``."""
 
-    __slots__ = ("_handshake", "_id", "_kernel_mode", "_layer", "_output", "_ssl")
+    __slots__ = (
+        "_handshake",
+        "_id",
+        "_kernel_mode",
+        "_layer",
+        "_opens",
+        "_output",
+        "_part_told",
+        "_ssl",
+    )
 
     def __init__(
         self, identifier: int, handshake: TlsHandshake, kernel_mode: bool, output: Output
@@ -68,6 +78,8 @@ class WorkerConnection:
         self._handshake: TlsHandshake | None = handshake
         self._layer: RecordLayer | None = None
         self._kernel_mode = kernel_mode
+        self._part_told = False  # OPENED_PART was the last answer: its OPEN is not done
+        self._opens: deque[bytes] = deque()  # what came meanwhile; the front end limits it
 
     @property
     def handshaking(self) -> bool:
@@ -106,21 +118,40 @@ class WorkerConnection:
 
     # -- user mode -------------------------------------------------------------------------
 
-    def open(self, data: memoryview) -> None:
+    def open(self, data: memoryview) -> bool:
+        """Returns whether there is more to do than a quantum (`fastpath.quantum`); then `go_on`
+        does it."""
         layer = self._layer
         if layer is None:
-            return
+            return False
+        if self._part_told or self._opens:
+            self._opens.append(bytes(data))
+            return True
         if layer.pending:
             data = memoryview(layer.pending + bytes(data))
+        return self._open(layer, data)
+
+    def go_on(self) -> bool:
+        """The next quantum, with the rest of an OPEN or the next one. Returns as `open`."""
+        layer = self._layer
+        assert layer is not None
+        if self._part_told:
+            return self._open(layer, memoryview(layer.pending))
+        return self._open(layer, memoryview(layer.pending + self._opens.popleft()))
+
+    def _open(self, layer: RecordLayer, data: memoryview) -> bool:
         ended = layer.peer_closed or layer.error is not None
         room = self._output.reserve(len(data))
         size = layer.receive(data, room)
-        self._output.commit(FrameType.OPENED, self._id, size)
+        self._part_told = layer.more
+        kind = FrameType.OPENED_PART if layer.more else FrameType.OPENED
+        self._output.commit(kind, self._id, size)
         self._emit(layer)
         if not ended and layer.error is not None:
             self._broken(layer.error)
         elif not ended and layer.peer_closed:
             self._output.frame(FrameType.PEER_CLOSED, self._id, b"")
+        return layer.more or bool(self._opens)
 
     def seal(self, data: memoryview, length: int) -> None:
         """``data`` is the worker's own buffer, writable, with a byte to spare behind ``length``."""

@@ -15,15 +15,18 @@ OpenSSL 4.0, TLS 1.2 and 1.3, a session of one session-ID context was resumed un
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.hashes import SHA256
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from config.credentials import Credentials
+from config.errors import ConfigError
+from config.keykinds import is_pss, pkcs8
 from config.table import MODERN
 from fastpath.suites import BY_OPENSSL_NAME
-from fastpath.worker.handshake import NoProtocolError
+from fastpath.worker.handshake import NoProtocolError, openssl_reason
 
 # What is spoken with clients, best first (`curl --http1.0` offers http/1.0 alone), and with
 # upstreams.
@@ -149,11 +152,30 @@ def client_context(credentials: Credentials | None) -> SSL.Context:
 
 
 def _use(context: SSL.Context, credentials: Credentials) -> None:
-    context.use_privatekey(credentials.key)
-    context.use_certificate(credentials.chain[0])
-    for certificate in credentials.chain[1:]:
-        context.add_extra_chain_cert(certificate)
-    context.check_privatekey()
+    """Raise ConfigError where OpenSSL refuses what we take: a hash that is too weak for its
+    security level, say."""
+    leaf = credentials.chain[0]
+    try:
+        if is_pss(leaf):
+            _use_pss_key(context, pkcs8(leaf, credentials.key))
+        else:
+            context.use_privatekey(credentials.key)
+        context.use_certificate(leaf)
+        for certificate in credentials.chain[1:]:
+            context.add_extra_chain_cert(certificate)
+        context.check_privatekey()
+    except (SSL.Error, crypto.Error) as error:
+        raise ConfigError(
+            f"OpenSSL does not take the certificate or its key: {openssl_reason(error)}"
+        ) from None
+
+
+def _use_pss_key(context: SSL.Context, der: bytes) -> None:
+    """Give OpenSSL the key by its own parser: cryptography's object says that it is one of RSA."""
+    with warnings.catch_warnings():
+        # There is no other way to one of OpenSSL's own that needs no file.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.use_privatekey(crypto.load_privatekey(crypto.FILETYPE_ASN1, der))
 
 
 def _context(session_id: bytes) -> SSL.Context:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from config.devca import DEFAULT_NAMES, DevelopmentCA, permitted
+from config.devcert import address_of
 from config.errors import ConfigError
 from config.model import WILDCARD
 from fastpath.logs.messages import limited
@@ -18,6 +20,20 @@ log = logging.getLogger("kssl.worker")
 # Leaves issued on demand for names below `localhost`: a client chooses the names, so there is a
 # number after which it gets the default certificate. Each costs two small files and a signature.
 MAX_NAMES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SiteLeaves:
+    """The two development certificates of a site; one, if all its names are of the same kind.
+
+    BoringSSL (Chromium on some systems, gRPC, Envoy, curl-impersonate) refuses a chain in which a
+    certificate with IP addresses stands below a CA with name constraints on them: it cannot judge
+    these. It sends the name of the host, so it gets a certificate without addresses. Whoever
+    connects to an address sends no name (RFC 6066 §3), and gets the one with addresses.
+    """
+
+    named: Loaded  # for clients that send the name of a host
+    unnamed: Loaded  # for the others
 
 
 class DevelopmentLeaves:
@@ -41,17 +57,23 @@ class DevelopmentLeaves:
         other._issued = self._issued
         return other
 
-    def leaf(self, names: Sequence[str], policy: str, now: datetime) -> Loaded:
-        """For the names of a site. A wildcard gets its leaves on demand; a site of wildcards alone
-        has the usual one for clients that name no host. Raises ConfigError."""
+    def of_site(self, names: Sequence[str], policy: str, now: datetime) -> SiteLeaves:
+        """Return the leaves for the names of a site.
+
+        A wildcard gets its leaves on demand; a site of wildcards alone has the usual ones for
+        clients that name no host. Raises ConfigError.
+        """
         for name in names:
             if name.startswith(WILDCARD) and not permitted(name.removeprefix(WILDCARD)):
                 raise ConfigError(
                     f"the development CA does not vouch for {name!r}, only for names below "
                     "localhost; configure a certificate for it"
                 )
-        plain = [name for name in names if not name.startswith(WILDCARD)]
-        return self._load(plain or DEFAULT_NAMES, policy, now)
+        plain = [name for name in names if not name.startswith(WILDCARD)] or DEFAULT_NAMES
+        hosts = [name for name in plain if address_of(name) is None]
+        unnamed = self._load(plain, policy, now)
+        named = self._load(hosts, policy, now) if 0 < len(hosts) < len(plain) else unnamed
+        return SiteLeaves(named, unnamed)
 
     def on_demand(self, name: str, policy: str, now: datetime) -> Loaded | None:
         """For a name that a client has sent. None: this CA does not vouch for it, or not for

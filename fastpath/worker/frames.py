@@ -25,11 +25,12 @@ MAX_PAYLOAD = 256 * 1024
 class FrameType(enum.IntEnum):
     """Who sends it (F: front end, W: worker) and what the payload is."""
 
-    # These four may be longer than one frame; each has a byte first, see `pieces`.
+    # These five may be longer than one frame; each has a byte first, see `pieces`.
     CONFIGURE = 1  # F: JSON, see `WorkerSettings`; before anything else, once
     READY = 2  # W: JSON, what was loaded
     REFUSED = 3  # W: UTF-8, what is wrong with the configuration, one line for each problem
     RECONFIGURE = 4  # F: as CONFIGURE. REFUSED: everything stays as it was
+    RESTORE = 7  # F: CONFIGURE of one that replaces another: what cannot be read is left out
 
     COUNT = 5  # F: nothing; on connection 0
     COUNTS = 6  # W: JSON, see `Supervisor.count`; exactly one for each COUNT
@@ -42,6 +43,7 @@ class FrameType(enum.IntEnum):
 
     OPEN = 20  # F: the client's records (user mode)
     OPENED = 21  # W: plaintext, possibly none; exactly one for each OPEN
+    OPENED_PART = 29  # W: plaintext of an OPEN of which more is still to be opened
     SEAL = 22  # F: plaintext
     SEALED = 23  # W: records to send; exactly one for each SEAL
     EMIT = 24  # W: records to send that nobody asked for (alert, KeyUpdate)

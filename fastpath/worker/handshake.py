@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from fastpath.errors import Alert, PeerIncompatible, PeerMisbehaved, TlsError
 from fastpath.fragment import MAX_FRAGMENT, MIN_FRAGMENT
@@ -286,7 +286,7 @@ def _level(alert: Alert) -> AlertLevel:
     return AlertLevel.WARNING if alert is Alert.CLOSE_NOTIFY else AlertLevel.FATAL
 
 
-def openssl_reason(error: SSL.Error) -> str:
+def openssl_reason(error: SSL.Error | crypto.Error) -> str:
     """OpenSSL's reason in its own words: `no shared cipher`, `unsupported protocol`, …"""
     if error.args and isinstance(error.args[0], list) and error.args[0]:
         reasons = [entry[2] or entry[1] for entry in error.args[0] if len(entry) == 3]

@@ -114,7 +114,7 @@ class WorkerLink:
             self._poller.at_end(self._flush)
 
     def configure(self, kind: FrameType, payload: bytes, receiver: Receiver) -> None:
-        """``kind``: CONFIGURE or RECONFIGURE. ``receiver`` gets READY or REFUSED, in `pieces`."""
+        """``kind``: CONFIGURE, RESTORE or RECONFIGURE; ``receiver`` gets READY or REFUSED."""
         self._control.configuring = receiver
         for piece in pieces(payload):
             self.send(kind, 0, piece)

@@ -3,6 +3,10 @@
 It reads whatever has arrived, answers every complete frame, and writes all answers at once. No
 event loop is needed: there is one peer, and the front end never stops reading. When the front
 end is gone, the read ends and so does the process.
+
+What takes long waits until everything else is answered: handshakes, and records beyond a
+quantum. Between two of these the socket is looked at again, so that the records of one connection
+wait for no more than one handshake and one quantum of others.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import json
 import logging
 import socket
 import sys
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +50,8 @@ _INTERNAL_ERROR = alert_record(Alert.INTERNAL_ERROR)
 # the plaintext for a moment, also when that is the last byte received.
 _BUFFER_SIZE = 4 * MAX_PAYLOAD + 1
 
+_HANDSHAKES = (FrameType.BEGIN, FrameType.HANDSHAKE, FrameType.CONNECT)
+
 
 class Worker:
     """All connections of one front end."""
@@ -57,38 +64,74 @@ class Worker:
         # State folder; whether keys are handed over; TlsPreset.
         self._fixed: tuple[str, bool, str] | None = None
         self._connections: dict[int, WorkerConnection] = {}
+        # In order. Of a connection one handshake's frame at most is on its way.
+        self._handshakes: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
+        self._opening: OrderedDict[int, WorkerConnection] = OrderedDict()
 
     def run(self) -> None:
         """Returns when the front end closes its end of the socketpair."""
         view = memoryview(bytearray(_BUFFER_SIZE))
         have = 0
         while True:
-            received = self._sock.recv_into(view[have:-1])
-            if not received:
+            received = self._receive(view[have:-1])
+            if received == 0:
                 return
-            have += received
-            done = 0
-            for kind, connection, start, end in parse(view, have):
-                self._handle(kind, connection, view, start, end)
-                done = end
+            if received is not None:
+                have += received
+                done = 0
+                for kind, connection, start, end in parse(view, have):
+                    self._handle(kind, connection, view, start, end)
+                    done = end
+                if done:
+                    view[: have - done] = bytes(view[done:have])
+                    have -= done
             self._output.flush()
-            if done:
-                view[: have - done] = bytes(view[done:have])
-                have -= done
+            if self._opening:
+                self._open_on()
+                self._output.flush()
+            if self._handshakes:
+                self._shake()
+                self._output.flush()
+
+    def _receive(self, room: memoryview) -> int | None:
+        """None: nothing is there, and something else is to be done."""
+        if not (self._opening or self._handshakes):
+            return self._sock.recv_into(room)
+        try:
+            return self._sock.recv_into(room, 0, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+
+    def _open_on(self) -> None:
+        """One quantum of the connection whose turn it is."""
+        identifier, connection = self._opening.popitem(last=False)
+        if connection.go_on():
+            self._opening[identifier] = connection
+
+    def _shake(self) -> None:
+        """The next handshake's next step."""
+        identifier, (kind, payload) = self._handshakes.popitem(last=False)
+        if kind == FrameType.BEGIN:
+            self._begin(identifier, memoryview(payload))
+        elif kind == FrameType.CONNECT:
+            self._connect(identifier, memoryview(payload))
+        elif identifier in self._connections:
+            self._connections[identifier].handshake(memoryview(payload))
 
     def _handle(self, kind: int, identifier: int, view: memoryview, start: int, end: int) -> None:
-        if kind in (FrameType.CONFIGURE, FrameType.RECONFIGURE):
+        if kind in (FrameType.CONFIGURE, FrameType.RECONFIGURE, FrameType.RESTORE):
             settings = self._settings.add(view[start:end])
             if settings is not None:
-                self._configure(json.loads(settings), again=kind == FrameType.RECONFIGURE)
+                while self._handshakes:  # they began under the configuration before
+                    self._shake()
+                self._configure(json.loads(settings), FrameType(kind))
             return
-        if kind == FrameType.BEGIN:
-            self._begin(identifier, view[start:end])
-            return
-        if kind == FrameType.CONNECT:
-            self._connect(identifier, view[start:end])
+        if kind in _HANDSHAKES:
+            self._handshakes[identifier] = kind, bytes(view[start:end])
             return
         if kind == FrameType.END:
+            self._handshakes.pop(identifier, None)
+            self._opening.pop(identifier, None)
             ended = self._connections.pop(identifier, None)
             if ended is not None:
                 ended.end(view[start])
@@ -101,9 +144,8 @@ class Worker:
         if kind == FrameType.SEAL:
             known.seal(view[start : end + 1], end - start)
         elif kind == FrameType.OPEN:
-            known.open(view[start:end])
-        elif kind == FrameType.HANDSHAKE:
-            known.handshake(view[start:end])
+            if known.open(view[start:end]):
+                self._opening[identifier] = known
         elif kind == FrameType.FINISH:
             known.finish(view[start])
         else:
@@ -153,9 +195,10 @@ class Worker:
         }
         self._output.frame(FrameType.COUNTS, 0, json.dumps(counts).encode())
 
-    def _configure(self, wanted: dict[str, Any], *, again: bool) -> None:
+    def _configure(self, wanted: dict[str, Any], kind: FrameType) -> None:
         """Handshakes wait meanwhile, and in user mode records. Connections go on with what they
         began with."""
+        again = kind == FrameType.RECONFIGURE
         fixed = (wanted["state_dir"], bool(wanted["kernel_mode"]), wanted["preset"])
         if not again and self._fixed is not None:
             raise RuntimeError("CONFIGURE a second time")
@@ -165,8 +208,12 @@ class Worker:
             raise RuntimeError("RECONFIGURE with another mode, state folder or TlsPreset")
         self._fixed = fixed
         store = self._store or ContextStore(Path(wanted["state_dir"]), preset=wanted["preset"])
+        problems: list[str] = []
         try:
-            store.load(wanted["tls"])
+            if kind == FrameType.RESTORE:
+                problems = store.restore(wanted["tls"])
+            else:
+                store.load(wanted["tls"])
         except CertificatesError as error:
             self._answer(FrameType.REFUSED, "\n".join(error.problems).encode())
             return
@@ -174,7 +221,7 @@ class Worker:
         answer = {
             "ca": str(store.ca_path) if store.ca_path else None,
             "warnings": store.warnings,
-            "problems": [],
+            "problems": problems,
         }
         self._answer(FrameType.READY, json.dumps(answer).encode())
 

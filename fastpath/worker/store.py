@@ -14,11 +14,13 @@ from typing import Any
 
 from OpenSSL import SSL
 
+from config.devcert import address_of
 from config.errors import ConfigError
 from config.routing import NameTable
+from fastpath.errors import Alert, TlsError
 from fastpath.worker.certificates import Certificates, Loaded
 from fastpath.worker.contexts import Secrets, ask_for_certificate, base_context
-from fastpath.worker.development import DevelopmentLeaves
+from fastpath.worker.development import DevelopmentLeaves, SiteLeaves
 from fastpath.worker.upstreams import Upstreams
 
 log = logging.getLogger("kssl.worker")
@@ -43,14 +45,25 @@ class UnknownEndpointError(Exception):
 class _Entry:
     """One element of ``certificates``; see `config.routing.tls_settings`."""
 
-    loaded: Loaded
+    leaves: SiteLeaves
     policy: str
     names: tuple[str, ...] | None  # of a development certificate; None: a file of one's own
 
 
 @dataclass(frozen=True, slots=True)
+class _Refused:
+    """An element of ``certificates`` that could not be loaded when a worker was replaced.
+
+    The alert is internal_error, because it is neither the client's fault nor an unknown name
+    (unrecognized_name would tell clients that the site is gone): the other names are served.
+    """
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Endpoint:
-    names: NameTable[_Entry]
+    names: NameTable[_Entry | _Refused]
 
 
 class ContextStore:
@@ -79,24 +92,40 @@ class ContextStore:
         """The development CA's certificate, or None if no certificate is issued by it."""
         return self._leaves.ca_path
 
+    def restore(self, tls: Mapping[str, Any]) -> list[str]:
+        """Serve what can be loaded of ``tls``; return a line for each thing that cannot.
+
+        For a worker that replaces one that died: a file that was broken meanwhile must not take
+        the other sites down. Clients of what is missing are refused, and `load` heals it.
+        """
+        problems: list[str] = []
+        self._use(tls, problems, partly=True)
+        return list(dict.fromkeys(problems))
+
     def load(self, tls: Mapping[str, Any]) -> None:
         """Serves what ``tls`` says (`config.routing.tls_settings`) from now on.
 
         Raises:
             CertificatesError: with every problem; then all stays as it was.
         """
-        now = self._now()
-        leaves = self._leaves.fresh()
-        entries: list[_Entry] = []
         problems: list[str] = []
-        for told in tls["certificates"]:
-            try:
-                entries.append(self._entry(told, leaves, now))
-            except ConfigError as error:
-                problems.append(str(error))
-        upstreams = self._upstreams.prepare(tls.get("upstreams", []), now, problems)
+        self._use(tls, problems, partly=False)
         if problems:
             raise CertificatesError(list(dict.fromkeys(problems)))
+
+    def _use(self, tls: Mapping[str, Any], problems: list[str], *, partly: bool) -> None:
+        """Add what is wrong to ``problems``; change nothing then, unless ``partly``."""
+        now = self._now()
+        leaves = self._leaves.fresh()
+        entries: list[_Entry | _Refused] = []
+        for told in tls["certificates"]:
+            entry = self._entry_or_refusal(told, leaves, now)
+            entries.append(entry)
+            if isinstance(entry, _Refused):
+                problems.append(entry.problem)
+        upstreams = self._upstreams.prepare(tls.get("upstreams", []), now, problems)
+        if problems and not partly:
+            return
         endpoints = [
             _Endpoint(
                 NameTable(
@@ -106,21 +135,36 @@ class ContextStore:
             )
             for told in tls["endpoints"]
         ]
-        self._entries, self._endpoints, self._leaves = entries, endpoints, leaves
+        usable = [entry for entry in entries if isinstance(entry, _Entry)]
+        self._entries, self._endpoints, self._leaves = usable, endpoints, leaves
         self._checked = now
-        self._certificates.keep_only([entry.loaded for entry in entries])
+        used = [each for entry in usable for each in (entry.leaves.unnamed, entry.leaves.named)]
+        self._certificates.keep_only(used)
         self._upstreams.use(upstreams)
-        lines = [line for entry in entries for line in entry.loaded.warnings]
+        lines = [line for loaded in used for line in loaded.warnings]
         self.warnings = list(dict.fromkeys(lines + self._upstreams.warnings))
+
+    def _entry_or_refusal(
+        self, told: Mapping[str, Any], leaves: DevelopmentLeaves, now: datetime
+    ) -> _Entry | _Refused:
+        try:
+            return self._entry(told, leaves, now)
+        except ConfigError as error:
+            return _Refused(str(error))
+        except Exception as bug:
+            # Or one file would end the process, and with it all sites, again and again.
+            which = told["certificate"] or "a development certificate"
+            log.exception("internal error while loading %s", which)
+            return _Refused(f"{which} cannot be loaded: internal error ({type(bug).__name__})")
 
     def _entry(self, told: Mapping[str, Any], leaves: DevelopmentLeaves, now: datetime) -> _Entry:
         policy = told["policy"]
         if told["certificate"] is None:
             names = tuple(told["names"])
-            return _Entry(leaves.leaf(names, policy, now), policy, names)
+            return _Entry(leaves.of_site(names, policy, now), policy, names)
         key = Path(told["key"]) if told["key"] is not None else None
         loaded = self._certificates.load(Path(told["certificate"]), key, policy, now)
-        return _Entry(loaded, policy, None)
+        return _Entry(SiteLeaves(loaded, loaded), policy, None)
 
     def accept(self, endpoint: int) -> tuple[SSL.Connection, Callable[[str], str]]:
         """A new OpenSSL connection in accept state, on memory BIOs; and what gives it its
@@ -139,6 +183,10 @@ class ContextStore:
         def choose(name: str) -> str:
             entry = names.find(name)
             assert entry is not None  # every endpoint has a default
+            if isinstance(entry, _Refused):
+                raise TlsError(
+                    Alert.INTERNAL_ERROR, f"no certificate for this site: {entry.problem}"
+                )
             connection.set_context(self._loaded(entry, name).context)
             if entry.policy:
                 ask_for_certificate(connection)
@@ -157,7 +205,9 @@ class ContextStore:
             made = self._leaves.on_demand(name, entry.policy, self._now())
             if made is not None:
                 return made
-        return entry.loaded
+        # Some clients send an address as if it were a host's name.
+        host = name and address_of(name) is None
+        return entry.leaves.named if host else entry.leaves.unnamed
 
     def _renew_if_due(self) -> None:
         now = self._now()
@@ -168,6 +218,6 @@ class ContextStore:
         for entry in self._entries:
             if entry.names is not None:
                 try:
-                    entry.loaded = self._leaves.leaf(entry.names, entry.policy, now)
+                    entry.leaves = self._leaves.of_site(entry.names, entry.policy, now)
                 except ConfigError as error:
                     log.error("a development certificate cannot be renewed: %s", error)

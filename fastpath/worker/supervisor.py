@@ -8,6 +8,7 @@ It also gives a running worker other certificates. The processes themselves: `pr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -29,6 +30,8 @@ log = logging.getLogger("kssl")
 # One that has worked for longer is replaced at once.
 _SHORT_LIFE = 1.0
 _PAUSE = 0.5
+# Each further one in a row waits twice as long, up to this.
+_LONGEST_PAUSE = 30.0
 
 # How long a worker may take to load its certificates, in seconds.
 _START_LIMIT = 30.0
@@ -154,6 +157,8 @@ class Supervisor:
         self._ready_at = 0.0  # on the loop's clock
         self._waiting: dict[Callable[[], None], None] = {}  # in order
         self._restart: asyncio.Task[None] | None = None
+        self._pause = 0.0  # of the last one that lived for a short time
+        self._hurry = asyncio.Event()  # somebody has other settings: no pause
         self._ending: set[asyncio.Task[None]] = set()
         self._reconfigurations: set[asyncio.Task[dict[str, Any]]] = set()
         self._one_at_a_time = asyncio.Lock()
@@ -162,6 +167,10 @@ class Supervisor:
         self.link: WorkerLink | None = None
         self.silent = False  # it lives, and has not answered for a while
         self.restarts = 0
+        # Why there is none, and will not be at once: who waits is told. "": there is one, or soon.
+        self.down = ""
+        # What one that was restarted could not load; clients of these are refused.
+        self.problems: list[str] = []
 
     @property
     def pid(self) -> int | None:
@@ -182,6 +191,9 @@ class Supervisor:
 
         Raises WorkerRefusedError when that fails, most often for its configuration.
         """
+        return await self._start(FrameType.CONFIGURE)
+
+    async def _start(self, kind: FrameType) -> dict[str, Any]:
         loop, name = asyncio.get_running_loop(), self._helper.name
         try:
             ours, processes = await spawn(self._helper, self._hops, self._settings.openssl_conf)
@@ -190,7 +202,7 @@ class Supervisor:
         self._processes = processes
         link = WorkerLink(loop, ours, self._lost)
         configuration = _Configuration(loop, lost=f"the {name} died while starting")
-        link.configure(FrameType.CONFIGURE, self._settings.to_json(), configuration)
+        link.configure(kind, self._settings.to_json(), configuration)
         try:
             async with asyncio.timeout(_START_LIMIT):
                 answer = await configuration.answer
@@ -208,6 +220,7 @@ class Supervisor:
             raise
         self.link = link
         self.silent = False
+        self.down, self.problems = "", list(answer["problems"])
         self._ready_at = loop.time()
         if self._watch is None:
             self._watch = loop.create_task(
@@ -218,10 +231,14 @@ class Supervisor:
                     self._set_silent,
                 )
             )
+        self._wake()
+        return answer
+
+    def _wake(self) -> None:
+        """Call all who wait; they look at ``link``, and at ``down``."""
         waiting, self._waiting = self._waiting, {}
         for ready in waiting:
             ready()
-        return answer
 
     async def reconfigure(self, settings: Settings) -> dict[str, Any]:
         """Gives the worker other certificates; returns the same as `start`.
@@ -272,6 +289,7 @@ class Supervisor:
 
     def _accepted(self, settings: Settings) -> None:
         self._settings = settings
+        self.problems = []
 
     def _reconfigured(self, task: asyncio.Task[dict[str, Any]]) -> None:
         self._reconfigurations.discard(task)
@@ -317,6 +335,8 @@ class Supervisor:
 
     async def _next_link(self) -> WorkerLink:
         """The link, at once or as soon as there is a worker again. Raises WorkerRefusedError."""
+        if self.link is None:
+            self._hurry.set()
         try:
             async with asyncio.timeout(_NEXT_LIMIT):
                 while self.link is None:
@@ -334,7 +354,7 @@ class Supervisor:
             ) from None
 
     def when_ready(self, ready: Callable[[], None]) -> None:
-        """Calls ``ready`` once there is a worker again."""
+        """Calls ``ready`` once there is a worker again, or ``down`` says why not."""
         self._waiting[ready] = None
 
     def forget(self, ready: Callable[[], None]) -> None:
@@ -372,27 +392,54 @@ class Supervisor:
         self.link = None
         loop = asyncio.get_running_loop()
         assert self._processes is not None
+        short_life = loop.time() - self._ready_at < _SHORT_LIFE
+        again = short_life and self._pause > 0
+        if not short_life:
+            self._pause = 0.0
         log.error("%s died; starting another", self._processes)
+        if again:
+            self._give_up(f"the {self._helper.name} dies again and again")
         ending = loop.create_task(self._processes.end())
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
-        self._restart = loop.create_task(
-            self._start_again(short_life=loop.time() - self._ready_at < _SHORT_LIFE)
-        )
+        self._restart = loop.create_task(self._start_again(short_life))
+
+    def _give_up(self, why: str) -> None:
+        """Whoever waits is told now: clients do not hang until there is another."""
+        self.down = why
+        self._wake()
 
     async def _start_again(self, short_life: bool) -> None:
         loop = asyncio.get_running_loop()
         died = loop.time()
+        told = ""
         while True:
             if short_life:
-                await asyncio.sleep(_PAUSE)
+                await self._rest()
             short_life = True
             try:
-                await self.start()
+                answer = await self._start(FrameType.RESTORE)
             except WorkerRefusedError as error:
-                log.error("%s did not start: %s", self._helper.name, error)
+                if str(error) != told:  # once, however often it is tried
+                    told = str(error)
+                    log.error(
+                        "%s did not start: %s; it is tried again with growing pauses, up to "
+                        "%.0f s, and who needs it is refused meanwhile",
+                        self._helper.name,
+                        error,
+                        _LONGEST_PAUSE,
+                    )
+                self._give_up(f"the {self._helper.name} does not start: {told}")
                 continue
             self.restarts += 1
+            for problem in answer["problems"]:
+                log.error(
+                    "%s %s works without this, and refuses who needs it: %s; put it right, then "
+                    "reload (SIGHUP)",
+                    self._helper.name,
+                    self.pid,
+                    problem,
+                )
             log.warning(
                 "%s %s is up after %.0f ms",
                 self._helper.name,
@@ -400,3 +447,11 @@ class Supervisor:
                 (loop.time() - died) * 1000,
             )
             return
+
+    async def _rest(self) -> None:
+        """Wait, each time in a row for twice as long."""
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE) if self._pause else _PAUSE
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._pause):
+                await self._hurry.wait()
+        self._hurry.clear()

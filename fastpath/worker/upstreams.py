@@ -18,7 +18,7 @@ from typing import Any
 
 from OpenSSL import SSL, crypto
 
-from config.credentials import Credentials, pem_credentials
+from config.credentials import pem_credentials
 from config.errors import ConfigError
 from config.pemfile import SourceFile, pem_blocks, read_source
 from fastpath.worker.contexts import client_context
@@ -62,6 +62,7 @@ class Upstreams:
     def __init__(self) -> None:
         self._present: dict[str, Prepared] = {}
         self._before: dict[str, Prepared] = {}
+        self._broken: dict[str, str] = {}  # by the last `prepare`: why
 
     def prepare(
         self, told: Sequence[Mapping[str, Any]], now: datetime, problems: list[str]
@@ -72,10 +73,13 @@ class Upstreams:
             each.known_as: each.context for each in self._present.values() if each.ca is not None
         }
         prepared = {}
+        self._broken = {}
         for each in told:
+            known_as = json.dumps(each, sort_keys=True)
             try:
-                prepared[json.dumps(each, sort_keys=True)] = _prepare(each, now, built)
+                prepared[known_as] = _prepare(each, now, built)
             except ConfigError as error:
+                self._broken[known_as] = str(error)
                 problems.append(str(error))
         return prepared
 
@@ -96,7 +100,9 @@ class Upstreams:
         """
         known = self._present.get(upstream) or self._before.get(upstream)
         if known is None:
-            raise UnknownUpstreamError("the configuration no longer has this upstream")
+            raise UnknownUpstreamError(
+                self._broken.get(upstream, "the configuration no longer has this upstream")
+            )
         connection = SSL.Connection(known.context, None)
         connection.set_app_data(
             Upstream(identity=known.identity, ca=known.ca, has_certificate=known.has_certificate)
@@ -117,7 +123,11 @@ def _prepare(told: Mapping[str, Any], now: datetime, built: dict[_Key, SSL.Conte
         credentials = pem_credentials(certificate, key, now=now, of_server=False)
     known_as = (_file_key(ca), _file_key(certificate), _file_key(key))
     if known_as not in built:
-        built[known_as] = _context(ca, credentials)
+        try:
+            context = client_context(credentials)
+        except ConfigError as error:
+            raise ConfigError(f"{told['certificate']}: {error}") from None
+        built[known_as] = _trusting(context, ca)
     return Prepared(
         identity,
         ca.path if ca is not None else None,
@@ -136,8 +146,8 @@ def _file_key(file: SourceFile | None) -> _FileKey | None:
     return (str(file.path), hashlib.sha256(file.data).digest()) if file is not None else None
 
 
-def _context(ca: SourceFile | None, credentials: Credentials | None) -> SSL.Context:
-    context = client_context(credentials)
+def _trusting(context: SSL.Context, ca: SourceFile | None) -> SSL.Context:
+    """Raise ConfigError."""
     if ca is None:
         check_system_cas()
         context.set_default_verify_paths()
@@ -169,6 +179,10 @@ def _trusted(ca: SourceFile) -> list[crypto.X509]:
                     f"CA file {ca.path}, line {block.line}: this certificate is damaged; "
                     "copy it again"
                 ) from None
+        elif block.label == "X509 CRL":
+            raise ConfigError(
+                f"CA file {ca.path}, line {block.line}: a CRL is not read here; remove it"
+            )
     if not certificates:
         raise ConfigError(
             f"CA file {ca.path} holds no certificate; "

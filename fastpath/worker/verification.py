@@ -24,6 +24,7 @@ from service_identity.hazmat import (
     verify_service_identity,
 )
 
+from config import foreign
 from config.errors import ConfigError, printable
 from fastpath.worker.contexts import Secrets
 
@@ -123,7 +124,9 @@ def verified(
         elif depth == 0:
             upstream.problem = upstream.identity.mismatch(certificate.to_cryptography()) or ""
             upstream.verified = not upstream.problem
-    except Exception as strange:  # whatever the parser says of a stranger's bytes: not verified
+    except BaseException as strange:  # whatever is said of a stranger's bytes: not verified
+        if not isinstance(strange, Exception) and not foreign.is_panic(strange):
+            raise
         upstream.problem = f"its certificate cannot be read ({printable(str(strange))[:200]})"
     return not upstream.problem
 

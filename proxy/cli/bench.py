@@ -41,6 +41,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     add("--svg", type=Path, metavar="FILE", help="its main figures as one picture")
     add("--from", type=Path, metavar="FILE", dest="earlier",
         help="show the JSON of an earlier run instead of measuring")  # fmt: skip
+    add("--attacks", nargs="?", type=_names, const=[], default=None, metavar="LIST",
+        help="instead: what hostile clients and apps cost the others; all kinds, or "
+             "such as chunks,records; with --modes, --peers (nginx or ''), --rounds, --seconds, "
+             "--serve, --json")  # fmt: skip
     add("--print-configs", action="store_true",
         help="print the peers' configurations and measure nothing")  # fmt: skip
     parser.set_defaults(run=run)
@@ -61,6 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
         if path is not None and path != Path("-") and not path.parent.is_dir():
             raise ConfigError(f"cannot write {path}: there is no folder {path.parent}")
     try:
+        if arguments.attacks is not None:
+            with orderly_end():
+                return _attack(arguments)
         if arguments.print_configs:
             return _print_configs(arguments)
         if arguments.earlier is not None:
@@ -112,6 +119,31 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
         lambda seconds: Progress(seconds, sys.stderr),
     )
     return to_report(outcome, shlex.join(["kssl", *sys.argv[1:]]))
+
+
+def _attack(arguments: argparse.Namespace) -> int:
+    from bench.attacks import report
+    from bench.attacks.kinds import choose
+    from bench.attacks.run import Wanted
+    from bench.attacks.run import run as run_attacks
+
+    wanted = Wanted(
+        attacks=choose(arguments.attacks),
+        modes=arguments.modes,
+        nginx="nginx" in arguments.peers,
+        rounds=arguments.rounds or (_QUICK_ROUNDS if arguments.quick else _ROUNDS),
+        seconds=arguments.seconds or (_QUICK_SECONDS if arguments.quick else _SECONDS),
+        arguments=arguments.serve,
+    )
+    found = run_attacks(wanted, lambda line: print(line, file=sys.stderr, flush=True))
+    told = report.to_report(found, wanted, shlex.join(["kssl", *sys.argv[1:]]))
+    if arguments.json == Path("-"):
+        print(json.dumps(told, indent=1))
+        return 0
+    print(report.to_text(found))
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(told, indent=1) + "\n")
+    return 0
 
 
 def _peers(arguments: argparse.Namespace) -> list[str]:

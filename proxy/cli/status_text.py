@@ -37,8 +37,10 @@ def status_text(document: dict[str, Any]) -> Iterator[str]:
     yield _line("memory", f"{of}, {memory['cut']} connections cut for want of it")
     for worker in document["workers"]:
         yield _line("worker", _worker(worker))
+        yield from _problems(worker)
     if document["verifier"] is not None:
         yield _line("verifier", _verifier(document["verifier"]))
+        yield from _problems(document["verifier"])
     for upstream in document["upstreams"]:
         yield _line("upstream", _upstream(upstream))
         if upstream.get("uncertain"):
@@ -63,6 +65,12 @@ def _waits_for(what: dict[str, Any]) -> str:
 
 def _line(label: str, text: str) -> str:
     return f"  {label:<{_LABEL}}{text}"
+
+
+def _problems(process: dict[str, Any]) -> Iterator[str]:
+    """A line for each thing that it refuses to serve. An older service does not tell."""
+    for problem in process.get("problems", []):
+        yield _line("  not served", problem)
 
 
 def _worker(worker: dict[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import socket
 
 from config.client_certificates import REJECT
@@ -14,7 +13,6 @@ from fastpath.engines.contract import Engine, Handover, Session
 from fastpath.engines.plain import PlainEngine
 from fastpath.errors import Alert
 from fastpath.handshake import Handshake
-from fastpath.legacy import NEED_MORE, SSL2_FORMAT_HELLO, recognise
 from fastpath.logs.messages import limited
 from fastpath.poller import Poller
 from fastpath.record.wire import alert_record
@@ -25,34 +23,20 @@ from proxy.accesslog import escape
 from proxy.frontend.certificate import CertificateWait, Refused, Shaken
 from proxy.frontend.deadlines import NEVER
 from proxy.frontend.endpoint import Endpoint
-from proxy.frontend.errorline import HANDSHAKE, handshake_reason, write_line
+from proxy.frontend.errorline import handshake_reason, write_line
 from proxy.frontend.front import Front
 from proxy.frontend.hello import HelloWait
 from proxy.frontend.http_connection import HttpConnection
-from proxy.frontend.proxy_header import proxy_header_version
-from proxy.http.pages import plain_http_response
+from proxy.frontend.preface import Preface, Refusal, answer_plain_http, look
 from proxy.http.policy import own_fields
 
 log = logging.getLogger("kssl")
 
 _BUFFER = memoryview(bytearray(65536))
 
-_TLS_HANDSHAKE = 0x16  # ContentType of a ClientHello's record (RFC 9846 §5.1)
-
-# Of all TLS records: no HTTP request and no hello of another age begins with such a byte.
-_CONTENT_TYPES = range(20, 27)
-
-# A client that speaks plain HTTP to the TLS port: method, target, and Host if it is there.
-_PLAIN_HTTP = re.compile(rb"[A-Z]{3,20} (\S{1,2048}) HTTP/1\.[01]\r?\n", re.ASCII)
-_HOST = re.compile(rb"\r?\nhost:[ \t]*(\S{1,255})[ \t]*\r?\n", re.ASCII | re.IGNORECASE)
-_METHOD_BEGINS = re.compile(rb"[A-Z]{1,20}( |\Z)", re.ASCII)
-_MAX_PLAIN_HEAD = 8192  # bytes looked at before the answer is sent all the same
 _MAX_LOGGED = 200  # characters of a reason
 
 _NO_TLS = Session(version="", cipher="", server_name="", alpn="", group="")
-
-# Hellos of protocols before TLS begin with a byte from here on: their records' length.
-_LEGACY = 0x80
 
 
 class ClientConnection:
@@ -165,86 +149,41 @@ class ClientConnection:
             else:
                 self._front.count_probe()
                 self._drop()
-        elif self._first[0] == _TLS_HANDSHAKE:
+        else:
+            self._go_on(look(self._first))
+
+    def _go_on(self, found: Preface | Refusal) -> None:
+        if found is Preface.TLS:
             if self._front.sessions is None:
                 self._channel.stop_reading()
                 self._start_handshake()
             else:
                 HelloWait(self._channel, self, self._first)
-        elif self._first[0] in _CONTENT_TYPES:
-            self._no_hello()
-        elif self._first[0] >= _LEGACY:
-            self._legacy()
-        else:
-            self._no_tls()
-
-    def _no_tls(self) -> None:
-        version = proxy_header_version(self._first)
-        if version:
-            self._proxy_header(version)
-        elif _METHOD_BEGINS.match(self._first):
+        elif found is Preface.PLAIN_HTTP:
             self._plain_http()
-        elif version is None:
-            self._not_ours()
+        elif isinstance(found, Refusal):
+            self._log_early(found.kind, found.what)
+            self._log_error(found.reason, 0, found.first_line)
+            if found.alert is not None:
+                self._end_with(found.alert)
+            else:
+                self._drop()
 
-    def _proxy_header(self, version: int) -> None:
-        self._log_early(
-            "PROXY protocol",
-            f"a PROXY protocol header (version {version}), which this port does not take: have the "
-            "load balancer send none (send-proxy, proxy_protocol)",
-        )
-        self._log_error("BadRequest", 0, self._first.partition(b"\r\n")[0])
-        self._drop()
-
-    def _legacy(self) -> None:
-        """A hello of SSL 2.0 or PCT 1.0, or in their format."""
-        word = recognise(self._first)
-        if word == NEED_MORE:
-            return
-        if word is None:
-            self._not_ours()
-            return
-        self._log_early(word, f"{word}: no protocol before TLS 1.2 is spoken here")
-        self._log_error(word)
-        if word == SSL2_FORMAT_HELLO:
-            self._end_with(Alert.PROTOCOL_VERSION)  # it knows TLS, and so its alerts
-        else:
-            self._drop()
-
-    def _no_hello(self) -> None:
-        self._log_early(
-            HANDSHAKE, f"a TLS record of type {self._first[0]} in place of a ClientHello"
-        )
-        self._log_error(HANDSHAKE)
-        self._end_with(Alert.UNEXPECTED_MESSAGE)
+    def _plain_http(self) -> None:
+        fields = own_fields(None, self._front.server_field)
+        page, first_line = answer_plain_http(self._first, self._endpoint.port, fields)
+        self._channel.send(page)
+        self._log_early("plain HTTP", "plain HTTP on the TLS port, answered 400")
+        self._log_error("BadRequest", 400, first_line)
+        self._close_in_order()
 
     def _end_with(self, alert: Alert) -> None:
         """Nothing has been sent yet, so the alert is in plaintext."""
         self._channel.send(alert_record(alert))
-        self._forget()
-        GracefulClose(self._front.loop, self._channel)
+        self._close_in_order()
 
-    def _not_ours(self) -> None:
-        self._log_early("BadRequest", "bytes that are neither TLS nor HTTP")
-        self._log_error("BadRequest")
-        self._drop()
-
-    def _plain_http(self) -> None:
-        """Answers once the head is here, so that the answer can name the URL."""
-        data = self._first
-        if b"\n\r\n" not in data and b"\n\n" not in data and len(data) < _MAX_PLAIN_HEAD:
-            return
-        request, host = _PLAIN_HTTP.match(data), _HOST.search(data)
-        self._channel.send(
-            plain_http_response(
-                host[1] if host else None,
-                self._endpoint.port,
-                request[1] if request else b"/",
-                extra_fields=own_fields(None, self._front.server_field),
-            )
-        )
-        self._log_early("plain HTTP", "plain HTTP on the TLS port, answered 400")
-        self._log_error("BadRequest", 400, data.partition(b"\n")[0].rstrip(b"\r"))
+    def _close_in_order(self) -> None:
+        """What was sent arrives first."""
         self._forget()
         GracefulClose(self._front.loop, self._channel)
 

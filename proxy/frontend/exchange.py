@@ -14,6 +14,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from fastpath.logs.messages import limited
+from fastpath.quantum import INTERIM_RESPONSES
 from proxy.frontend.draining import Drain
 from proxy.frontend.request_side import RequestSide
 from proxy.frontend.responses import own_page
@@ -86,10 +87,12 @@ class Exchange(RequestSide):
         connection = self._connection
         front = connection.front
         start = HEADROOM
-        while True:
+        interim = b""  # what the client gets of them: together, as they came
+        for _ in range(INTERIM_RESPONSES):
             assert self._upstream is not None
             raw, start = self._upstream.next_head(start, end, front.limits.max_response_head)
             if raw is None:
+                self._write_interim(interim)
                 return
             response = self._upstream.memo.parse(
                 raw,
@@ -108,11 +111,19 @@ class Exchange(RequestSide):
             if head.status == 101:
                 if not self.request_done:
                     raise UpstreamError("it switched protocols before it had the whole request.")
+                self._write_interim(interim)
                 self._switch(response.text, start, end)
                 return
             if head.status >= 200:
                 break
-            self._interim_response(response)
+            interim += self._interim_response(response)
+        else:
+            self._write_interim(interim)
+            if start < end and self._upstream is not None:
+                self._upstream.keep(start, end)
+            return
+        if interim:
+            self._write_interim(interim)
         self._response = head
         self._keep_alive = response.keep_alive
         if self._expects is not None:
@@ -135,10 +146,11 @@ class Exchange(RequestSide):
         self._response_reader = front.codec.response_body(head, front.limits)
         self._response_body(first, start, end)
 
-    def _interim_response(self, response: Response) -> None:
-        """A 1xx in front of the answer. It may not have a body (RFC 9110 section 15.2); behind one
-        that announces a body, nobody knows where the next answer begins."""
-        upstream, connection, head = self._upstream, self._connection, response.head
+    def _interim_response(self, response: Response) -> bytes:
+        """A 1xx in front of the answer; returns what the client gets of it. It may not have a body
+        (RFC 9110 section 15.2); behind one that announces a body, nobody knows where the next
+        answer begins."""
+        upstream, head = self._upstream, response.head
         assert upstream is not None
         self._interim += 1
         if self._interim > MAX_INTERIM:
@@ -146,14 +158,21 @@ class Exchange(RequestSide):
         if not head.keep_alive:
             upstream.tainted = True
         if head.status == 100 and self._expects is not None and not self._expects.meet():
-            return  # the client has had one
-        if self._head.version == b"1.1":
-            connection.write(response.text)
-        upstream.paused = connection.engine.congested
+            return b""  # the client has had one
+        if head.status == 100:
+            self._set_deadline()  # it is the client's turn
+        return response.text if self._head.version == b"1.1" else b""
+
+    def _write_interim(self, text: bytes) -> None:
+        """To a client that does not read, they must not pile up."""
+        upstream = self._upstream
+        if not text or upstream is None:
+            return
+        self._connection.write(text)
+        upstream.paused = self._connection.engine.congested
         if upstream.paused:
             upstream.channel.stop_reading()
-        if upstream.paused or head.status == 100:
-            self._set_deadline()  # it is the client's turn
+            self._set_deadline()
 
     def _response_body(self, front: int, start: int, end: int) -> None:
         """Sends ``BUFFER[front:start]``, the head if it is new, and the body in ``[start:end]``."""
@@ -173,6 +192,8 @@ class Exchange(RequestSide):
                     engine.write(VIEW[front:], start - front + used)
             else:
                 self._write_pieces(bytes(VIEW[front:start]), pieces)
+                if surplus and not done and self._upstream is not None:
+                    self._upstream.keep(start + used, end)
         if done:
             self._finish_response(surplus=surplus)
         elif engine.congested and self._upstream is not None:

@@ -47,6 +47,9 @@ log = logging.getLogger("kssl")
 _OPEN = (1, 8)  # ESTABLISHED, CLOSE_WAIT
 _POLL = 0.01  # seconds
 
+# Between two looks at what a client has taken, at a tunnel, in seconds; less if the limit is short.
+_LOOK, _TUNNEL_LOOK = 2.0, 15.0
+
 
 @dataclass(slots=True)
 class Front:
@@ -79,6 +82,10 @@ class Front:
     header_deadline: float = field(init=False)
     body_deadline: float = field(init=False)
     response_deadline: float = field(init=False)
+    # When to see whether a client that lets us wait has taken anything, or a tunnel has moved:
+    # often enough for a limit to be kept to a small part of it.
+    look_deadline: float = field(init=False)
+    tunnel_look_deadline: float = field(init=False)
     idle_deadline: float = field(init=False)
     _sites: dict[str, SiteFront] = field(default_factory=dict)
     _held: list[ClientConnection] | None = None  # during a reload: those that wait for its end
@@ -99,6 +106,9 @@ class Front:
         self.body_deadline = after(limits.entity_body_timeout)
         self.response_deadline = after(limits.upstream_response_timeout)
         self.idle_deadline = after(limits.idle_connection_timeout)
+        self.look_deadline = after(min(_LOOK, limits.entity_body_timeout / 60))
+        idle = limits.tunnel_idle_timeout or _TUNNEL_LOOK * 60
+        self.tunnel_look_deadline = after(min(_TUNNEL_LOOK, idle / 60))
 
     @property
     def mode(self) -> str:

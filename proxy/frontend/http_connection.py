@@ -17,6 +17,7 @@ from fastpath.channel import RESETS
 from fastpath.engines.contract import Engine, Session
 from fastpath.errors import Alert
 from fastpath.logs.messages import limited
+from fastpath.poller import Poller
 from fastpath.verifier.messages import ClientVerdict
 from proxy.frontend.answering import Answering
 from proxy.frontend.certificate import Refused
@@ -34,6 +35,7 @@ from proxy.upstream.connection import UpstreamConnection
 log = logging.getLogger("kssl")
 
 _CR = 13
+_NO_HEAD = (b"", b"\r")  # how what is behind empty lines begins, if that may be one more of them
 
 TLS12 = "TLSv1.2"
 
@@ -45,6 +47,7 @@ class HttpConnection(Answering):
     """
 
     __slots__ = (
+        "_body_paused",
         "_buffer",
         "_done",
         "_exchange",
@@ -54,6 +57,7 @@ class HttpConnection(Answering):
         "_outstanding",
         "_peer_clean",
         "_peer_closed",
+        "_stands_since",
         "_tunnel",
         "deadline",
         "over",
@@ -94,8 +98,10 @@ class HttpConnection(Answering):
         self._exchange: Exchange | Drain | None = None
         self._tunnel: Tunnel | None = None
         self._next_waits = False  # a held request, for its turn
+        self._body_paused = False  # by the exchange
         self._peer_closed = self._peer_clean = False
-        self._outstanding = -1
+        self._outstanding = -1  # bytes that the client had not taken when that was seen last
+        self._stands_since = 0.0  # and since when they are so many
 
     def renew(self) -> None:
         """There is a new configuration: the next request meets its limits and its sites. What is
@@ -159,6 +165,9 @@ class HttpConnection(Answering):
             if exchange.request_done:
                 self._hold(data)
                 return
+            if self._buffer:  # its turn has not come
+                self._buffer += data
+                return
             used = exchange.request_body(data)
             if self.over:
                 return
@@ -172,6 +181,8 @@ class HttpConnection(Answering):
     def peer_closed(self, clean: bool) -> None:
         self._peer_closed, self._peer_clean = True, clean
         exchange = self._exchange
+        if exchange is not None and not exchange.request_done and self._buffer:
+            return  # `read_on` comes back to this
         if self._tunnel is not None:
             if clean or not self._needs_close_notify:
                 self._tunnel.client_closed()
@@ -202,8 +213,25 @@ class HttpConnection(Answering):
                 log.info("%s closed in the middle of a request head", self.client.address)
                 self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
             self.close()
-        # Otherwise a reply is in progress: a closed writing side is no reason to cut it. What is
-        # held counts first; `_next_head` comes back to this.
+        # Otherwise a reply is in progress: a closed writing side is no reason to cut it, least of
+        # all a FIN that anybody may have forged. What is held counts first; `read_on` comes back.
+
+    def peer_left(self) -> None:
+        """Its close_notify has closed its side, so the FIN behind it says no more than that it has
+        gone: nobody waits for the reply. A tunnel stays half open for a while."""
+        exchange = self._exchange
+        if isinstance(exchange, Drain):
+            self.close()  # it has its answer
+        elif exchange is not None:
+            exchange.log(499)
+            exchange.log_error("Connection_Dropped")
+            if exchange.responding:
+                self.abort()
+            else:
+                self.close()
+        elif self._next_waits:
+            self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
+            self.close()
 
     def engine_failed(self, reason: str) -> None:
         word = "Client_Reset" if reason in RESETS else "Connection_Dropped"
@@ -219,12 +247,13 @@ class HttpConnection(Answering):
         self._end()
 
     def writable(self) -> None:
+        self._outstanding = -1
         if self._exchange is not None:
             self._exchange.client_writable()
         elif self._tunnel is not None:
             self._tunnel.client_writable()
         elif self._next_waits:
-            self._next_head()
+            self.read_on()
 
     # -- heads -----------------------------------------------------------------------------
 
@@ -235,6 +264,8 @@ class HttpConnection(Answering):
         searched = len(self._buffer)
         if searched:
             self._buffer += data
+            if not self._whole_head(searched, limit):
+                return
             data = memoryview(bytes(self._buffer))
             self._buffer.clear()
         whole, raw = data, bytes(data if len(data) <= limit else data[: limit + 8])
@@ -244,8 +275,9 @@ class HttpConnection(Answering):
                 data, raw = data[start:], raw[start:]
             end = find_head_end(raw, searched - start if searched > start else 0, limit)
             if end < 0:
-                # With the empty lines: whoever sends nothing else must not count as idle for ever.
-                self._buffer += whole
+                # With the empty lines, if there is nothing else: who sends no more than that must
+                # not count as idle for ever.
+                self._buffer += whole if raw[:1] in _NO_HEAD else data
                 if not searched:
                     # The whole head must come soon after its first byte, however it trickles.
                     self.deadline = front.header_deadline
@@ -270,10 +302,26 @@ class HttpConnection(Answering):
             elif self._exchange is exchange:
                 self._hold(data[used:])
 
+    def _whole_head(self, searched: int, limit: int) -> bool:
+        """Whether the buffer has one. A head may come byte by byte, so nothing is copied to see
+        that it has none yet. What is wrong with it is for the caller to find."""
+        buffer = self._buffer
+        if buffer[0] == _CR or len(buffer) >= limit:
+            return True
+        try:
+            return find_head_end(buffer, searched, limit) >= 0
+        except HttpError:
+            return True
+
     def _hold(self, data: memoryview) -> None:
-        """Pipelined requests wait their turn here; no more of them than fit one head."""
+        """Pipelined requests wait their turn here; no more of them than fit one head. So does the
+        rest of a body that was more than a quantum."""
         self._buffer += data
-        if len(self._buffer) > self.front.limits.max_request_bytes:
+        exchange = self._exchange
+        if exchange is not None and not exchange.request_done:
+            self.engine.pause_reading()
+            self._ask_again()
+        elif len(self._buffer) > self.front.limits.max_request_bytes:
             self.engine.pause_reading()
 
     # -- what exchanges ask for ------------------------------------------------------------
@@ -281,6 +329,7 @@ class HttpConnection(Answering):
     def exchange_done(self, keep_alive: bool) -> None:
         """The response is complete, and so is the request if ``keep_alive``."""
         self._exchange = None
+        self._body_paused = False
         front = self.front
         if self.admission.checked:
             self.admission.leave()
@@ -290,11 +339,11 @@ class HttpConnection(Answering):
             self.close()
         elif self._buffer:
             self._next_waits = True
-            self.deadline = front.body_deadline
+            self.deadline = front.look_deadline
             # Answers to a client that does not read must not pile up: then `writable` goes on.
             # Otherwise behind the caller's back, so that its own work is finished first.
             if not self.engine.congested:
-                front.loop.call_soon(self._next_head)
+                self._ask_again()
         elif self._peer_closed:
             self.close()
         else:
@@ -306,12 +355,34 @@ class HttpConnection(Answering):
         """The response is complete, and ``rest`` of its request is to come."""
         self._exchange = rest
         self.deadline = self.front.body_deadline
-        self.engine.resume_reading()
+        self.resume_body()
 
-    def _next_head(self) -> None:
-        if self.over or not self._next_waits:
+    def pause_body(self) -> None:
+        """The exchange takes no more of its request; what is on the way may still come."""
+        self._body_paused = True
+        self.engine.pause_reading()
+
+    def resume_body(self) -> None:
+        self._body_paused = False
+        if self._buffer:
+            self._ask_again()
+        else:
+            self.engine.resume_reading()
+
+    # -- what waits for another turn -------------------------------------------------------
+
+    def _ask_again(self) -> None:
+        Poller.of(self.front.loop).again(self)
+
+    def read_on(self) -> None:
+        """See `fastpath.poller.Again`: goes on with what is held, the next request or the rest of
+        this one's body."""
+        if self.over or not self._buffer:
             return
-        self._next_waits = False
+        if self._next_waits:
+            self._next_waits = False
+        elif self._body_paused or self._exchange is None or self._exchange.request_done:
+            return
         held = bytes(self._buffer)
         self._buffer.clear()
         if not self._peer_closed:
@@ -320,9 +391,14 @@ class HttpConnection(Answering):
         if self._peer_closed and not self.over:
             self.peer_closed(self._peer_clean)  # now it is the end of what was held that counts
 
+    def crashed(self) -> None:
+        """See `fastpath.poller.Again`."""
+        if not self.over:
+            self.log_error("Internal")
+            self.abort()
+
     def become_tunnel(self, upstream: UpstreamConnection, head: RequestHead, sent: int) -> None:
         self._exchange = None
-        self.deadline = NEVER
         self._tunnel = Tunnel(self, upstream, head, sent)
         if self._buffer:
             held = bytes(self._buffer)
@@ -355,8 +431,8 @@ class HttpConnection(Answering):
         if self._tunnel is not None:
             self._tunnel.expired()
         elif self._exchange is not None or self._next_waits:
-            if self.engine.backlog and self._peer_is_reading():
-                self.deadline = self.front.body_deadline
+            if self.engine.backlog and not self._peer_stands_still():
+                self.deadline = self.front.look_deadline
             elif self._exchange is not None:
                 self._exchange.expired()
             else:
@@ -372,10 +448,13 @@ class HttpConnection(Answering):
             self.log_error("Timer_ConnectionIdle")
             self.close()
 
-    def _peer_is_reading(self) -> bool:
-        """Whether the client has taken anything since this was asked last."""
-        before, self._outstanding = self._outstanding, self.engine.outstanding()
-        return before != self._outstanding
+    def _peer_stands_still(self) -> bool:
+        """Whether the client has taken nothing for EntityBodyTimeout. It is asked every few seconds
+        while something waits for the client, and counts from when it was first told so."""
+        now, outstanding = self.front.deadlines.now, self.engine.outstanding()
+        if outstanding != self._outstanding:
+            self._outstanding, self._stands_since = outstanding, now
+        return now - self._stands_since >= self.front.parameters.entity_body_timeout
 
     def end(self) -> None:
         """The service stops. In the middle of something a clean end would make a part of it look

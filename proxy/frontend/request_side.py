@@ -135,12 +135,13 @@ class RequestSide:
         else:
             self._connecting = pool.connect(self)
         if not self.request_done:
-            self._connection.engine.pause_reading()
+            self._connection.pause_body()
 
     # -- the body --------------------------------------------------------------------------
 
     def request_body(self, data: memoryview) -> int:
-        """More plaintext while the request is not done; returns the bytes that are body."""
+        """More plaintext while the request is not done; returns the bytes that are body, or fewer
+        when those were a quantum."""
         self._replay = None
         self._interim = 0
         if self._expects is not None:
@@ -187,19 +188,23 @@ class RequestSide:
             channel = self._upstream.channel
             channel.send(data)
             if not self.request_done and channel.backlog:
-                self._connection.engine.pause_reading()
+                self._connection.pause_body()
 
     def upstream_drained(self) -> None:
         if not self.request_done:
-            self._connection.engine.resume_reading()
+            self._connection.resume_body()
             self._set_deadline()
 
     def _set_deadline(self) -> None:
         """Of the client, which has to read, or to send the rest of its body; or of the upstream."""
         connection = self._connection
         front = connection.front
-        client = connection.engine.congested or not (self.request_done or self._upstream_owes())
-        connection.deadline = front.body_deadline if client else front.response_deadline
+        if connection.engine.congested:
+            connection.deadline = front.look_deadline
+        elif self.request_done or self._upstream_owes():
+            connection.deadline = front.response_deadline
+        else:
+            connection.deadline = front.body_deadline
 
     def _upstream_owes(self) -> bool:
         """Whether the client waits for the upstream, and could not send on if it wanted to."""
@@ -255,7 +260,7 @@ class RequestSide:
         """After the pause of `_connect`."""
         upstream = self._upstream
         if not self.request_done and upstream is not None and not upstream.channel.backlog:
-            self._connection.engine.resume_reading()
+            self._connection.resume_body()
             self._await_continue()
             self._set_deadline()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from config.errors import ConfigError
 from config.target import LOCALHOST, LOOPBACKS, Listen
+from fastpath.keepalive import keep_alive
 
 # Connections that wait in the kernel for accept; the kernel lowers it to net.core.somaxconn.
 _BACKLOG = 4096
@@ -85,7 +86,7 @@ def _listener(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.
     sock.setblocking(False)
     # Linux gives accepted sockets the options of their listener (tcp(7), socket(7)).
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    keep_alive(sock)
     return sock
 
 

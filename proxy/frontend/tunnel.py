@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from proxy.http.messages import RequestHead
@@ -10,15 +11,31 @@ from proxy.upstream.connection import HEADROOM, VIEW, UpstreamConnection
 if TYPE_CHECKING:
     from proxy.frontend.http_connection import HttpConnection
 
-# Seconds that an app may be silent once the client has ended its side. Before that there is no
-# limit: a WebSocket may be silent for hours.
+log = logging.getLogger("kssl")
+
+# Seconds that an app may be silent once the client has ended its side. Before that both may be, for
+# TunnelIdleTimeout.
 HALF_CLOSED = 60.0
+
+# Seconds for which a client's machine may not acknowledge what was sent to it. One whose program
+# does not read answers the kernel's probes, which are two minutes apart at most.
+UNHEARD = 180.0
 
 
 class Tunnel:
-    """Copies between the engine and the upstream until both have ended, without a time limit."""
+    """Copies between the engine and the upstream until both have ended, or neither says anything
+    for TunnelIdleTimeout."""
 
-    __slots__ = ("_client_done", "_connection", "_head", "_received", "_sent", "_upstream")
+    __slots__ = (
+        "_client_done",
+        "_connection",
+        "_head",
+        "_moved",
+        "_sent",
+        "_silent_since",
+        "_unheard",
+        "_upstream",
+    )
 
     def __init__(
         self,
@@ -33,12 +50,17 @@ class Tunnel:
         self._head = head
         self._sent = sent
         self._client_done = False
+        self._moved = False  # since `expired` has looked last
+        self._unheard = False  # when `expired` looked last
+        self._silent_since = connection.front.deadlines.after(0)
+        connection.deadline = connection.front.tunnel_look_deadline
         upstream.user = self
         upstream.channel.start_reading()
 
     # -- client → upstream -----------------------------------------------------------------
 
     def client_received(self, data: memoryview) -> None:
+        self._moved = True
         if self._upstream is not None:
             self._upstream.channel.send(data)
             if self._upstream.channel.backlog:
@@ -64,12 +86,36 @@ class Tunnel:
         connection.deadline = connection.front.deadlines.after(HALF_CLOSED)
 
     def expired(self) -> None:
-        self._connection.abort()
+        connection = self._connection
+        front = connection.front
+        now, limit = front.deadlines.now, front.parameters.tunnel_idle_timeout
+        if self._moved:
+            self._moved, self._silent_since = False, now
+        if self._client_done:
+            connection.abort()
+            return
+        if limit and now - self._silent_since >= limit:
+            self._end("said nothing for TunnelIdleTimeout", "Timer_ConnectionIdle")
+            return
+        unheard = connection.engine.unheard() >= UNHEARD
+        if unheard and self._unheard:
+            self._end("vanished: its machine acknowledges nothing", "Timer_Response")
+            return
+        # Once may be a moment: what ends a long silence has just been sent.
+        self._unheard = unheard
+        connection.deadline = front.tunnel_look_deadline
+
+    def _end(self, what: str, reason: str) -> None:
+        connection = self._connection
+        log.info("%s: tunnel cut: the client %s", connection.client.address, what)
+        connection.log_error(reason, 101, self._request_line())
+        connection.abort()
 
     # -- upstream → client -----------------------------------------------------------------
 
     def upstream_received(self, end: int) -> None:
         self._sent += end - HEADROOM
+        self._moved = True
         if self._client_done:
             self._expect_more()
         engine = self._connection.engine

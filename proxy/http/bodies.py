@@ -22,7 +22,9 @@ class BodyReader(Protocol):
     def feed(self, data: memoryview) -> tuple[list[memoryview], int]:
         """Bytes → pieces of body (views into `data` where possible) and bytes consumed.
 
-        Stops at the end of the message: what is not consumed belongs to the next one.
+        Stops at the end of the message: what is not consumed belongs to the next one. May stop
+        before, when that was work enough (`fastpath.quantum`): not `done`, and the caller comes
+        again with the rest, in another turn.
         Raises HttpError or UpstreamError, by whose body it is.
         """
 

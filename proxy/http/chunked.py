@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastpath.quantum import CHUNKS
 from proxy.http import grammar
 from proxy.http.bodies import cut_short
 from proxy.http.messages import MAX_BODY, ErrorFactory, Field
@@ -23,7 +24,8 @@ class ChunkedReader:
           └─────size = 0──► _TRAILERS ──empty line──► _DONE
 
     Data pieces are views of what was fed; only a size line, the CRLF after the data or a trailer
-    section that is split over two feeds is copied, and these are bounded.
+    section that is split over two feeds is copied, and these are bounded. A feed stops after
+    `CHUNKS` chunks: what it has not consumed then comes with the next one.
     drop_forbidden_trailers: drop trailer fields that may not be there (upstream), instead of
     refusing the message (client).
     """
@@ -57,9 +59,15 @@ class ChunkedReader:
         pieces: list[memoryview] = []
         position = 0
         size = len(data)
+        quantum = CHUNKS
         while position < size:
             state = self._state
-            if state == _DATA:
+            if state == _SIZE:
+                if not quantum:
+                    break
+                quantum -= 1
+                position = self._whole_chunk(data, position, size, pieces)
+            elif state == _DATA:
                 stop = position + self._left
                 if stop > size:
                     pieces.append(data[position:])
@@ -70,8 +78,6 @@ class ChunkedReader:
                 self.received += self._left
                 position = stop
                 self._state = _DATA_END
-            elif state == _SIZE:
-                position = self._size(data, position)
             elif state == _DATA_END:
                 position = self._data_end(data, position)
             elif state == _TRAILERS:
@@ -79,6 +85,30 @@ class ChunkedReader:
             else:
                 break
         return pieces, position
+
+    def _whole_chunk(
+        self, data: memoryview, position: int, size: int, pieces: list[memoryview]
+    ) -> int:
+        """Read a chunk that is here from its first byte to its last, as most are; else what
+        `_size` does."""
+        if not self._partial:
+            match = grammar.chunk_line(data, position)
+            if match is not None:
+                start = match.end()
+                length = int(match[1], 16)
+                end = start + length
+                if (
+                    length
+                    and end + 2 <= size
+                    and start - position <= MAX_CHUNK_LINE
+                    and data[end] == 13
+                    and data[end + 1] == 10
+                    and length <= MAX_BODY - self.received
+                ):
+                    pieces.append(data[start:end])
+                    self.received += length
+                    return end + 2
+        return self._size(data, position)
 
     def feed_eof(self) -> None:
         if not self.done:

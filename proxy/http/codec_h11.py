@@ -140,7 +140,9 @@ class _H11ChunkedReader:
         body = bytearray()
         finished = False
         try:
-            # All of it, so that h11 says itself where the message ends.
+            # All of it, so that h11 says itself where the message ends; or the quantum.
+            if not self._strict.done:
+                data = data[:consumed]
             self._connection.receive_data(bytes(data))
             while not finished:
                 event = self._connection.next_event()

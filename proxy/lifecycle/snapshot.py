@@ -103,7 +103,7 @@ def _shown(address: Address) -> str:
     return where if isinstance(where, str) else str(where[0])
 
 
-async def _worker(supervisor: Supervisor) -> dict[str, int | None]:
+async def _worker(supervisor: Supervisor) -> dict[str, Any]:
     """``pid`` None: it has died, and there is no other yet. Counts None: it does not answer."""
     # Of the process that is asked: there may be another by the time of the answer.
     pid = supervisor.pid if supervisor.link is not None else None
@@ -112,13 +112,19 @@ async def _worker(supervisor: Supervisor) -> dict[str, int | None]:
     return {
         "pid": pid,
         "restarts": restarts,
+        "problems": _problems(supervisor),
         "connections": counted.get("connections"),
         "handshakes": counted.get("handshakes"),
         "lost": counted.get("lost"),
     }
 
 
-async def _verifier(supervisor: Supervisor | None) -> dict[str, int | None] | None:
+def _problems(supervisor: Supervisor) -> list[str]:
+    """Why it is down, or what it could not load when it was restarted."""
+    return [supervisor.down] if supervisor.down else list(supervisor.problems)
+
+
+async def _verifier(supervisor: Supervisor | None) -> dict[str, Any] | None:
     """As `_worker`; its connections are questions in progress."""
     if supervisor is None:
         return None
@@ -126,6 +132,7 @@ async def _verifier(supervisor: Supervisor | None) -> dict[str, int | None] | No
     return {
         "pid": of_process["pid"],
         "restarts": of_process["restarts"],
+        "problems": of_process["problems"],
         "questions": of_process["connections"],
         "lost": of_process["lost"],
     }

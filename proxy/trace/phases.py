@@ -56,6 +56,7 @@ class Placed:
 _OUT = {"OPEN": Phase.TAKES, "SEAL": Phase.ANSWERED, "FINISH": Phase.ANSWERED}
 _IN = {
     "OPENED": Phase.FORWARDS,
+    "OPENED_PART": Phase.FORWARDS,
     "PEER_CLOSED": Phase.FORWARDS,
     "SEALED": Phase.SENDS,
     "EMIT": Phase.SENDS,
@@ -78,6 +79,7 @@ _FRONT = {
 _WORKER = {"OPEN": Phase.OPENS, "SEAL": Phase.SEALS, "FINISH": Phase.SEALS}
 _WORKER_OUT = {
     "OPENED": Phase.OPENS,
+    "OPENED_PART": Phase.OPENS,
     "PEER_CLOSED": Phase.OPENS,
     "SEALED": Phase.SEALS,
     "FINISHED": Phase.SEALS,

@@ -50,6 +50,7 @@ class Stream(Protocol):
     @property
     def closed(self) -> bool: ...
     def send(self, data: memoryview | bytes | bytearray) -> None: ...
+    def unread(self, data: bytes) -> None: ...
     def start_reading(self) -> None: ...
     def stop_reading(self) -> None: ...
     def shutdown_write(self) -> None: ...
@@ -117,7 +118,7 @@ class UpstreamConnection:
         is not too late to look then: see `_readable`. That saves the system call.
         """
         channel, poller = self._plain, self._poller
-        if poller.all_told and size <= SMALL and channel.emptied:
+        if poller.all_told and size <= SMALL and not channel.ready:
             self._taken = poller.turn
             return True
         return channel.silent()
@@ -151,6 +152,11 @@ class UpstreamConnection:
             if len(self.partial) > limit:
                 raise UpstreamError(too_long_response(limit))
         return None, end
+
+    def keep(self, start: int, end: int) -> None:
+        """``BUFFER[start:end]`` is more than the user's quantum (`fastpath.quantum`): it comes
+        again, in another turn. Called within `upstream_received`."""
+        self.channel.unread(bytes(VIEW[start:end]))
 
     def close(self) -> None:
         self.user = None

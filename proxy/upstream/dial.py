@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from fastpath.keepalive import keep_alive
+
 # Seconds until a unix socket whose queue is full is tried again, at first and at most. No event
 # tells that there is room (unix(7)); an app under load accepts within a few milliseconds.
 FIRST_WAIT = 0.005
@@ -69,6 +71,7 @@ class Dial:
                 self.sock.setblocking(False)
                 if not self.local:
                     self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    keep_alive(self.sock)
             code = self.sock.connect_ex(address)
         except OSError as error:
             code = error.errno or errno.EIO

@@ -18,6 +18,7 @@ from fastpath.closing import Ending
 from fastpath.engines.contract import Engine, Handover, Session, Sink
 from fastpath.errors import Alert
 from fastpath.handshake import Handshake
+from fastpath.poller import Poller
 from fastpath.worker.frames import FrameType, pack_connect
 from fastpath.worker.link import WorkerLink
 from fastpath.worker.supervisor import Supervisor
@@ -95,7 +96,11 @@ class SecureOpening:
             reads_on=True,
         )
         connection = SecureConnection(
-            self._channel, lambda sink: client.engine(handover, sink), self._forget, client.ended
+            self._channel,
+            lambda sink: client.engine(handover, sink),
+            self._forget,
+            client.ended,
+            self._channel.poller,
         )
         self._opened(connection)
         connection.start(leftover)
@@ -108,11 +113,18 @@ class SecureOpening:
 class SecureChannel:
     """An engine with the methods of `Channel` that users of an upstream need."""
 
-    __slots__ = ("_engine", "closed")
+    __slots__ = ("_deliver", "_engine", "_poller", "_reading", "closed", "kept")
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(
+        self, engine: Engine, poller: Poller, deliver: Callable[[memoryview], None]
+    ) -> None:
+        """``deliver`` takes what was read, and what comes again after `unread`."""
         self._engine = engine
+        self._poller = poller
+        self._deliver = deliver
+        self._reading = True
         self.closed = False
+        self.kept = bytearray()  # plaintext that was more than the user's quantum
 
     @property
     def backlog(self) -> int:
@@ -126,30 +138,62 @@ class SecureChannel:
             lent[:length] = data
             self._engine.write(memoryview(lent), length)
 
+    def unread(self, data: bytes) -> None:
+        """As `Channel.unread`."""
+        self.kept[:0] = data
+        self._engine.pause_reading()
+        if self._reading:
+            self._poller.again(self)
+
     def start_reading(self) -> None:
-        self._engine.resume_reading()
+        self._reading = True
+        if self.kept:
+            self._poller.again(self)
+        else:
+            self._engine.resume_reading()
 
     def stop_reading(self) -> None:
+        self._reading = False
         self._engine.pause_reading()
+
+    def read_on(self) -> None:
+        """See `fastpath.poller.Again`."""
+        if self._reading and not self.closed:
+            kept, self.kept = self.kept, bytearray()
+            self._deliver(memoryview(kept))
+            if self._reading and not (self.kept or self.closed):
+                self._engine.resume_reading()
+
+    def crashed(self) -> None:
+        """See `fastpath.poller.Again`."""
+        self.abort()
 
     def shutdown_write(self) -> None:
         self._engine.close_write()
 
     def close(self) -> None:
         """With close_notify, so that the upstream does not miss it."""
-        self.closed = True
+        self._forget()
         self._engine.close()
 
     def abort(self) -> None:
         """With an alert, because some take a reset for an end (Python's `ssl` by default)."""
-        self.closed = True
+        self._forget()
         self._engine.abort(Alert.INTERNAL_ERROR)
+
+    def _forget(self) -> None:
+        self.closed = True
+        self._deliver = _nobody  # it holds this object: neither would go without the collector
+
+
+def _nobody(data: memoryview) -> None:
+    """Who is told of what comes behind the end."""
 
 
 class SecureConnection(UpstreamConnection):
     """An `UpstreamConnection` that is its engine's sink."""
 
-    __slots__ = ("_engine", "_records", "_told")
+    __slots__ = ("_end", "_engine", "_records", "_secure", "_told")
 
     def __init__(
         self,
@@ -157,23 +201,26 @@ class SecureConnection(UpstreamConnection):
         engine: Callable[[Sink], Engine],
         forget: IdleForgetter,
         ended: Callable[[Ending], None],
+        poller: Poller,
     ) -> None:
         """``records``: what the engine reads from and sends to."""
         self._told = ended
         self._records = records
+        self._end: tuple[str | None, bool] | None = None  # told when what came before it is
         self._engine = engine(self)
-        self._begin(SecureChannel(self._engine), forget)
+        self._secure = SecureChannel(self._engine, poller, self._deliver)
+        self._begin(self._secure, forget)
 
     @property
     def reusable(self) -> bool:
         """In user mode the worker may still have records behind the answer. Whatever is in them, it
         would be told to the next user."""
-        return self._engine.at_rest and not self.tainted
+        return self._engine.at_rest and not (self.tainted or self._secure.kept)
 
     def take(self, size: int) -> bool:
         """What is there may be no more than a session ticket. But to open it takes time, in user
         mode until after the request has left."""
-        return self._engine.at_rest and self._records.silent()
+        return self.reusable and self._records.silent()
 
     def start(self, leftover: bytes) -> None:
         """Begins to read, once there is a user: the upstream may speak first, to refuse."""
@@ -183,17 +230,39 @@ class SecureConnection(UpstreamConnection):
     # -- the engine's sink -----------------------------------------------------------------
 
     def plaintext_received(self, data: memoryview) -> None:
-        while len(data) and not self.channel.closed:
+        if self._secure.kept:
+            self._secure.kept += data
+        else:
+            self._deliver(data)
+
+    def _deliver(self, data: memoryview) -> None:
+        channel = self._secure
+        while len(data) and not channel.closed:
             piece, data = data[:RECEIVE_SIZE], data[RECEIVE_SIZE:]
             end = HEADROOM + len(piece)
             VIEW[HEADROOM:end] = piece
             self._received(end)
+            if channel.kept:
+                channel.kept += data
+                return
+        if self._end is not None and not channel.closed:
+            error, truncated = self._end
+            self._ended(error, truncated=truncated)
 
     def peer_closed(self, clean: bool) -> None:
-        self._ended(None, truncated=not clean)
+        self._end_comes(None, truncated=not clean)
+
+    def peer_left(self) -> None:
+        """Nothing: the connection has ended with `peer_closed`."""
 
     def engine_failed(self, reason: str) -> None:
-        self._ended(reason)
+        self._end_comes(reason, truncated=False)
+
+    def _end_comes(self, error: str | None, *, truncated: bool) -> None:
+        if self._secure.kept:
+            self._end = error, truncated
+        else:
+            self._ended(error, truncated=truncated)
 
     def writable(self) -> None:
         self._drained()

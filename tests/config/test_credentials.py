@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -25,12 +25,13 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from config import pemfile
-from config.credentials import PrivateKey, load_credentials
+from config.credentials import load_credentials
 from config.errors import ConfigError
+from config.keykinds import PrivateKey
 from config.pemfile import read_source
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-AnyKey = PrivateKey | dsa.DSAPrivateKey | ed448.Ed448PrivateKey
+AnyKey = PrivateKey | dsa.DSAPrivateKey | x25519.X25519PrivateKey
 
 
 def pem(
@@ -225,7 +226,8 @@ def test_odd_names_and_sizes(tmp_path: Path) -> None:
 
 def test_not_pem(tmp_path: Path) -> None:
     refused(tmp_path, r"certificate file .*app\.pem is not PEM; it has no line", chain=b"hello")
-    refused(tmp_path, "without the END line", chain=LEAF.pem[:-10])
+    refused(tmp_path, "line 1: it has a BEGIN line without the END", chain=LEAF.pem[:-40])
+    refused(tmp_path, "this looks like a BEGIN or END line of PEM, but", chain=LEAF.pem[:-10])
     der = LEAF.certificate.public_bytes(Encoding.DER)
     refused(tmp_path, r"DER; convert it: openssl x509 -inform DER -in .*app\.pem", chain=der)
     refused(tmp_path, r"key file .*app\.key is not PEM", key=b"hello")
@@ -265,7 +267,7 @@ def test_small_and_unsupported_keys(tmp_path: Path) -> None:
     refused(tmp_path, "RSA key of 1024 bits is too small; use RSA of 2048", key=small)
     for key in (
         ec.generate_private_key(ec.SECP256K1()),
-        ed448.Ed448PrivateKey.generate(),
+        x25519.X25519PrivateKey.generate(),
         dsa.generate_private_key(1024),  # noqa: S505 - nothing it protects
     ):
         refused(tmp_path, "not supported; use RSA .*Ed25519", key=pem(key))

@@ -51,6 +51,7 @@ EXPECTED: dict[str, tuple[Value, int, int]] = {
     "UpstreamResponseTimeout": (120, 1, 65535),
     "StopGrace": (4, 1, 65535),
     "RestartGrace": (600, 1, 65535),
+    "TunnelIdleTimeout": (3600, 0, 65535),
     "EnableErrorLogging": (1, 0, 1),
     "ErrorLogFileTruncateSize": (0x100000, 0x100000, 0xFFFFFFFF),
     "ErrorLoggingDir": ("", 0, 260),

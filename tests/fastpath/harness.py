@@ -124,6 +124,7 @@ class RecordingSink:
         self.data = bytearray()
         self.closed: list[bool] = []
         self.failed: list[str] = []
+        self.left = 0
         self.writables = 0
         self.endings: list[Ending] = []
         self.deaf = False  # after close and abort nothing more may come
@@ -152,6 +153,10 @@ class RecordingSink:
     def peer_closed(self, clean: bool) -> None:
         self._check("peer_closed", after_end=True)
         self.closed.append(clean)
+
+    def peer_left(self) -> None:
+        self._check("peer_left", after_end=self.closed != [True])
+        self.left += 1
 
     def engine_failed(self, reason: str) -> None:
         self._check("engine_failed", after_end=bool(self.failed))

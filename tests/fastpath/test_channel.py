@@ -419,6 +419,6 @@ async def test_what_is_behind_an_urgent_byte_is_read(small: list[Ends], reading:
     ends.peer.send(b"in front")
     ends.peer.send(b"!", socket.MSG_OOB)
     ends.peer.send(b" and behind")
-    await until(lambda: ends.channel._ready or got)
+    await until(lambda: ends.channel.ready or got)
     ends.channel.start_reading()
     await until(lambda: got == b"in front and behind")

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -255,3 +256,48 @@ async def test_a_small_end_behind_a_full_socket(make: Make) -> None:
     data = await ends.peer_reads_to_the_end()
     assert len(data) == sent + 12
     assert data.endswith(b"close_notify")
+
+
+class _Clock:
+    """A loop whose time passes when somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.waits: list[tuple[float, Callable[..., None], tuple[object, ...]]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay: float, call: Callable[..., None], *args: object) -> Any:
+        self.waits.append((self.now + delay, call, args))
+        return SimpleNamespace(cancel=lambda: None)
+
+
+class _Stuck:
+    """A channel whose peer takes nothing."""
+
+    closed = broken = False
+    backlog = 1
+
+    def outstanding(self) -> int:
+        return 1
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def close(self) -> None: ...
+    def flush(self) -> None: ...
+    def start_reading(self) -> None: ...
+    def stop_reading(self) -> None: ...
+    def rebind(self, *calls: object) -> None: ...
+
+
+async def test_a_peer_that_stands_still_has_its_time_once() -> None:
+    clock, channel = _Clock(), _Stuck()
+    endings: list[Ending] = []
+    GracefulClose(cast("Any", clock), cast("Any", channel), endings.append)
+    while not endings:
+        clock.now, call, args = clock.waits.pop(0)
+        call(*args)
+    assert closing.DRAIN_STALL <= clock.now <= closing.DRAIN_STALL * 1.1
+    assert channel.closed

@@ -19,6 +19,7 @@ from fastpath.worker.development import MAX_NAMES
 from fastpath.worker.handshake import MAX_SHORT_RECORDS
 from tests.fastpath.harness import Place, until
 from tests.fastpath.test_clienthello import hello
+from tests.processes import halt
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -141,7 +142,7 @@ async def test_a_handshake_of_too_many_records_ends_the_connection(place: Place)
 async def test_what_a_client_sends_ahead_is_bounded(place: Place) -> None:
     """The worker stands still, and the client does not: TCP must hold it back."""
     client, accepted = place.pair(AeadEngine, buffers=64 * 1024)
-    os.kill(place.pid, signal.SIGSTOP)
+    halt(place.pid)
     try:
         client.sock.settimeout(0)
         sent, blocked = 0, 0

@@ -78,13 +78,13 @@ async def test_what_is_read_on_has_not_been_told(ends: Ends) -> None:
 
     def read(channel: Channel) -> None:
         seen.append(poller.all_told)
-        assert not channel.emptied
+        assert channel.ready
         channel.recv_into(bytearray(4))
 
     channel, peer = ends.pair(read)
     peer.send(b"x" * 10)
     channel.start_reading()
-    await until(lambda: channel.emptied and len(seen) == 3)
+    await until(lambda: not channel.ready and len(seen) == 3)
     assert seen == [True, False, False]
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import socket
 import ssl
 from pathlib import Path
@@ -15,6 +13,7 @@ from tests.fastpath.harness import ENGINES, PATIENCE, Accepted, Place, tcp_pair,
 from tests.fastpath.serving import Served, connected, server_context
 from tests.fastpath.test_upstreams import module_place, pki, place
 from tests.fastpath.worker.servers import Pki, text, told
+from tests.processes import halt
 
 __all__ = ["module_place", "pki", "place"]
 
@@ -132,7 +131,7 @@ async def test_a_worker_that_dies_before_the_client_hello(pki: Pki, tmp_path: Pa
     await place.start()
     try:
         theirs, ours = tcp_pair()
-        os.kill(place.pid, signal.SIGSTOP)
+        halt(place.pid)
         accepted = place.to_upstream(ENGINES[0], ours, text(told(ca=pki.ca)))
         place.kill_worker()
         await place.worker_is_lost()

@@ -67,7 +67,7 @@ def test_bad_files_are_told_by_name(tmp_path: Path) -> None:
     )
     fails(folder, f"{bad}, line 1: this certificate is damaged")
     write(bad, ROOT.pem + OTHER.pem.replace(b"M", b"!", 1))
-    fails(folder, f"{bad}, line {ROOT.pem.count(bytes([10])) + 1}: this block is not Base64")
+    fails(folder, f"{bad}, line {ROOT.pem.count(bytes([10])) + 2}: this line is not Base64")
     write(bad, b"\n")
     fails(folder, f"{bad} is empty")
     write(bad, b"text")

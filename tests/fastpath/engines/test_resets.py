@@ -14,6 +14,7 @@ from fastpath.closing import End
 from fastpath.engines.contract import Engine
 from tests.fastpath.engines.variants import VARIANTS, identify, variant
 from tests.fastpath.harness import ENGINES, Accepted, Place, until
+from tests.processes import halt
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,7 +29,7 @@ ANSWER = b"HTTP/1.1 413 Content Too Large\r\n\r\n" + bytes(3000)
 @contextmanager
 def worker_stands_still(place: Place) -> Iterator[None]:
     pid = place.pid
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     try:
         yield
     finally:

@@ -19,6 +19,7 @@ from fastpath.worker import processes
 from fastpath.worker import supervisor as module
 from fastpath.worker.supervisor import Supervisor, WorkerRefusedError
 from tests.fastpath.harness import Certificates, Place, process_exists, until, worker_settings
+from tests.processes import halt
 
 pytestmark = pytest.mark.asyncio
 
@@ -116,7 +117,7 @@ async def test_stop_kills_one_that_does_not_end(
 ) -> None:
     pids = [place.pid, place.filter_pid]
     stuck = pid_of(place, victim)
-    os.kill(stuck, signal.SIGSTOP)
+    halt(stuck)
     monkeypatch.setattr(processes, "_END_LIMIT", 1.0)
     async with asyncio.timeout(60):
         await place.supervisor.stop()

@@ -42,6 +42,8 @@ class Link:
 class Verifier:
     """As much of a `Supervisor` as a question needs."""
 
+    down = ""
+
     def __init__(self, link: Link | None) -> None:
         self.link = link
         self.waiting: list[Callable[[], None]] = []

@@ -24,6 +24,7 @@ from tests.fastpath.harness import (
     until,
     worker_settings,
 )
+from tests.processes import halt
 
 pytestmark = pytest.mark.asyncio
 
@@ -100,7 +101,7 @@ async def test_beside_other_settings(
     pair = certificates.rsa if good else (tmp_path / "missing.pem", tmp_path / "missing.key")
     settings = worker_settings(tmp_path, pair)
     supervisor = place.supervisor
-    os.kill(place.pid, signal.SIGSTOP)
+    halt(place.pid)
     before = asyncio.ensure_future(supervisor.count())
     await until(lambda: place.link._control.counting)
     changed = asyncio.ensure_future(supervisor.reconfigure(settings))
@@ -146,7 +147,7 @@ async def test_no_worker(place: Place, tmp_path: Path) -> None:
 
 
 async def test_a_worker_that_dies_instead_of_answering(place: Place) -> None:
-    os.kill(place.pid, signal.SIGSTOP)
+    halt(place.pid)
     asked = [asyncio.ensure_future(place.supervisor.count()) for _ in range(3)]
     await until(lambda: place.link._control.counting)
     place.kill_worker()
@@ -157,7 +158,7 @@ async def test_a_worker_that_dies_instead_of_answering(place: Place) -> None:
 async def test_a_worker_that_stands_still(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing grows, however often it is asked, and afterwards it answers."""
     asked = questions(monkeypatch, place)
-    os.kill(place.pid, signal.SIGSTOP)
+    halt(place.pid)
     with monkeypatch.context() as patch:
         patch.setattr(module, "_COUNT_LIMIT", 0.01)
         for _ in range(20):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -23,10 +22,9 @@ from fastpath.worker.frames import Frame, parse
 from fastpath.worker.link import WorkerLink
 from fastpath.worker.supervisor import Supervisor, WorkerRefusedError
 from tests.fastpath.harness import Certificates, Place, process_exists, until, worker_settings
+from tests.processes import halt
 
 pytestmark = pytest.mark.asyncio
-
-_PAUSE = 1234.0  # nobody else sleeps for so long
 
 
 @pytest_asyncio.fixture
@@ -45,15 +43,12 @@ async def test_after_a_short_life_there_is_a_pause(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_SHORT_LIFE", 3600.0)
-    monkeypatch.setattr(module, "_PAUSE", _PAUSE)
-    paused, sleep = [], asyncio.sleep
+    paused = []
 
-    async def pause(seconds: float) -> None:
-        if seconds == _PAUSE:
-            paused.append(place.supervisor.link)
-        await sleep(0 if seconds == _PAUSE else seconds)
+    async def pause(self: Supervisor) -> None:
+        paused.append(self.link)
 
-    monkeypatch.setattr(asyncio, "sleep", pause)
+    monkeypatch.setattr(Supervisor, "_rest", pause)
     place.kill_worker()
     await until(lambda: place.supervisor.restarts == 1)
     assert paused == [None]
@@ -105,7 +100,7 @@ async def test_stop_kills_one_that_does_not_end(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "_END_LIMIT", 0.05)
-    os.kill(place.pid, signal.SIGSTOP)
+    halt(place.pid)
     async with asyncio.timeout(60):
         await place.supervisor.stop()
     assert not process_exists(place.pid)
@@ -116,7 +111,7 @@ async def test_stop_does_not_forget_the_one_before(
 ) -> None:
     monkeypatch.setattr(processes, "_END_LIMIT", 0.05)
     stuck = place.pid
-    os.kill(stuck, signal.SIGSTOP)
+    halt(stuck)
     place.link._broken(None)
     await place.worker_is_lost()
     async with asyncio.timeout(60):
@@ -134,7 +129,7 @@ async def test_nonsense_ends_a_process_that_would_live_on(
         if buffer is not ours:  # another place's link
             return parse(buffer, end)
         monkeypatch.setattr(link_module, "parse", parse)
-        os.kill(talker, signal.SIGSTOP)
+        halt(talker)
         raise ValueError("nonsense")
 
     monkeypatch.setattr(link_module, "parse", nonsense)

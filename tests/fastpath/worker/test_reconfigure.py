@@ -27,6 +27,7 @@ from fastpath.worker.supervisor import (
 from tests.fastpath.engines.test_resumption import Browser
 from tests.fastpath.harness import ENGINES, Place, until
 from tests.fastpath.worker.visits import told_file, told_names, write_certificate
+from tests.processes import halt
 
 pytestmark = pytest.mark.asyncio
 
@@ -206,7 +207,7 @@ async def test_while_there_is_no_worker(place: Place, files: list[Path], tmp_pat
 async def test_a_worker_that_dies_before_it_says_yes(
     place: Place, files: list[Path], tmp_path: Path
 ) -> None:
-    os.kill(place.pid, signal.SIGSTOP)
+    halt(place.pid)
     asked = asyncio.ensure_future(
         place.supervisor.reconfigure(settings(tmp_path, told_file(files[1])))
     )
@@ -242,7 +243,7 @@ async def test_no_worker_for_long(
 async def test_one_that_does_not_answer_is_replaced(
     place: Place, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    os.kill(place.pid, signal.SIGSTOP)
+    halt(place.pid)
     with monkeypatch.context() as patch:
         patch.setattr(module, "_START_LIMIT", 0.05)
         patch.setattr(processes, "_END_LIMIT", 0.05)
@@ -257,7 +258,7 @@ async def test_a_call_that_is_cancelled_goes_on(
     place: Place, files: list[Path], tmp_path: Path
 ) -> None:
     """Or the next call would take the answer of this one for its own."""
-    os.kill(place.pid, signal.SIGSTOP)
+    halt(place.pid)
     cancelled = asyncio.ensure_future(
         place.supervisor.reconfigure(settings(tmp_path, told_file(tmp_path / "missing.pem")))
     )
@@ -275,7 +276,7 @@ async def test_a_call_that_is_cancelled_goes_on(
 
 
 async def test_stop_meanwhile(place: Place, files: list[Path], tmp_path: Path) -> None:
-    os.kill(place.pid, signal.SIGSTOP)
+    halt(place.pid)
     wanted = settings(tmp_path, told_file(files[1]))
     asked = asyncio.ensure_future(place.supervisor.reconfigure(wanted))
     await until(lambda: is_asked(place))

@@ -15,7 +15,13 @@ from fastpath.worker.certificates import Loaded
 from fastpath.worker.contexts import certificate_context
 from fastpath.worker.handshake import Failure
 from fastpath.worker.server_handshake import ServerHandshake
-from fastpath.worker.store import RECHECK, CertificatesError, ContextStore, UnknownEndpointError
+from fastpath.worker.store import (
+    RECHECK,
+    CertificatesError,
+    ContextStore,
+    UnknownEndpointError,
+    _Entry,
+)
 from tests.fastpath.test_clienthello import hello, real_hello, server_name
 from tests.fastpath.worker.visits import (
     START,
@@ -284,7 +290,7 @@ def test_their_number_is_limited_over_all_reloads(
 
 def loaded(store: ContextStore, name: str) -> Loaded:
     entry = store._endpoints[0].names.find(name)
-    assert entry is not None
+    assert isinstance(entry, _Entry)
     return store._loaded(entry, name)
 
 

@@ -35,6 +35,7 @@ from tests.fastpath.harness import (
     until,
     worker_settings,
 )
+from tests.processes import halt
 
 pytestmark = pytest.mark.asyncio
 
@@ -55,7 +56,7 @@ async def place(certificates: Certificates, tmp_path: Path) -> AsyncIterator[Pla
 
 async def stopped_with_client_hello(place: Place, part: slice) -> tuple[Client, Accepted, bytes]:
     """A worker that stands still with (part of) a ClientHello in its hands; the whole flight."""
-    os.kill(place.pid, signal.SIGSTOP)
+    halt(place.pid)
     client, accepted = place.pair(AeadEngine)
     flight = client.first_flight()
     await client.send_raw(flight[part])
@@ -145,7 +146,7 @@ async def test_user_mode_closing_with_everything_sealed_goes_on(place: Place) ->
 async def test_user_mode_closing_with_something_unsealed_resets(place: Place) -> None:
     client, accepted = await place.connect(WorkerEngine)
     client.go_raw()
-    os.kill(place.pid, signal.SIGSTOP)
+    halt(place.pid)
     accepted.write(b"never sealed")
     accepted.close()
     place.kill_worker()
@@ -189,7 +190,7 @@ async def test_it_is_not_replayed_again(place: Place) -> None:
     client, accepted, _ = await stopped_with_client_hello(place, slice(None))
     place.kill_worker()
     await place.worker_is_lost()
-    place.supervisor.when_ready(lambda: os.kill(place.pid, signal.SIGSTOP))
+    place.supervisor.when_ready(lambda: halt(place.pid))
     await place.worker_is_back()
     place.kill_worker()
     await until(lambda: accepted.decided)

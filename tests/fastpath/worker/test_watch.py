@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
@@ -18,6 +16,7 @@ from fastpath.worker.control import Counts
 from fastpath.worker.link import WorkerLink
 from fastpath.worker.watch import MISSES, watch
 from tests.fastpath.harness import Certificates, Place, process_exists, until
+from tests.processes import halt
 
 pytestmark = pytest.mark.asyncio
 
@@ -41,7 +40,7 @@ async def test_a_worker_that_stands_still_is_replaced(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = place.pid
-    os.kill(before, signal.SIGSTOP)
+    halt(before)
     await until(lambda: place.supervisor.restarts == 1)
     assert f"crypto worker {before} does not answer any more; it is replaced" in caplog.text
     await until(lambda: not process_exists(before))

@@ -74,6 +74,7 @@ class Visit:
 
     name: str
     names: list[str]  # in the certificate's subjectAltName
+    addresses: list[str]  # there too
     resumed: bool
     server_name: str
     session: SSL.Session
@@ -138,6 +139,7 @@ def visit(
     return Visit(
         str(common),
         sans.get_values_for_type(x509.DNSName),
+        [str(each) for each in sans.get_values_for_type(x509.IPAddress)],
         # pyOpenSSL has the function but does not offer it.
         bool(SSL._lib.SSL_session_reused(client._ssl)),  # type: ignore[attr-defined]
         established.server_name,

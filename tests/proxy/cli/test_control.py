@@ -158,7 +158,8 @@ def test_sighup_with_a_wrong_file_keeps_everything(kssl: Kssl, state: Path, app:
     os.kill(service.pid, signal.SIGHUP)
     wait_for(lambda: running_services(state)[0].failure, "the failure in the record")
     assert ask(state, port_of(service.urls[0])) == (200, b"abc")
-    assert "no reload; everything goes on" in (state / "LogFiles" / "kssl.log").read_text()
+    log = state / "LogFiles" / "kssl.log"
+    wait_for(lambda: "no reload; everything goes on" in log.read_text(), "the line in the log")
     config.write_text(good + "hsts = 60\n")
     os.kill(service.pid, signal.SIGHUP)
     wait_for(lambda: not running_services(state)[0].failure, "a reload that works")

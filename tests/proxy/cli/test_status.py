@@ -24,6 +24,7 @@ from proxy.lifecycle.admin import admin_path
 from proxy.lifecycle.ask import NoAnswerError, ask
 from proxy.spawn import ProxyProcess, spawn_proxy
 from tests.fastpath.clientcert.pki import self_signed
+from tests.processes import halt
 from tests.proxy.cli.conftest import Kssl
 from tests.proxy.frontend.clients import Client
 from tests.proxy.frontend.rig import wait_for
@@ -130,7 +131,7 @@ def test_a_killed_worker(kssl: Kssl, app: Upstream, tmp_path: Path) -> None:
         (worker,) = status(kssl, tmp_path)[0]["workers"]
         assert worker["pid"] != proxy.worker_pids[0]
         assert worker == {
-            "pid": worker["pid"], "restarts": 1, "connections": 0, "handshakes": 0,
+            "pid": worker["pid"], "restarts": 1, "problems": [], "connections": 0, "handshakes": 0,
         }  # fmt: skip
 
 
@@ -138,13 +139,13 @@ def test_a_worker_that_stands_still(kssl: Kssl, app: Upstream, tmp_path: Path) -
     """The rest is told all the same."""
     with service(tmp_path, str(app.port)) as proxy:
         (worker,) = proxy.worker_pids
-        os.kill(worker, signal.SIGSTOP)
+        halt(worker)
         try:
             (told,) = status(kssl, tmp_path)
         finally:
             os.kill(worker, signal.SIGCONT)
         assert told["workers"] == [
-            {"pid": worker, "restarts": 0, "connections": None, "handshakes": None}
+            {"pid": worker, "restarts": 0, "problems": [], "connections": None, "handshakes": None}
         ]
 
 
@@ -177,7 +178,7 @@ def test_a_verifier(kssl: Kssl, app: Upstream, tmp_path: Path) -> None:
 
         first = verifier()
         assert first is not None
-        assert first == {"pid": first["pid"], "restarts": 0, "questions": 0}
+        assert first == {"pid": first["pid"], "restarts": 0, "problems": [], "questions": 0}
         text = kssl("status", "--state-dir", str(state)).stdout
         words = f"  verifier          process {first['pid']}: 0 questions; restarted 0 times\n"
         assert words in text
@@ -185,7 +186,7 @@ def test_a_verifier(kssl: Kssl, app: Upstream, tmp_path: Path) -> None:
         wait_for(lambda: (verifier() or {}).get("restarts"), "another verifier")
         second = verifier()
         assert second is not None
-        assert second == {"pid": second["pid"], "restarts": 1, "questions": 0}
+        assert second == {"pid": second["pid"], "restarts": 1, "problems": [], "questions": 0}
         assert second["pid"] != first["pid"]
         asking(tmp_path, app, "")
         proxy.process.send_signal(signal.SIGHUP)
@@ -198,12 +199,12 @@ def test_a_verifier_that_stands_still(kssl: Kssl, app: Upstream, tmp_path: Path)
     with spawn_proxy(None, *options, state_dir=state, listen=None):
         wait_for(lambda: running_services(state), "its record")
         pid = status(kssl, state)[0]["verifier"]["pid"]
-        os.kill(pid, signal.SIGSTOP)
+        halt(pid)
         try:
             (told,) = status(kssl, state)
         finally:
             os.kill(pid, signal.SIGCONT)
-        assert told["verifier"] == {"pid": pid, "restarts": 0, "questions": None}
+        assert told["verifier"] == {"pid": pid, "restarts": 0, "problems": [], "questions": None}
         assert told["workers"][0]["connections"] == 0
 
 

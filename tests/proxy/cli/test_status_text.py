@@ -80,6 +80,13 @@ def test_workers_that_do_not_count() -> None:
     ]
 
 
+def test_what_a_restarted_worker_could_not_load() -> None:
+    worker = {"pid": 14, "restarts": 1, "connections": 0, "handshakes": 0}
+    problems = ["app.pem, line 1: this certificate is damaged; copy it again"]
+    lines = list(status_text(document(workers=[worker | {"problems": problems}])))
+    assert f"    not served      {problems[0]}" in lines
+
+
 def test_upstreams() -> None:
     well = {"idle": 0, "addresses": ["127.0.0.1"], "failures": 0, "paused": None, "unknown": ""}
     upstreams = [

@@ -24,8 +24,8 @@ from tests.proxy.frontend.upstreams import Upstream, UpstreamSide, response
 
 
 def app(side: UpstreamSide) -> None:
-    """Behind the proxy. ``/bytes/N``: so many; ``/field/N``: a field of that
-    size; ``/hang``: no answer; ``/stall``: half of one."""
+    """Behind the proxy. ``/bytes/N``: so many; ``/field/N``: a field of that size; ``/hang``: no
+    answer; ``/stall``: half of one; ``/tunnel``: 101 and nothing more."""
     while True:
         head = side.read_head()
         if b"\r\nExpect: 100-continue\r\n" in head:
@@ -33,6 +33,12 @@ def app(side: UpstreamSide) -> None:
         side.read_body(head)
         path = head.split(b" ")[1]
         if path == b"/hang":
+            side.read_to_end()
+            return
+        if path == b"/tunnel":
+            side.send(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: raw\r\nConnection: Upgrade\r\n\r\n"
+            )
             side.read_to_end()
             return
         if path == b"/stall":

@@ -41,6 +41,7 @@ EFFECTS: dict[str, Callable[[Services], None]] = {
     "UpstreamResponseTimeout": timers.upstream_response_timeout,
     "StopGrace": graces.stop_grace,
     "RestartGrace": graces.restart_grace,
+    "TunnelIdleTimeout": timers.tunnel_idle_timeout,
     "EnableErrorLogging": logs.enable_error_logging,
     "ErrorLogFileTruncateSize": logs.error_log_file_truncate_size,
     "ErrorLoggingDir": logs.error_logging_dir,

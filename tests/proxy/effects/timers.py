@@ -25,10 +25,9 @@ def a_second(default: int = 120) -> Iterator[None]:
 def idle_connection_timeout(services: Services) -> None:
     service = services.live
     service.set(IdleConnectionTimeout=1)
-    with service.more("Timer_ConnectionIdle"), service.client() as client:
+    with service.more("Timer_ConnectionIdle"), service.client() as client, a_second():
         assert client.ask().status == 200
-        with a_second():
-            assert client.read_to_end() == (b"", "close_notify")
+        assert client.read_to_end() == (b"", "close_notify")
 
 
 def header_wait_timeout(services: Services) -> None:
@@ -102,3 +101,12 @@ def upstream_response_timeout(services: Services) -> None:
         received, ending = stall.read_to_end()
         assert received.endswith(b"\r\n\r\nabc")
         assert ending == "cut"
+
+
+def tunnel_idle_timeout(services: Services) -> None:
+    service = services.live
+    service.set(TunnelIdleTimeout=1)
+    with service.more("Timer_ConnectionIdle", 101), service.client() as client, a_second():
+        client.send(request(b"GET", b"/tunnel", b"Upgrade: raw", b"Connection: Upgrade"))
+        assert client.read_answer().status == 101
+        assert client.read_to_end() == (b"", "cut")

@@ -173,6 +173,19 @@ class Rig:
             endpoint.open = True
         self.front.apply(configuration, endpoints)
 
+    def wait_until_over(self) -> None:
+        """Wait until all connections are over, and the workers know it. In user mode the front end
+        tells a worker only when its last word has come."""
+
+        def over() -> bool:
+            self.call(self.front.drop_closed)
+            counts = [self.wait(supervisor.count()) for supervisor in self.front.supervisors]
+            return not self.front.open_connections and all(
+                each is not None and each["connections"] == 0 for each in counts
+            )
+
+        wait_for(over, "all connections over")
+
     def client(self, **options: Any) -> Client:
         return Client(self.port, self.context, **options)
 

@@ -47,7 +47,8 @@ def test_so_many_and_no_more(proxy: Rig, serve: Serve, version: bytes, together:
         assert (answer.status, answer.body, len(answer.interim)) == (200, b"whole", passed)
         client.send(ask)
         answer = client.read_answer()
-        assert (answer.status, len(answer.interim)) == (502, passed)
+        assert answer.status == 502
+        assert len(answer.interim) <= passed  # those that came with the one too many do not pass
         assert b"more than 100 interim" in answer.body
     assert len(proxy.errors.of("Upstream")) == 1
 
@@ -123,6 +124,7 @@ def test_a_client_that_never_reads_them(proxy: Rig, serve: Serve) -> None:
         client.send(request())
         wait_for(lambda: proxy.errors.of("Timer_Response"), "the end of its time")
         assert client.read_to_end()[1] == "cut"
+    wait_for(lambda: proxy.log_lines, "a line of the access log")
     assert proxy.log_lines[0].split(b'" ')[1].startswith(b"499 ")
 
 

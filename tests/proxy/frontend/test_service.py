@@ -23,6 +23,7 @@ from config.errors import ConfigError
 from config.model import Binding, CertificateFiles, Configuration
 from config.target import Listen
 from proxy.frontend.service import Service, ServiceOptions
+from tests.processes import halt
 from tests.proxy.frontend.clients import CutError, post, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import NOBODY, Rig, one_site, wait_for
@@ -313,7 +314,7 @@ def test_a_body_that_arrives_while_reading_is_paused(proxy: Rig, serve: Serve) -
     assert worker is not None
     with proxy.client() as client:
         wait_for(lambda: engine_of(proxy) is not None, "the handshake is over")
-        os.kill(worker, signal.SIGSTOP)
+        halt(worker)
         try:
             whole = post(b"hello")
             for count, piece in enumerate((whole[:-5], whole[-5:]), 1):

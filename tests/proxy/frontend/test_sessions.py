@@ -93,7 +93,7 @@ class Browser:
             else:
                 client.fin()
             client.read_to_end()
-        until_all_is_over(self._rig)
+        self._rig.wait_until_over()
         return resumed
 
     @property
@@ -105,14 +105,6 @@ class Browser:
         sessions = self._rig.front.sessions
         assert sessions is not None
         return self._rig.call(lambda: sessions.owner(collector.session_ids))
-
-
-def until_all_is_over(rig: Rig) -> None:
-    def over() -> bool:
-        rig.call(rig.front.drop_closed)
-        return not rig.front.open_connections
-
-    wait_for(over, "all connections over")
 
 
 # -- a client that comes back ------------------------------------------------------------------
@@ -231,7 +223,7 @@ def test_s_client(workers: Rig, upstream: Upstream, tls13: bool, tmp_path: Path)
         ]  # fmt: skip
         ask = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         ran = subprocess.run(command, input=ask, capture_output=True, timeout=60, check=True)
-        until_all_is_over(workers)
+        workers.wait_until_over()
         found = re.search(rb"^(New|Reused), TLSv1", ran.stdout, re.MULTILINE)
         assert found, ran
         return found[1].decode()
@@ -321,7 +313,7 @@ def test_fin_in_the_middle(workers: Rig, caplog: pytest.LogCaptureFixture) -> No
         sock.shutdown(socket.SHUT_WR)
         assert sock.recv(100) == b""
         wait_for(lambda: workers.errors.of("Connection_Dropped"), "the line")
-    until_all_is_over(workers)
+    workers.wait_until_over()
     (record,) = caplog.records
     assert record.getMessage() == "127.0.0.1: closed before TLS began"
 
@@ -334,7 +326,7 @@ def test_fin_behind_the_hello(workers: Rig) -> None:
             sock.sendall(client.client_hello())
         sock.shutdown(socket.SHUT_WR)
         assert sock.recv(1) == b"\x16"
-    until_all_is_over(workers)
+    workers.wait_until_over()
 
 
 def test_fin_behind_the_hello_during_a_reload(workers: Rig) -> None:
@@ -350,7 +342,7 @@ def test_fin_behind_the_hello_during_a_reload(workers: Rig) -> None:
             workers.call(lambda: None)
         workers.call(workers.front.end_reload)
         assert sock.recv(1) == b"\x16"
-    until_all_is_over(workers)
+    workers.wait_until_over()
 
 
 def test_reset_in_the_middle(workers: Rig) -> None:
@@ -361,7 +353,7 @@ def test_reset_in_the_middle(workers: Rig) -> None:
         wait_for(lambda: any(each._first for each in [*workers.front.connections]), "it is read")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.close()
-    until_all_is_over(workers)
+    workers.wait_until_over()
     assert workers.errors.lines == []  # as before TLS: nothing was asked
 
 

@@ -17,6 +17,7 @@ from fastpath.closing import End, Ending
 from fastpath.worker import supervisor as supervisor_module
 from proxy.lifecycle.admin import admin_path
 from proxy.lifecycle.snapshot import snapshot
+from tests.processes import halt
 from tests.proxy.frontend.rig import Rig, one_site, wait_for
 from tests.proxy.frontend.upstreams import Upstream, answer_all, response
 
@@ -65,6 +66,7 @@ def test_a_quiet_one(proxy: Rig) -> None:
             {
                 "pid": proxy.front.supervisors[0].pid,
                 "restarts": proxy.front.supervisors[0].restarts,
+                "problems": [],
                 "connections": 0,
                 "handshakes": 0,
             }
@@ -152,7 +154,7 @@ def test_a_worker_that_stands_still(proxy: Rig, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(supervisor_module, "_COUNT_LIMIT", 0.05)
     pid = proxy.front.supervisors[0].pid
     assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     try:
         (worker,) = told(proxy)["workers"]
     finally:

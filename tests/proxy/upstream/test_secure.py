@@ -10,6 +10,7 @@ import pytest
 from config.target import Target, UpstreamTls
 from fastpath.channel import Channel
 from fastpath.engines.contract import Engine
+from fastpath.poller import Poller
 from proxy.upstream.connection import HEADROOM, VIEW
 from proxy.upstream.pool import Pool
 from proxy.upstream.secure import SecureConnection
@@ -58,6 +59,7 @@ def made(pool: Pool, engine: Still) -> SecureConnection:
         lambda sink: cast("Engine", engine),
         pool.forget,
         lambda ending: None,
+        Poller.of(asyncio.get_running_loop()),
     )
 
 

@@ -179,7 +179,7 @@ def test_what_was_paused_is_looked_at_also_in_a_turn(stack: ExitStack) -> None:
         peer.send(ANSWER)
         channel = connection.channel
         assert isinstance(channel, Channel)
-        await until(lambda: not channel.emptied)
+        await until(lambda: channel.ready)
         taken: list[UpstreamConnection | None] = []
 
         def release_and_take() -> None:

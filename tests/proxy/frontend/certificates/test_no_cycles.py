@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from config.parameters import Parameters
+from tests.processes import halt
 from tests.proxy.frontend.certificates.served import AskingRig, get, site
 from tests.proxy.frontend.certificates.wallet import Wallet
 from tests.proxy.frontend.clients import Client, ClosedError, CutError
@@ -39,7 +40,7 @@ def _stopped(rig: AskingRig) -> Iterator[int]:
     assert rig.front.verifier is not None
     pid = rig.front.verifier.pid
     assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     try:
         yield pid
     finally:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from config.model import Configuration, Site
+from tests.processes import halt
 from tests.proxy.frontend.certificates.served import AskingRig, get, site
 from tests.proxy.frontend.certificates.wallet import Wallet
 from tests.proxy.frontend.clients import Client, CutError
@@ -31,7 +32,7 @@ def _waiting(rig: AskingRig, wallet: Wallet) -> Iterator[Client]:
     assert rig.front.verifier is not None
     pid = rig.front.verifier.pid
     assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     try:
         with rig.visitor(_HOST, "1.3", wallet.cards["good"]) as client:
             client.send(get(_HOST))

@@ -17,7 +17,6 @@ from tests.proxy.frontend.certificates.served import AskingRig, every_site, fiel
 from tests.proxy.frontend.certificates.table import VERSIONS
 from tests.proxy.frontend.certificates.wallet import Card, Wallet
 from tests.proxy.frontend.clients import Answer, CutError
-from tests.proxy.frontend.rig import wait_for
 from tests.proxy.frontend.upstreams import Upstream
 
 TIMES = 4
@@ -59,8 +58,7 @@ class Regular:
                 client.close_notify()
                 client.read_to_end()
             resumed, self.session = client.resumed, client.session
-        rig = self.rig
-        wait_for(lambda: rig.call(lambda: _over(rig)), "its end")
+        self.rig.wait_until_over()
         return resumed, answer
 
     def _must_be_offered(self, host: str) -> None:
@@ -71,11 +69,6 @@ class Regular:
             assert collector.add(client.client_hello())
         # In TLS 1.3 the first is made up, for old middleboxes (RFC 9846 appendix E.4).
         assert len(collector.session_ids) == (2 if self.version == "1.3" else 1)
-
-
-def _over(rig: AskingRig) -> bool:
-    rig.front.drop_closed()
-    return not rig.front.open_connections
 
 
 def told(answer: Answer | str) -> dict[str, str]:

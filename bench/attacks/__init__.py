@@ -1,0 +1,1 @@
+"""`kssl bench --attacks`: what one hostile peer costs everybody else."""

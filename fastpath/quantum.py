@@ -1,0 +1,35 @@
+"""How much of what one peer has sent is worked on in one go: the unit of fairness.
+
+What a peer sends costs by pieces, not by bytes: 128 KiB, one read, are eight records or 5,957, one
+chunk or 21,845. So each loop over pieces that a peer has made stops after a quantum, keeps what is
+left, and asks to be called again: in the front end by `fastpath.poller.Poller.again`, behind all
+sockets that have something new; in the crypto worker by a queue of the same kind
+(`fastpath.worker.process`). A quantum costs some 100 to 200 µs, and traffic of usual kinds stays
+below it.
+
+| loop | pieces | what is left waits in |
+|---|---|---|
+| `fastpath.record.opener` | records | `RecordLayer.pending` |
+| `proxy.http.chunked` | chunks | its caller: see below |
+| `proxy.frontend.http_connection` | pipelined requests, a client's chunks | its buffer |
+| `proxy.frontend.exchange` | 1xx responses, an upstream's chunks | `UpstreamConnection.keep` |
+| `fastpath.worker.process` | handshakes, one at a time | its queue |
+"""
+
+from __future__ import annotations
+
+RECORDS = 128
+"""Records that are opened in one go. 128 KiB in records of 1,400 bytes, which many senders begin
+with, are 94."""
+
+PROTOCOL_RECORD = 16
+"""So many records a KeyUpdate or an alert counts for: new keys cost that."""
+
+CHUNKS = 128
+"""Chunks that are decoded in one go; what they held goes on as one chunk."""
+
+INTERIM_RESPONSES = 8
+"""1xx responses that are passed on in one go."""
+
+LATE = 0.0003
+"""Seconds that one turn spends with those who have had their quantum and have more."""
