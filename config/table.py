@@ -215,8 +215,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         name="StopGrace", default=4, minimum=1, maximum=_LONGEST, unit="seconds", live=True,
         meaning="time for requests in progress when the service is stopped; then they are cut. "
         "Last bytes and the end of the workers take 3.3 s more at most (in user mode with two hops "
-        "5.3), and a log that takes nothing 1.1 s: with the default all of it is below the 10 s of "
-        "`docker stop`",
+        "5.3), and each log that takes nothing 1.1 s; `docker stop` gives 10 s",
         risk="high: whoever stops the service may kill it before it has ended (Docker after 10 s, "
         "systemd after 90 s)",
     ),

@@ -21,7 +21,7 @@ from fastpath.worker.frames import FrameType, Joined
 from fastpath.worker.link import WorkerLink
 from fastpath.worker.openssl_conf import of_preset
 from fastpath.worker.processes import WORKER, Helper, Processes, spawn
-from fastpath.worker.watch import watch
+from fastpath.worker.watch import answers, watch
 
 log = logging.getLogger("kssl")
 
@@ -43,6 +43,11 @@ _NEXT_LIMIT = 10.0
 # How long a worker may take to count what it has, in seconds. One that loads certificates needs
 # longer, but whoever asks wants to hear of the others.
 _COUNT_LIMIT = 2.0
+
+
+# How long a worker may take to show that it is alive before it is given other settings, in seconds.
+# It answers between two messages, so one that works does within milliseconds.
+_ALIVE_LIMIT = 5.0
 
 
 class WorkerRefusedError(Exception):
@@ -160,6 +165,7 @@ class Supervisor:
         self._watch: asyncio.Task[None] | None = None
         self._stopping = False
         self.link: WorkerLink | None = None
+        self.silent = False  # it lives, and has not answered for a while
         self.restarts = 0
         # Why there is none, and will not be at once: who waits is told. "": there is one, or soon.
         self.down = ""
@@ -213,11 +219,17 @@ class Supervisor:
             await processes.end()
             raise
         self.link = link
+        self.silent = False
         self.down, self.problems = "", list(answer["problems"])
         self._ready_at = loop.time()
         if self._watch is None:
             self._watch = loop.create_task(
-                watch(lambda: self.link, lambda: bool(self._reconfigurations), self._hung)
+                watch(
+                    lambda: self.link,
+                    lambda: bool(self._reconfigurations),
+                    self._hung,
+                    self._set_silent,
+                )
             )
         self._wake()
         return answer
@@ -297,6 +309,23 @@ class Supervisor:
                 return await asyncio.shield(link.count())  # others may wait for it too
         except TimeoutError:
             return None
+
+    @property
+    def takes_work(self) -> bool:
+        """Whether there is a worker, and it answers as far as is known."""
+        return self.link is not None and not self.silent
+
+    async def replace_if_hung(self) -> None:
+        """Give up a worker that does not answer within `_ALIVE_LIMIT`, so that what it is given
+        next goes to another."""
+        link = self.link
+        if link is None or link.lost or self._reconfigurations:
+            return
+        if not await answers(link, _ALIVE_LIMIT) and link is self.link:
+            self._hung(link)
+
+    def _set_silent(self, silent: bool) -> None:
+        self.silent = silent
 
     def start_over(self, settings: Settings) -> None:
         """Another worker, with ``settings``: this one has accepted others, which do not count."""

@@ -13,22 +13,31 @@ from fastpath.worker.link import WorkerLink
 
 # Seconds. Two questions in a row go unanswered before a process counts as hung, as a machine that
 # stood still itself lets the first one run out.
-EVERY = 10.0
+EVERY = 2.0
 PATIENCE = 10.0
 MISSES = 2
+
+# Seconds after which one that has not answered yet gets no new handshakes while others do.
+DOUBT = 1.0
+
+
+def _nobody(silent: bool) -> None:
+    """Nobody wants to know."""
 
 
 async def watch(
     link_now: Callable[[], WorkerLink | None],
     excused: Callable[[], bool],
     hung: Callable[[WorkerLink], None],
+    silent: Callable[[bool], None] = _nobody,
 ) -> None:
-    """Until it is cancelled. ``excused``: it may take its time now, as it loads other settings."""
+    """Until it is cancelled. ``excused``: it may take its time now, as it loads other settings.
+    ``silent``: told True when an answer is late, False when it has come."""
     misses = 0
     while True:
         await asyncio.sleep(EVERY)
         link = link_now()
-        if link is None or excused() or await _answers(link):
+        if link is None or excused() or await _answers(link, silent):
             misses = 0
         elif link is link_now() and not excused():
             misses += 1
@@ -37,11 +46,18 @@ async def watch(
                 hung(link)
 
 
-async def _answers(link: WorkerLink) -> bool:
+async def _answers(link: WorkerLink, silent: Callable[[bool], None]) -> bool:
     """Also if it died: that is somebody else's to notice."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await asyncio.shield(link.count())  # others may wait for it too
-    except TimeoutError:
-        return False
+    told = link.count()
+    doubt = min(DOUBT, PATIENCE)
+    if not (await asyncio.wait({told}, timeout=doubt))[0]:
+        silent(True)
+        if not (await asyncio.wait({told}, timeout=PATIENCE - doubt))[0]:
+            return False
+    silent(False)
     return True
+
+
+async def answers(link: WorkerLink, seconds: float) -> bool:
+    """Return whether it says what it has, or dies, within ``seconds``."""
+    return bool((await asyncio.wait({link.count()}, timeout=seconds))[0])

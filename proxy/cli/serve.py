@@ -131,7 +131,8 @@ async def _serve(
         try:
             await service.stop()
         finally:
-            remove_record(options.state_dir, os.getpid())
+            if service.has_state_dir:
+                remove_record(options.state_dir, os.getpid())
     return live.took_over
 
 

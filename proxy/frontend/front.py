@@ -349,15 +349,16 @@ class Front:
         """The one whose worker has a session that the client offers, else the next in turn."""
         if session_ids and self.sessions is not None:
             owner = self.sessions.owner(session_ids)
-            if owner is not None:
+            if owner is not None and not owner.silent:
                 return owner
         return self.next_supervisor()
 
     def next_supervisor(self) -> Supervisor:
-        """Workers take new connections in turn; one that is being restarted is passed over."""
+        """Workers take new connections in turn; one that is being restarted, or does not answer, is
+        passed over."""
         for _ in self.supervisors:
             self._turn = (self._turn + 1) % len(self.supervisors)
-            if self.supervisors[self._turn].link is not None:
+            if self.supervisors[self._turn].takes_work:
                 break
         return self.supervisors[self._turn]
 

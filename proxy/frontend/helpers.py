@@ -84,6 +84,11 @@ class Helpers:
             raise ConfigError(str(error)) from None
         return [*self._told(answer), *of_verifier]
 
+    async def replace_hung(self) -> None:
+        """Before `reconfigure`, while handshakes still go on with the others."""
+        behind = [*self.workers, *([self.verifier] if self.verifier is not None else [])]
+        await asyncio.gather(*(supervisor.replace_if_hung() for supervisor in behind))
+
     def judges(self, configuration: Configuration) -> bool:
         """Whether ``configuration`` needs a verifier."""
         return self._verifier_settings(configuration) is not None

@@ -103,6 +103,7 @@ class Service:
         self._admin: AdminSocket | None = None
         self._started = datetime.now(UTC)
         self._hurried = asyncio.Event()
+        self.has_state_dir = True
         self._until: float | None = None  # on the loop's clock: when it ends at the latest
 
     @property
@@ -149,7 +150,7 @@ class Service:
         loop = asyncio.get_running_loop()
         protect_memory()
         _raise_file_limit()
-        ensure_state_dir(options.state_dir)
+        self._open_state_dir()
         engine = choose_engine(options.engine, kernel_mode=bool(parameters.enable_kernel_ssl))
         opened = open_endpoints(configuration, (), inherited)
         try:
@@ -177,7 +178,8 @@ class Service:
             )
             self._front.apply(configuration, [endpoint for endpoint, _ in opened])
             self._listen(opened)
-            self._admin = open_admin(options.state_dir, self._snapshot)
+            if self.has_state_dir:
+                self._admin = open_admin(options.state_dir, self._snapshot)
         except BaseException:
             await self.stop()
             close_all(opened)
@@ -216,6 +218,7 @@ class Service:
     async def _reload(self, configuration: Configuration) -> list[str]:
         front, before = self.front, self.configuration
         unknown = await front.names.watch(routing.targets(configuration))
+        await self._helpers.replace_hung()
         opened = open_endpoints(configuration, front.endpoints, _nothing)
         wanted = {address.binding for address in routing.endpoints(configuration)}
         given_up = [each for each in self._listeners if each.endpoint.binding not in wanted]
@@ -363,6 +366,18 @@ class Service:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
 
+    def _open_state_dir(self) -> None:
+        """Raises ConfigError if there is none and something needs it."""
+        try:
+            ensure_state_dir(self.options.state_dir)
+        except ConfigError as error:
+            if _needs_state_dir(self.configuration):
+                raise
+            self.has_state_dir = False
+            log.warning(
+                "%s; without it `kssl status`, stop and restart do not find this one", error
+            )
+
     # -- parts -----------------------------------------------------------------------------
 
     def _open_access_log(self, configuration: Configuration) -> Stream | None:
@@ -395,6 +410,20 @@ class Service:
             call_soon,
             in_background=True,
         )
+
+
+def _needs_state_dir(configuration: Configuration) -> bool:
+    """Whether something is kept there: development certificates, what is fetched for client
+    certificates, the HTTPERR log."""
+    parameters = configuration.parameters
+    return (
+        any(
+            not site.certificate and any(each.tls for each in site.bindings)
+            for site in configuration.sites
+        )
+        or routing.verifier_settings(configuration, Path()) is not None
+        or bool(parameters.enable_error_logging and not parameters.error_logging_dir)
+    )
 
 
 def _raise_file_limit() -> None:

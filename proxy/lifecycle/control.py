@@ -63,7 +63,12 @@ def _named(
         services = [service for service in services if service.pid == pid]
     if not services:
         which = f" with process id {pid}" if pid is not None else ""
-        raise NotRunningError(f"no service{which} runs on {state_dir}; start one: kssl start")
+        why = (
+            ""
+            if os.path.exists(state_dir)
+            else ", which does not exist; one without it is not found"
+        )
+        raise NotRunningError(f"no service{which} runs on {state_dir}{why}; start one: kssl start")
     return services
 
 

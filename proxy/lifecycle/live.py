@@ -65,7 +65,7 @@ class Live:
     def found(self) -> None:
         """From now on other commands find the service, and may signal it."""
         self._write("")
-        if self._arguments:
+        if self._arguments and self._service.has_state_dir:
             write_last_start(self._state_dir, self._arguments, self._folder)
 
     def close(self, state: State) -> None:
@@ -150,6 +150,8 @@ class Live:
 
     def _write(self, failure: str) -> None:
         service = self._service
+        if not service.has_state_dir:
+            return
         configuration = service.configuration
         write_record(
             self._state_dir,

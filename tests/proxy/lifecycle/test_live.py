@@ -129,6 +129,7 @@ class Quiet:
         self.configuration = SimpleNamespace(path=None, profile=Profile.NATIVE)
         self.front = SimpleNamespace(mode="kernel", parameters=Parameters())
         self.urls: list[str] = []
+        self.has_state_dir = True
         self.reloads = 0
 
     def listening_sockets(self) -> dict[str, list[socket.socket]]:
