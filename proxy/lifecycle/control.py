@@ -66,7 +66,7 @@ def _named(
         why = (
             ""
             if os.path.exists(state_dir)
-            else ", which does not exist; one without it is not found"
+            else ", which does not exist (one that runs without it is not found)"
         )
         raise NotRunningError(f"no service{which} runs on {state_dir}{why}; start one: kssl start")
     return services

@@ -96,7 +96,14 @@ def test_none_runs(kssl: Kssl, tmp_path: Path, more: tuple[str, ...]) -> None:
         result = kssl("status", "--state-dir", str(state), *more)
         assert (result.returncode, result.stdout) == (1, "")
         which = " with process id 1" if "--pid" in more else ""
-        assert result.stderr == f"kssl: no service{which} runs on {state}; start one: kssl start\n"
+        told = (
+            ""
+            if state.exists()
+            else ", which does not exist (one that runs without it is not found)"
+        )
+        assert result.stderr == (
+            f"kssl: no service{which} runs on {state}{told}; start one: kssl start\n"
+        )
 
 
 def test_several_and_one_of_them(kssl: Kssl, app: Upstream, tmp_path: Path) -> None:
