@@ -129,9 +129,11 @@ class Poller:
 
     def _next_turn(self) -> None:
         self._turn_comes = False
-        self._turn()
+        self._turn(late=True)
 
-    def _turn(self) -> None:
+    def _turn(self, *, late: bool = False) -> None:
+        """``late``: also for those who go on. The loop may have two turns in a row, and one of them
+        is enough."""
         self._in_turn = True
         try:
             get = self._polled.get
@@ -143,7 +145,7 @@ class Poller:
                     except Exception:  # one connection's bug must not stop the others
                         log.exception("internal error in a connection")
                         ready.crashed()
-            if self._again:
+            if late and self._again:
                 if self._at_end:
                     self._end_turn()  # they do not wait for those who go on
                 self._read_on()

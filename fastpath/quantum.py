@@ -25,11 +25,11 @@ with, are 94."""
 PROTOCOL_RECORD = 16
 """So many records a KeyUpdate or an alert counts for: new keys cost that."""
 
-CHUNKS = 256
+CHUNKS = 128
 """Chunks that are decoded in one go; what they held goes on as one chunk."""
 
 INTERIM_RESPONSES = 8
 """1xx responses that are passed on in one go."""
 
-LATE = 0.0005
+LATE = 0.0003
 """Seconds that one turn spends with those who have had their quantum and have more."""

@@ -200,6 +200,7 @@ def main() -> int:
     attack, port, ca = by_name()[sys.argv[1]], int(sys.argv[2]), sys.argv[3]
     for _ in range(attack.connections):
         threading.Thread(target=Client(attack, port, ca).run, daemon=True).start()
+    time.sleep(attack.settle)
     print("up", flush=True)
     sys.stdin.buffer.read()
     return 0

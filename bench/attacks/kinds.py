@@ -14,13 +14,15 @@ HOSTILE_NAME = "attack.localhost"
 @dataclass(frozen=True, slots=True)
 class Attack:
     """``connections`` of the attacking client; ``target`` is what it asks for: of the hostile app,
-    unless ``of_backend``."""
+    unless ``of_backend``. ``settle``: seconds before the others are measured, of an attack that
+    begins with what is no attack."""
 
     name: str
     label: str
     connections: int = 1
     target: str = "/drain"
     of_backend: bool = False
+    settle: float = 0.2
 
     @property
     def host(self) -> str:
@@ -40,7 +42,7 @@ ATTACKS = (
     Attack("handshakes", "4 clients make one full handshake after the other", connections=4),
     Attack("garbage", "4 clients send hellos of random bytes", connections=4),
     Attack("slow-readers", "100 clients read nothing of 10 MiB", connections=100,
-           target="/large"),
+           target="/large", settle=2.0),
 )  # fmt: skip
 
 

@@ -201,14 +201,12 @@ class HttpConnection(Answering):
                 log.info("%s closed in the middle of a request head", self.client.address)
                 self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
             self.close()
-        elif not clean and self.endpoint.tls:
-            self.peer_left()
-        # Otherwise a reply is in progress: a closed writing side is no reason to cut it. What is
-        # held counts first; `read_on` comes back to this.
+        # Otherwise a reply is in progress: a closed writing side is no reason to cut it, least of
+        # all a FIN that anybody may have forged. What is held counts first; `read_on` comes back.
 
     def peer_left(self) -> None:
-        """TLS says that a side is closed by close_notify, and FIN says nothing more but that the
-        client has gone: so nobody waits for the reply. A tunnel stays half open for a while."""
+        """Its close_notify has closed its side, so the FIN behind it says no more than that it has
+        gone: nobody waits for the reply. A tunnel stays half open for a while."""
         exchange = self._exchange
         if exchange is not None:
             exchange.log(499)

@@ -46,6 +46,7 @@ EXPECTED: dict[str, tuple[Value, int, int]] = {
     "EntityBodyTimeout": (120, 1, 65535),
     "UpstreamConnectTimeout": (10, 1, 65535),
     "UpstreamResponseTimeout": (120, 1, 65535),
+    "TunnelIdleTimeout": (3600, 0, 65535),
     "EnableErrorLogging": (1, 0, 1),
     "ErrorLogFileTruncateSize": (0x100000, 0x100000, 0xFFFFFFFF),
     "ErrorLoggingDir": ("", 0, 260),
