@@ -18,6 +18,7 @@ import select
 from asyncio import AbstractEventLoop
 from collections import OrderedDict
 from collections.abc import Callable
+from time import monotonic
 from typing import ClassVar, Protocol
 from weakref import WeakKeyDictionary, ref
 
@@ -159,8 +160,8 @@ class Poller:
 
     def _read_on(self) -> None:
         """One quantum for each of those who wait now, or until the time is up."""
-        again, now = self._again, self._loop.time
-        end = now() + LATE
+        again = self._again
+        end = monotonic() + LATE  # not the loop's time, which stands still for the whole turn
         for _ in range(len(again)):
             polled, _ = again.popitem(last=False)
             try:
@@ -168,7 +169,7 @@ class Poller:
             except Exception:
                 log.exception("internal error in a connection")
                 polled.crashed()
-            if now() >= end:
+            if monotonic() >= end:
                 return
 
     def _end_turn(self) -> None:
