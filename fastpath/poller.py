@@ -19,6 +19,7 @@ import sys
 from asyncio import AbstractEventLoop
 from collections import OrderedDict
 from collections.abc import Callable
+from time import monotonic
 from typing import ClassVar, Protocol
 from weakref import WeakKeyDictionary, ref
 
@@ -199,8 +200,8 @@ class Poller:
 
     def _read_on(self) -> None:
         """One quantum for each of those who wait now, or until the time is up."""
-        again, now = self._again, self._loop.time
-        end = now() + LATE
+        again = self._again
+        end = monotonic() + LATE  # not the loop's time, which stands still for the whole turn
         for _ in range(len(again)):
             polled, _ = again.popitem(last=False)
             try:
@@ -208,7 +209,7 @@ class Poller:
             except Exception:
                 log.exception("internal error in a connection", extra=limited("Internal"))
                 polled.crashed()
-            if now() >= end:
+            if monotonic() >= end:
                 return
 
     def _end_turn(self) -> None:

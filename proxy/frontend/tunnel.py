@@ -52,7 +52,7 @@ class Tunnel:
         self._client_done = False
         self._moved = False  # since `expired` has looked last
         self._unheard = False  # when `expired` looked last
-        self._silent_since = connection.front.deadlines.after(0)
+        self._silent_since = connection.front.deadlines.after(0)  # never early
         connection.deadline = connection.front.tunnel_look_deadline
         upstream.user = self
         upstream.channel.start_reading()

@@ -147,7 +147,7 @@ def test_a_fast_sender_gets_no_larger_share_with_time(run: Run) -> None:
             await asyncio.sleep(0)
             before, most = fast.looked, max(most, fast.looked - before)
             assert not fast.ends
-        assert fast.looked > 250  # about once in a turn of the loop
+        assert fast.looked > 250  # about once a turn
         assert most <= 4
         fast.close()
 

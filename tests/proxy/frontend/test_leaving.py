@@ -54,20 +54,31 @@ def congested(connection: HttpConnection) -> bool:
     return bool(backlog) and connection.engine.backlog == backlog
 
 
-def time_passes(proxy: Rig, connection: HttpConnection, *, limit: float = 1e9) -> float:
+def time_passes(
+    proxy: Rig,
+    connection: HttpConnection,
+    *,
+    limit: float = 1e9,
+    when: Callable[[HttpConnection], object] = lambda connection: True,
+) -> float:
     """Lets time pass on the sweep's clock, and nothing else happen, until ``connection`` is over.
-    Returns seconds."""
+    Begins ``when`` that holds. Returns seconds."""
+    passed: list[float] = []
 
-    def sweep() -> float:
+    def sweep() -> bool:
         deadlines = proxy.front.deadlines
         start = deadlines.now
+        if not when(connection):
+            return False
         while not connection.over and deadlines.now - start < limit:
             deadlines.now = connection.deadline
             proxy.front.set_deadlines()
             connection.expired()
-        return deadlines.now - start
+        passed.append(deadlines.now - start)
+        return True
 
-    return proxy.call(sweep)
+    wait_for(lambda: proxy.call(sweep), "the state in which time begins to pass")
+    return passed[0]
 
 
 # -- leaving while the app is silent -------------------------------------------------------
@@ -172,7 +183,7 @@ def test_a_client_that_never_reads_has_its_time_once(proxy: Rig, serve: Serve) -
     serve(answer_all(response(bytes(64 << 20))))
     with proxy.client() as client:
         client.send(request())
-        assert 120 <= time_passes(proxy, connection_of(proxy, congested)) <= 126
+        assert 120 <= time_passes(proxy, connection_of(proxy), when=congested) <= 126
     (error,) = proxy.errors.of("Timer_Response")
     assert error["status"] == 200
 
@@ -183,12 +194,12 @@ def test_one_that_reads_slowly_is_not_cut(
     serve(answer_all(response(bytes(64 << 20))))
     with proxy.client() as client:
         client.send(request())
-        connection = connection_of(proxy, congested)
+        connection = connection_of(proxy)
         now = proxy.front.deadlines.now
         # It takes a byte every 100 seconds.
         left = lambda engine: 1_000_000 - int(proxy.front.deadlines.now - now) // 100  # noqa: E731
         monkeypatch.setattr(type(connection.engine), "outstanding", left)
-        assert time_passes(proxy, connection, limit=2000) >= 2000
+        assert time_passes(proxy, connection, limit=2000, when=congested) >= 2000
         assert not connection.over
         assert not proxy.errors.lines
 
