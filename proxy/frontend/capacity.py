@@ -137,7 +137,8 @@ class Capacity:
 
     def may_exceed(self, connections: int, each: int) -> bool:
         """Whether the limit could be exceeded if all connections held ``each`` bytes more than is
-        counted as it comes, in heads that are not complete."""
+        counted as it comes: in heads that are not complete, and in what is read behind a request
+        and waits for its turn."""
         return self.used_memory(connections) + connections * each > self.memory
 
     def relieve(self, holders: Iterable[Holder], connections: int) -> int:

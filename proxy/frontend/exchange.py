@@ -58,6 +58,12 @@ class Exchange(RequestSide):
         """The client has got a part of the response."""
         return self._response is not None
 
+    @property
+    def _writes(self) -> bool:
+        """A response, or interim ones that the client has not taken yet."""
+        upstream = self._upstream
+        return self._response is not None or (upstream is not None and upstream.paused)
+
     # -- the response ----------------------------------------------------------------------
 
     def upstream_received(self, end: int) -> None:
@@ -253,7 +259,7 @@ class Exchange(RequestSide):
         if upstream is not None:
             upstream.channel.start_reading()
             # An engine may call this for every interim answer, which is no reason for more time.
-            if self._response is not None or upstream.paused:
+            if self._writes:
                 upstream.paused = False
                 self._set_deadline()
 

@@ -435,6 +435,9 @@ class HttpConnection(Answering):
                 self.deadline = self.front.look_deadline
             elif self._exchange is not None:
                 self._exchange.expired()
+            elif not self.engine.backlog:  # it has read all: its turn is late, behind others'
+                self.deadline = self.front.look_deadline
+                self._ask_again()
             else:
                 self.log_unread()
                 self.log_error("Timer_Response")

@@ -199,7 +199,7 @@ class RequestSide:
         """Of the client, which has to read, or to send the rest of its body; or of the upstream."""
         connection = self._connection
         front = connection.front
-        if connection.engine.congested:
+        if connection.engine.congested and self._writes:  # else an earlier response waits there
             connection.deadline = front.look_deadline
         elif self.request_done or self._upstream_owes():
             connection.deadline = front.response_deadline
@@ -306,6 +306,11 @@ class RequestSide:
         return b"%b %b HTTP/%b" % (self._head.method, self._head.target, self._head.version)
 
     # -- what `Exchange` does --------------------------------------------------------------
+
+    @property
+    def _writes(self) -> bool:
+        """The client has something of this exchange to read."""
+        raise NotImplementedError
 
     def upstream_received(self, end: int) -> None:
         raise NotImplementedError

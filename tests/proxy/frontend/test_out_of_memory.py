@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 
 import pytest
 
-from tests.proxy.frontend.clients import ClosedError, CutError
+from proxy.frontend.capacity import CONNECTION_COST
+from tests.proxy.frontend.clients import ClosedError, CutError, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig, wait_for
 from tests.proxy.frontend.upstreams import UpstreamSide, answer_all, response
@@ -63,3 +65,30 @@ def test_new_clients_are_refused_when_memory_is_used_up(proxy: Rig, serve: Serve
             proxy.client()
         assert client.ask().body == b"abc"
     wait_for(lambda: proxy.errors.of("Connections_Refused"), "it is logged")
+
+
+@both_modes
+def test_pipelined_requests_that_wait_for_an_answer_count(proxy: Rig, serve: Serve) -> None:
+    """Of each client as much is kept as one read may bring, beyond the longest head."""
+    clients = 50  # with the longest head each, they need less than there is
+    assert clients * (CONNECTION_COST + proxy.front.limits.max_request_bytes) < MOST
+    ask = request()
+    many = ask * (60_000 // len(ask))
+    never = threading.Event()
+
+    def silent(side: UpstreamSide) -> None:
+        side.read_head()
+        never.wait(60)
+
+    upstream = serve(silent)
+    proxy.call(lambda: setattr(proxy.front.capacity, "memory", MOST))
+    with ExitStack() as stack:
+        stack.callback(never.set)
+        all_clients = [stack.enter_context(proxy.client()) for _ in range(clients)]
+        for client in all_clients:
+            client.send(ask)
+        wait_for(lambda: sum(bool(side.received) for side in upstream.sides) == clients, "requests")
+        with proxy.standing_still():
+            for client in all_clients:
+                client.send(many)
+        wait_for(lambda: proxy.errors.of("Memory_Full"), "the slowest are cut", 20)
