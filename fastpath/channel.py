@@ -139,6 +139,11 @@ class Channel:
         """
         return len(self._pending) if self._pending is not None else 0
 
+    @property
+    def held(self) -> int:
+        """Bytes that are kept here: the backlog, and what the owner has given back (`unread`)."""
+        return self.backlog + len(self._unread)
+
     def outstanding(self) -> int:
         """Bytes that the peer has not acknowledged: all that is here and what is in the kernel
         (tcp(7) SIOCOUTQ).

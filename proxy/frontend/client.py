@@ -109,7 +109,8 @@ class ClientConnection:
     @property
     def held(self) -> int:
         """See `proxy.frontend.capacity.Holder`."""
-        return self._http.held if self._http is not None else self._channel.backlog
+        given_back = self._channel.held - self._channel.backlog
+        return given_back + (self._http.held if self._http is not None else self._channel.backlog)
 
     @property
     def waits_since(self) -> int:

@@ -19,7 +19,7 @@ from config.profiles import RULES
 from config.table import PARAMETERS
 from config.target import Target
 from fastpath.channel import Channel
-from fastpath.engines.contract import MAX_AFTER_PAUSE, Engine
+from fastpath.engines.contract import MAX_AFTER_PAUSE, RECEIVE_SIZE, Engine
 from fastpath.logs.messages import limited
 from fastpath.worker.sessions import SessionOwners
 from fastpath.worker.supervisor import Supervisor
@@ -281,8 +281,9 @@ class Front:
             pool.sweep(now)
         self.drop_closed()
         self.watch_memory()
-        # What may come behind a head that is read, or behind a pause.
-        each = self.limits.max_request_bytes + MAX_AFTER_PAUSE
+        # What may come behind a head that is read, or behind a pause, and what both sides' quanta
+        # leave for later.
+        each = self.limits.max_request_bytes + MAX_AFTER_PAUSE + 2 * RECEIVE_SIZE
         if self.capacity.may_exceed(self.open_connections, each):
             self.relieve()
 

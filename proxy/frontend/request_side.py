@@ -298,9 +298,9 @@ class RequestSide:
 
     @property
     def held(self) -> int:
-        """Bytes that wait for the app."""
+        """Bytes that wait for the app, or came from it and wait for the client."""
         waiting = len(self._outbox) if self._outbox is not None else 0
-        return waiting + (self._upstream.channel.backlog if self._upstream is not None else 0)
+        return waiting + (self._upstream.channel.held if self._upstream is not None else 0)
 
     def _request_line(self) -> bytes:
         return b"%b %b HTTP/%b" % (self._head.method, self._head.target, self._head.version)

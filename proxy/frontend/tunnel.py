@@ -142,8 +142,8 @@ class Tunnel:
 
     @property
     def held(self) -> int:
-        """Bytes that wait for the app."""
-        return self._upstream.channel.backlog if self._upstream is not None else 0
+        """Bytes that wait for the app, or came from it and wait for the client."""
+        return self._upstream.channel.held if self._upstream is not None else 0
 
     def cancel(self) -> None:
         """The connection is over. Writes the log line, which tells the bytes sent."""

@@ -131,6 +131,11 @@ class SecureChannel:
         """Not 0 while it is congested; `UpstreamUser.upstream_drained` tells when that is over."""
         return self._engine.backlog if self._engine.congested else 0
 
+    @property
+    def held(self) -> int:
+        """As `Channel.held`."""
+        return self._engine.backlog + len(self.kept)
+
     def send(self, data: memoryview | bytes | bytearray) -> None:
         length = len(data)
         if length:

@@ -137,3 +137,18 @@ def test_what_is_given_back_is_read_again() -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
+
+
+def test_what_is_given_back_is_held() -> None:
+    async def main() -> None:
+        sock, peer = tcp_pair()
+        loop = asyncio.get_running_loop()
+        channel = Channel(loop, sock, lambda: None, lambda: None, lambda error: None)
+        channel.unread(b"x" * 100)
+        assert (channel.backlog, channel.held) == (0, 100)
+        channel.close()
+        assert channel.held == 0
+        peer.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
