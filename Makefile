@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 .PHONY: run test lint format acceptance clean
 
 run: $(VENV)/.installed  ## the demo app behind the proxy, with an https URL to open
-	$(BIN)/kssl demo
+	$(BIN)/kssl demo $(ARGS)
 
 # Whole modules go to the processes of pytest-xdist, in the order in which one process would take
 # them: what a module or a package sets up is used again. How many processes: tests/conftest.py.

@@ -208,12 +208,21 @@ def _text(source: SourceFile, what: str) -> bytes:
     return data.replace(_BOM_8, b"").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
+# PFX = SEQUENCE { version INTEGER (3), … } (RFC 7292 section 4)
+_PKCS12 = re.compile(rb"\x30(?:\x80|[\x81-\x84].{1,4}?)\x02\x01\x03", re.DOTALL).match
+
+
 def _not_pem_hint(source: SourceFile, what: str) -> str:
-    if source.data[:1] == b"\x30":  # a DER SEQUENCE: a certificate, a key, or PKCS #12
+    if _PKCS12(source.data):
+        return (
+            "it looks like PKCS #12 (.pfx, .p12); store it: kssl cert add "
+            f"{shlex.quote(str(source.path))}, or convert it: openssl pkcs12 "
+            f"-in {shlex.quote(str(source.path))} -out new.pem -nodes (an old one: with -legacy)"
+        )
+    if source.data[:1] == b"\x30":  # a DER SEQUENCE: a certificate or a key
         tool = "x509" if what == "certificate" else "pkey"
         return (
             f"it looks like DER; convert it: openssl {tool} -inform DER "
-            f"-in {shlex.quote(str(source.path))} -out new.pem "
-            "(a .p12 or .pfx: openssl pkcs12 -nodes)"
+            f"-in {shlex.quote(str(source.path))} -out new.pem"
         )
     return "it has no line that says -----BEGIN …-----"

@@ -178,7 +178,7 @@ def _verification(site: Site, tls: UpstreamTls) -> str:
 
 def _print_table(table: Sequence[Row]) -> None:
     for row in table:
-        print(f"  {row.feature} (seed {row.seeds})")
+        print(f"  {row.feature}")
         print(f"      Windows: {row.windows}")
         print(f"      kssl:    {row.kssl}")
         if row.here:

@@ -23,6 +23,7 @@ from config import routing
 from config.errors import ConfigError
 from config.model import Configuration
 from config.profiles import NEEDS_RESTART, RULES
+from config.running import FOLDER
 from config.statedir import ensure_state_dir, write_public
 from fastpath.engines.registry import choose_engine
 from fastpath.hardening import protect_memory
@@ -326,7 +327,7 @@ class Service:
             end = self._until = front.loop.time() + self.stop_grace
             await self._unless_hurried(front.wait_until_empty(self.stop_grace))
             if front.connections:
-                log.warning("stopping with %d requests in progress", len(front.connections))
+                log.warning("stopping with requests in progress: %d", len(front.connections))
             for connection in list(front.connections):
                 connection.end()
             left = max(SEND_GRACE, end - front.loop.time())
@@ -348,8 +349,8 @@ class Service:
         busy = sum(not each.idle for each in self._front.connections) if self._front else 0
         if busy:
             log.warning(
-                "stopping; %d requests in progress have %g s (StopGrace); to end at once: the "
-                "signal again (Ctrl-C, kill, kssl stop)",
+                "stopping; requests in progress: %d, which have %g s (StopGrace); to end at once: "
+                "the signal again (Ctrl-C, kill, kssl stop)",
                 busy,
                 self.stop_grace,
             )
@@ -370,6 +371,7 @@ class Service:
         """Raises ConfigError if there is none and something needs it."""
         try:
             ensure_state_dir(self.options.state_dir)
+            ensure_state_dir(self.options.state_dir / FOLDER)
         except ConfigError as error:
             if _needs_state_dir(self.configuration):
                 raise

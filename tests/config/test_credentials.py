@@ -226,6 +226,8 @@ def test_odd_names_and_sizes(tmp_path: Path) -> None:
 
 def test_not_pem(tmp_path: Path) -> None:
     refused(tmp_path, r"certificate file .*app\.pem is not PEM; it has no line", chain=b"hello")
+    pfx = b"\x30\x82\x0a\x00\x02\x01\x03" + bytes(100)
+    refused(tmp_path, r"is not PEM; it looks like PKCS #12 .*kssl cert add .*app\.pem", chain=pfx)
     refused(tmp_path, "line 1: it has a BEGIN line without the END", chain=LEAF.pem[:-40])
     refused(tmp_path, "this looks like a BEGIN or END line of PEM, but", chain=LEAF.pem[:-10])
     der = LEAF.certificate.public_bytes(Encoding.DER)

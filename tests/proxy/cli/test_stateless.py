@@ -35,3 +35,18 @@ def test_with_a_certificate_and_no_log(
     assert log.read_text().count("cannot use the state folder") == 1
     with pytest.raises(ProxyStartError), spawn_proxy(str(app.port), *own, state_dir=nowhere):
         pass  # the HTTPERR log would be there
+
+
+def test_in_a_folder_that_cannot_be_written_to(app: Upstream, files: Files, tmp_path: Path) -> None:
+    """Something else stands where the record would be."""
+    (tmp_path / "run").touch()
+    own = ("--cert", str(files.cert), "--key", str(files.key), "--set", "EnableErrorLogging=0")
+    log = tmp_path / "log"
+    with (
+        open(log, "wb") as stderr,
+        spawn_proxy(str(app.port), *own, state_dir=tmp_path, stderr=stderr) as proxy,
+        Client(proxy.port, ssl.create_default_context(cafile=files.ca)) as client,
+    ):
+        assert client.ask().status == 200
+    assert proxy.process.returncode == 0
+    assert log.read_text().count("do not find this one") == 1

@@ -173,7 +173,7 @@ def test_a_response_that_stop_does_not_wait_for(
         client.take_until(b"abc")
         rig.wait(rig.service.stop())
         assert client.read_to_end() == (b"", "cut")
-        assert "stopping with 1 requests in progress" in caplog.text
+        assert "stopping with requests in progress: 1" in caplog.text
         assert upstream.sides[0].ended.wait(60)
 
 

@@ -80,7 +80,7 @@ def test_json(traces: list[Trace]) -> None:
     assert user["reply"] == {"status": 200, "body_bytes": 12, "from_app": True}
     assert [step["number"] for step in user["steps"]] == list(range(1, 10))
     worker, app = user["steps"][6], user["steps"][4]
-    assert (worker["seed_name"], worker["process"], worker["pid"]) == (
+    assert (worker["iis_name"], worker["process"], worker["pid"]) == (
         "HTTPFilter", "crypto worker", 3,
     )  # fmt: skip
     assert (worker["count"], worker["records_sealed"], app["pid"]) == (12, 12, 99)
