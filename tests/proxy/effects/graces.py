@@ -24,7 +24,7 @@ def stop_grace(services: Services) -> None:
         service.process.process.terminate()
         assert client.read_to_end() == (b"", "cut")
         assert service.process.process.wait(60) == 0
-    assert "1 requests in progress have 1 s (StopGrace)" in service.stderr
+    assert "requests in progress: 1, which have 1 s (StopGrace)" in service.stderr
     assert "stopping with requests in progress: 1" in service.stderr
 
 
