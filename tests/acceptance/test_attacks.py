@@ -9,6 +9,8 @@ import pytest
 from bench.attacks.kinds import ATTACKS
 from proxy.cli import main
 
+pytestmark = pytest.mark.acceptance
+
 
 @pytest.mark.parametrize("mode", ["kernel", "user"])
 def test_every_attack(mode: str, capsys: pytest.CaptureFixture[str]) -> None:
