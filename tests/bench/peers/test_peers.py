@@ -6,6 +6,7 @@ installed is skipped once, by name, in `test_is_gone_afterwards`.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import random
@@ -13,7 +14,7 @@ import ssl
 from collections.abc import Callable, Iterator
 
 import pytest
-from websockets.sync.client import connect
+from websockets.asyncio.client import connect
 
 from bench import nginx
 from bench.contract import Subject, Surroundings
@@ -92,10 +93,16 @@ def test_tells_the_app_of_the_client(subject: Subject, context: ssl.SSLContext) 
 def test_passes_websockets_on(subject: Subject, context: ssl.SSLContext) -> None:
     secure = subject.scheme == "https"
     url = f"{'wss' if secure else 'ws'}://localhost:{subject.port}/ws"
-    with connect(url, ssl=context if secure else None, compression=None, proxy=None) as socket:
-        for message in (b"x" * 125, "text", b"y" * 70_000):
-            socket.send(message)
-            assert socket.recv() == message
+
+    async def talk() -> None:
+        # In one thread: an OpenSSL connection is not for two, of which one reads and one writes.
+        tls = context if secure else None
+        async with connect(url, ssl=tls, compression=None, proxy=None, open_timeout=60) as socket:
+            for message in (b"x" * 125, "text", b"y" * 70_000):
+                await socket.send(message)
+                assert await socket.recv() == message
+
+    asyncio.run(talk())
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2])
