@@ -233,26 +233,19 @@ def many_files() -> Iterator[None]:
 def max_connections(services: Services) -> None:
     """The least that can be set, one more, and without a limit. In a service of its own: nobody
     else's connections count."""
-    most = 1024
-    with many_files(), services.start(MaxConnections=most) as service, ExitStack() as stack:
-        address = ("127.0.0.1", service.process.port)
-        for _ in range(most - 1):
-            stack.enter_context(socket.create_connection(address))
-        last = stack.enter_context(service.client())
-        with service.more("Connections_Refused"):
-            refused = stack.enter_context(socket.create_connection(address, timeout=SECONDS))
-            with suppress(ConnectionResetError):
-                assert refused.recv(1) == b""
-        assert last.ask().body == b"abc"
-        service.set(MaxConnections=0)
-        service.passes(b"/")
-    assert f"MaxConnections ({most}) reached" in service.stderr
+    check_one_too_many(services, 1024, "MaxConnections (1024) reached", MaxConnections=1024)
 
 
 def max_connection_memory(services: Services) -> None:
     """16 MiB are enough for so many connections, 40 KiB each, and no more."""
     most = (16 << 20) // (40 << 10)
-    with many_files(), services.start(MaxConnectionMemory=16) as service, ExitStack() as stack:
+    told = "MaxConnectionMemory (16 MiB) reached"
+    check_one_too_many(services, most, told, MaxConnectionMemory=16)
+
+
+def check_one_too_many(services: Services, most: int, told: str, **limit: int) -> None:
+    """``limit``: a parameter that allows so many connections, and any number when it is 0."""
+    with many_files(), services.start(**limit) as service, ExitStack() as stack:
         address = ("127.0.0.1", service.process.port)
         for _ in range(most - 1):
             stack.enter_context(socket.create_connection(address))
@@ -262,6 +255,6 @@ def max_connection_memory(services: Services) -> None:
             with suppress(ConnectionResetError):
                 assert refused.recv(1) == b""
         assert last.ask().body == b"abc"
-        service.set(MaxConnectionMemory=0)
+        service.set(**dict.fromkeys(limit, 0))
         service.passes(b"/")
-    assert "MaxConnectionMemory (16 MiB) reached" in service.stderr
+    assert told in service.stderr
