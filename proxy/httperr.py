@@ -99,8 +99,7 @@ class ErrorLog:
     enabled = True
     _probes = 0  # connections without a request that no line has told of
     _probes_since = 0.0  # 0: the next `sweep` begins to count the time
-    _lost = 0  # lines that were lost and not told yet
-    _lost_ever = 0
+    _appender: _Appender | None = None
     _writer: LineWriter | None = None
     _allowance: Allowance | None = None
 
@@ -114,18 +113,19 @@ class ErrorLog:
         in_background: bool = False,
         allowance: Allowance | None = None,
     ) -> None:
-        self._files = Files(folder / _SUBFOLDER, truncate_size, FIELDS)
+        files = Files(folder / _SUBFOLDER, truncate_size, FIELDS)
+        self._appender = _Appender(files, now)
         self._now = now
         self._call_soon = call_soon
         self._allowance = allowance or Allowance(MOST, SECONDS)
         self._lines: list[bytes] = []
         self._second = -1
         self._date = b""
-        self._files.check()
+        files.check()
         if in_background:
             self._writer = LineWriter(
-                _Background(self._append),
-                name=f"the HTTPERR log in {printable(str(self._files.folder))}",
+                _Background(self._appender),
+                name=f"the HTTPERR log in {printable(str(files.folder))}",
                 limit=_LIMIT,
                 remark=_REMARK,
                 tell=_tell,
@@ -202,7 +202,8 @@ class ErrorLog:
     @property
     def lost(self) -> int:
         """Lines that could not be written since the start."""
-        return self._lost_ever + (self._writer.lost if self._writer is not None else 0)
+        appender, writer = self._appender, self._writer
+        return (appender.lost if appender else 0) + (writer.lost if writer else 0)
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -230,35 +231,8 @@ class ErrorLog:
             return
         if self._writer is not None:
             self._writer.write(b"".join(lines))
-        else:
-            self._append(lines)
-
-    def _append(self, lines: list[bytes]) -> None:
-        """Write them. May block, and never raises."""
-        remark = _REMARK % self._lost
-        if self._lost:
-            lines.insert(0, remark)
-        try:
-            self._files.append(lines, _date(int(self._now())))
-        except (ConfigError, OSError) as error:
-            # What was written before the error is no longer in `lines`.
-            if self._lost and lines[0] is remark:
-                lost = len(lines) - 1
-            else:
-                lost, self._lost = len(lines), 0
-            if not self._lost:
-                why = reason(error) if isinstance(error, OSError) else str(error)
-                log.warning(
-                    "the HTTPERR log in %s cannot be written: %s; lines are lost until it can",
-                    printable(str(self._files.folder)),
-                    why,
-                )
-            self._lost += lost
-            self._lost_ever += lost
-            return
-        if self._lost:
-            log.warning("the HTTPERR log is written again; %d lines were lost", self._lost)
-            self._lost = 0
+        elif self._appender is not None:
+            self._appender.append(lines)
 
     def close(self) -> None:
         """Write what was collected and close the file; the next line would open another, unless a
@@ -268,22 +242,67 @@ class ErrorLog:
         if self._probes:
             self._say_probes()
         self.flush()
-        if self._writer is None or self._writer.close():
-            self._files.close()
+        if self._appender is not None and (self._writer is None or self._writer.close()):
+            self._appender.close()
 
 
 def _tell(text: str) -> None:
     log.warning("%s", text, extra=limited("the HTTPERR log"))
 
 
+class _Appender:
+    """The files, and the count of what could not be written to them.
+
+    It does not know the `ErrorLog`: the thread that writes would keep both in a cycle.
+    """
+
+    def __init__(self, files: Files, now: Callable[[], float]) -> None:
+        self.lost = 0
+        """Lines since the start."""
+        self._untold = 0  # lines lost that the log has no word of yet
+        self._files = files
+        self._now = now
+
+    def append(self, lines: list[bytes]) -> None:
+        """Write them. May block, and never raises."""
+        remark = _REMARK % self._untold
+        if self._untold:
+            lines.insert(0, remark)
+        try:
+            self._files.append(lines, _date(int(self._now())))
+        except (ConfigError, OSError) as error:
+            # What was written before the error is no longer in `lines`.
+            if self._untold and lines[0] is remark:
+                lost = len(lines) - 1
+            else:
+                lost, self._untold = len(lines), 0
+            if not self._untold:
+                why = reason(error) if isinstance(error, OSError) else str(error)
+                log.warning(
+                    "the HTTPERR log in %s cannot be written: %s; lines are lost until it can",
+                    printable(str(self._files.folder)),
+                    why,
+                )
+            self._untold += lost
+            self.lost += lost
+            return
+        if self._untold:
+            log.warning("the HTTPERR log is written again; %d lines were lost", self._untold)
+            self._untold = 0
+
+    def close(self) -> None:
+        """Close the file; the next line would open another."""
+        self._files.close()
+
+
 class _Background:
     """What the thread calls."""
 
-    def __init__(self, append: Callable[[list[bytes]], None]) -> None:
-        self._append = append
+    def __init__(self, appender: _Appender) -> None:
+        self._appender = appender
 
     def write(self, data: bytes, start: int) -> int:
-        self._append(data[start:].splitlines(keepends=True))
+        self._appender.append(data[start:].splitlines(keepends=True))
         return len(data)
 
     def wait(self, seconds: float) -> bool:

@@ -379,7 +379,15 @@ def test_a_disk_that_is_full_again_at_once(
 ) -> None:
     """Lines that were told as lost are not counted again."""
     log = open_log(tmp_path, turn, size=400)
-    log._lost = 5
+
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        for _ in range(5):
+            log.write(reason="URL")
+        turn.end()
     log.write(uri=b"/" + b"a" * 100, reason="URL")
     log.write(uri=b"/" + b"b" * 300, reason="URL")
     real = os.open

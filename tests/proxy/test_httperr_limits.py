@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,3 +198,21 @@ def test_it_is_checked_at_the_start(tmp_path: Path, turn: Turn) -> None:
     (tmp_path / "HTTPERR").chmod(0o777)
     with pytest.raises(ConfigError, match="chmod 700"):
         ErrorLog(tmp_path, 1000, Clock(), turn.call_soon)
+
+
+def test_a_closed_log_leaves_nothing_to_the_cyclic_collector(
+    tmp_path: Path, turn: Turn, clock: Clock
+) -> None:
+    """Its thread would otherwise keep it in a cycle."""
+    log = open_log(tmp_path, turn, clock, in_background=True)
+    log.write(reason="URL", method=b"GET", uri=b"/")
+    log.close()
+    gone = weakref.ref(log)
+    gc.collect()
+    gc.disable()
+    try:
+        del log
+        turn.calls.clear()
+        assert gone() is None
+    finally:
+        gc.enable()
