@@ -112,6 +112,8 @@ def _usage(*, leaf: bool) -> x509.KeyUsage:
 
 def address_of(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """The IP address that `name` is, None for a host name."""
+    if not (name[-1:].isdigit() or ":" in name):  # a host name, as nearly all of them
+        return None
     if "%" in name:  # a zone: no certificate can hold one
         return None
     try:

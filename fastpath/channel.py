@@ -56,6 +56,7 @@ class Channel:
         "_fd",
         "_later",
         "_loop",
+        "_more",
         "_on_broken",
         "_on_drained",
         "_on_readable",
@@ -101,6 +102,7 @@ class Channel:
         self._pending: bytearray | None = None  # sent when the kernel takes more
         self.waits_since = 0  # the poller's turn in which the kernel took something last
         self._unread = b""
+        self._more = False  # `ready`, but for what is in `_unread`
         # `read_on` will be called: until then an edge gives it nothing to do, or its share of the
         # turns would be two.
         self._later = False
@@ -180,7 +182,7 @@ class Channel:
         if self._pending is not None and events & _TO_SEND:
             self._on_writable()
         if events & _TO_READ:
-            self.ready = True
+            self.ready = self._more = True
             if self._reading and not self._later:
                 self._on_readable()
                 if self._ended and self.ready and self._reading:
@@ -215,6 +217,15 @@ class Channel:
             if self.ready:
                 self._ask_again()
 
+    def start_with(self, data: bytes) -> None:
+        """Start reading with ``data``, which a former owner has read: at once, if there is any."""
+        if not data:
+            self.start_reading()
+        elif not self.closed:
+            self.unread(data)
+            self._reading = True
+            self.read_on()
+
     def stop_reading(self) -> None:
         self._reading = False
 
@@ -235,6 +246,7 @@ class Channel:
         """Takes back the end of what was read: it is read again, before what the socket has."""
         if data:
             self._unread = data
+            self._more = self.ready
             self.read_again()
 
     def recv_into(self, buffer: memoryview | bytearray) -> int:
@@ -263,7 +275,7 @@ class Channel:
         size = min(len(data), len(buffer))
         buffer[:size] = data[:size]
         self._unread = data[size:]
-        self.ready = True  # the socket may have more, and its edge has been told
+        self.ready = self._more or bool(self._unread)
         return size
 
     # -- writing ---------------------------------------------------------------------------

@@ -55,14 +55,7 @@ class TlsEngine(ChannelEngine, ABC):
     # -- reading ---------------------------------------------------------------------------
 
     def start(self, leftover: bytes) -> None:
-        channel = self._channel
-        channel.start_reading()
-        if leftover:
-            channel.unread(leftover)
-            if self._cutter is None:
-                self._readable()
-            else:
-                self._record_readable()
+        self._channel.start_with(leftover)
 
     @abstractmethod
     def _readable(self) -> None:
