@@ -185,10 +185,14 @@ class Channel:
             self.ready = self._more = True
             if self._reading and not self._later:
                 self._on_readable()
-                if self._ended and self.ready and self._reading:
-                    self._on_readable()  # most often the end itself
                 if self.ready and self._reading:
-                    self._ask_again()
+                    self._read_more()
+
+    def _read_more(self) -> None:
+        if self._ended:
+            self._on_readable()  # most often the end itself
+        if self.ready and self._reading:
+            self._ask_again()
 
     def read_on(self) -> None:
         """See `fastpath.poller.Again`."""

@@ -160,7 +160,7 @@ class Poller:
         To send at once would wake the peer's process for each socket; sends that follow each
         other find it awake. It also joins what is written to one connection in several parts.
         """
-        if not self._at_end and not self._in_turn:
+        if not self._in_turn and not self._at_end:
             self._loop.call_soon(self._end_turn)
         self._at_end.append(action)
 

@@ -105,9 +105,9 @@ class AeadEngine(TlsEngine):
         waiting = len(layer.pending)
         if waiting:
             _RECORDS[:waiting] = layer.pending
-        if layer.more:
-            self._open(_RECORDS[:waiting])
-            return
+            if layer.more:
+                self._open(_RECORDS[:waiting])
+                return
         try:
             received = channel.recv_into(_RECORDS[waiting : waiting + RECEIVE_SIZE])
         except (BlockingIOError, InterruptedError):

@@ -134,17 +134,19 @@ class RecordLayer:
         opener = self._opener
         opener.position = opener.written = 0
         opener.quantum = RECORDS
-        self.more = False
         try:
             while (content_type := opener.open_records(data, out)) is not None:
                 if not self._protocol_record(content_type, opener.content):
+                    self.more = False
                     return opener.written
         except TlsError as error:
             self._fail(error)
             return opener.written
         position = opener.position
         if position == len(data):
-            self.pending = b""
+            if self.pending:
+                self.pending = b""
+                self.more = False
         else:
             self.pending = bytes(data[position:])
             self.more = opener.quantum <= 0

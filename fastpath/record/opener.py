@@ -107,7 +107,6 @@ class Opener(ABC):
 
     def _save(self, position: int, written: int, sequence: int) -> None:
         self.data_opened += written - self.written
-        self.quantum -= sequence - self._sequence
         self.position = position
         self.written = written
         self._sequence = sequence
@@ -137,11 +136,9 @@ class Tls13Opener(Opener):
         if sequence > MAX_SEQUENCE - end:
             raise _used_up()
         decrypt, iv, data_type = self._decrypt, self._iv, self.data_type
-        longest = self.longest
+        longest, stop = self.longest, sequence + self.quantum
         try:
-            for _ in range(self.quantum):
-                if end - position < 5:
-                    break
+            while end - position >= 5 and sequence < stop:
                 length = data[position + 3] << 8 | data[position + 4]
                 if data[position] != 23 or not 16 <= length <= longest:
                     raise _bad_header_tls13(data[position], length, longest)
@@ -179,6 +176,7 @@ class Tls13Opener(Opener):
         except InvalidTag:
             raise _bad_record_mac() from None
         finally:
+            self.quantum = stop - sequence
             self._save(position, written, sequence)
 
 
@@ -199,12 +197,10 @@ class Tls12Opener(Opener):
         explicit = self.suite.explicit_nonce_length
         salt = self._keys.iv
         overhead = explicit + TAG_LENGTH
-        longest = self.longest
+        longest, stop = self.longest, sequence + self.quantum
         pack_aad = _AAD_TLS12.pack
         try:
-            for _ in range(self.quantum):
-                if end - position < 5:
-                    break
+            while end - position >= 5 and sequence < stop:
                 content_type = data[position]
                 version = data[position + 1] << 8 | data[position + 2]
                 length = data[position + 3] << 8 | data[position + 4]
@@ -244,6 +240,7 @@ class Tls12Opener(Opener):
         except InvalidTag:
             raise _bad_record_mac() from None
         finally:
+            self.quantum = stop - sequence
             self._save(position, written, sequence)
 
 

@@ -178,11 +178,10 @@ class Tls13Sealer(Sealer):
         before: int,
     ) -> tuple[int, int]:
         encrypt, iv, sequence = self._encrypt, self._iv, self._sequence
-        fragment, full_header = self.fragment, self._full_header
         while position < length and sequence < before:
-            end = position + fragment
+            end = position + self.fragment
             if end <= length:
-                header = full_header
+                header = self._full_header
             else:
                 end = length
                 header = HEADER.pack(23, VERSION, end - position + 17)

@@ -90,17 +90,18 @@ class Exchange(RequestSide):
 
     def _response_head(self, end: int) -> None:
         """Looks for the head in what came; passes interim responses on; starts the body."""
-        connection = self._connection
+        connection, upstream = self._connection, self._upstream
         front = connection.front
+        limits = front.limits
         start = HEADROOM
-        interim = b""  # what the client gets of them: together, as they came
-        for _ in range(INTERIM_RESPONSES):
-            assert self._upstream is not None
-            raw, start = self._upstream.next_head(start, end, front.limits.max_response_head)
+        interim: list[bytes] | None = None  # what the client gets of them: together, as they came
+        while True:
+            assert upstream is not None
+            raw, start = upstream.next_head(start, end, limits.max_response_head)
             if raw is None:
                 self._write_interim(interim)
                 return
-            response = self._upstream.memo.parse(
+            response = upstream.memo.parse(
                 raw,
                 self._head,
                 self._head.keep_alive
@@ -108,27 +109,28 @@ class Exchange(RequestSide):
                 and connection.stays
                 and (self.request_done or self._body_will_end()),
                 front.codec,
-                front.limits,
+                limits,
                 connection.admission.policy,
             )
             head = response.head
             if self._pool.health.failures:
                 self._pool.answered()
+            if head.status >= 200:
+                break
             if head.status == 101:
                 if not self.request_done:
                     raise UpstreamError("it switched protocols before it had the whole request.")
                 self._write_interim(interim)
                 self._switch(response.text, start, end)
                 return
-            if head.status >= 200:
-                break
-            interim += self._interim_response(response)
-        else:
-            self._write_interim(interim)
-            if start < end and self._upstream is not None:
-                self._upstream.keep(start, end)
-            return
-        if interim:
+            interim = interim or []
+            interim.append(self._interim_response(response))
+            if len(interim) == INTERIM_RESPONSES:
+                self._write_interim(interim)
+                if start < end and self._upstream is not None:
+                    self._upstream.keep(start, end)
+                return
+        if interim is not None:
             self._write_interim(interim)
         self._response = head
         self._keep_alive = response.keep_alive
@@ -169,9 +171,9 @@ class Exchange(RequestSide):
             self._set_deadline()  # it is the client's turn
         return response.text if self._head.version == b"1.1" else b""
 
-    def _write_interim(self, text: bytes) -> None:
+    def _write_interim(self, texts: list[bytes] | None) -> None:
         """To a client that does not read, they must not pile up."""
-        upstream = self._upstream
+        upstream, text = self._upstream, b"".join(texts or ())
         if not text or upstream is None:
             return
         self._connection.write(text)
@@ -273,8 +275,12 @@ class Exchange(RequestSide):
         self.log(response.status)
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
-            last = surplus or (self._reader is not None and self._trailers_passed)
-            if response.keep_alive and self.request_done and not last:
+            if (
+                response.keep_alive
+                and self.request_done
+                and not surplus
+                and (self._reader is None or not self._trailers_passed)
+            ):
                 now = connection.front.deadlines.now
                 self._pool.release(upstream, now, response.idle_limit)
             else:

@@ -119,11 +119,11 @@ class UpstreamConnection:
         turn began will be told within the turn, and as the request leaves at the turn's end, it
         is not too late to look then: see `_readable`. That saves the system call.
         """
-        channel, poller = self._plain, self._poller
-        if poller.all_told and size <= SMALL and not channel.ready:
+        poller = self._poller
+        if poller.all_told and size <= SMALL and not self._plain.ready:
             self._taken = poller.turn
             return True
-        return channel.silent()
+        return self._plain.silent()
 
     def next_head(self, start: int, end: int, limit: int) -> tuple[bytes | None, int]:
         """A complete head at the beginning of ``BUFFER[start:end]``, and where what follows it
@@ -190,10 +190,10 @@ class UpstreamConnection:
             return
         if self._taken == self._poller.turn:
             self._spoilt()
-        elif received:
-            self._received(HEADROOM + received)
+        elif received and self.user is not None:
+            self.user.upstream_received(HEADROOM + received)
         else:
-            self._ended(None)
+            self._ended(None)  # the end, or what nobody has asked for
 
     def _spoilt(self) -> None:
         """Something had come before it was taken: bytes that answer no request, or the end."""

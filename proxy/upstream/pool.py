@@ -113,15 +113,20 @@ class Pool:
     def release(self, connection: UpstreamConnection, now: float, limit: int | None = None) -> None:
         """Keeps a connection whose exchange is complete on both sides; ``limit``: for so many
         seconds at most, says the app."""
-        full = len(self._idle) >= self._most_idle
-        if not connection.reusable or full or connection.place.gone or limit == 0:
+        idle = self._idle
+        if (
+            len(idle) >= self._most_idle
+            or connection.place.gone
+            or limit == 0
+            or not connection.reusable
+        ):
             connection.let_go(complete=True)
             return
         connection.user = None
         connection.reused = True
         connection.idle_until = now + (MAX_IDLE_TIME if limit is None else _kept(limit))
         connection.channel.start_reading()
-        self._idle.append(connection)
+        idle.append(connection)
 
     def sweep(self, now: float) -> None:
         """Closes what has been idle for as long as it may be."""
