@@ -90,6 +90,11 @@ def _change_verifier(rig: AskingRig, wanted: Site) -> None:
     rig.wait(rig.service._helpers._judge_by(configuration))
 
 
+def _admitted(rig: AskingRig) -> int:
+    """Connections that may send requests."""
+    return sum(each._http is not None for each in rig.front.connections)
+
+
 @pytest.mark.parametrize("presents", ["good", "none"])
 def test_nobody_stays_by_an_old_verdict(asking: AskingRig, wallet: Wallet, presents: str) -> None:
     """CAs and revocation lists may be others, in files of the same names."""
@@ -114,6 +119,7 @@ def test_nobody_stays_by_an_old_verdict(asking: AskingRig, wallet: Wallet, prese
             for client in (idle, busy):
                 client.send(get(_HOST))
                 assert client.read_answer().get(b"connection") is None
+            wait_for(lambda: asking.call(lambda: _admitted(asking)) == 3, "each has its verdict")
             busy.send(get(_HOST, "/slow"))
             assert there.wait(60)
             asking.serve(served)
