@@ -4,9 +4,11 @@ It reads whatever has arrived, answers every complete frame, and writes all answ
 event loop is needed: there is one peer, and the front end never stops reading. When the front
 end is gone, the read ends and so does the process.
 
-What takes long waits until everything else is answered: handshakes, and records beyond a
-quantum. Between two of these the socket is looked at again, so that the records of one connection
-wait for no more than one handshake and one quantum of others.
+What takes long waits until everything else is answered: handshakes, records beyond a quantum, and
+all records of a connection that had more than a quantum of them before. Between two of these the
+socket is looked at again, so that the records of one connection wait for no more than one handshake
+and one turn of others. The core is offered to others as well (sched_yield): the front end may share
+it, and what was just answered should leave before the next long piece of work.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import logging
 import socket
 import sys
 from collections import OrderedDict
+from os import sched_yield
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +99,8 @@ class Worker:
             if self._handshakes:
                 self._shake()
                 self._output.flush()
+            if self._opening or self._handshakes:
+                sched_yield()
 
     def _receive(self, room: memoryview) -> int | None:
         """None: nothing is there, and something else is to be done."""
@@ -107,7 +112,7 @@ class Worker:
             return None
 
     def _open_on(self) -> None:
-        """One quantum of the connection whose turn it is."""
+        """Go on with the connection whose turn it is."""
         identifier, connection = self._opening.popitem(last=False)
         if connection.go_on():
             self._opening[identifier] = connection
