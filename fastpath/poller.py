@@ -10,11 +10,11 @@ a turn first serves what is ready and sends the answers, and then gives those wh
 one quantum each for as long as `LATE` allows. So many busy peers share one limit, and a peer with
 a small request does not wait for them.
 
-In front of such a turn the process offers its core to others (sched_yield). The worker may share
-it, and the kernel lets a process that never sleeps run for up to 4 ms (one tick) before the next:
-so long a small request would wait at each of its hops. For the same reason those who go on are put
-off while something new comes, for `PUT_OFF` turns at most: what the worker answers at once is sent
-on before their next quantum.
+When another go was not enough for somebody, the process offers its core to others (sched_yield)
+before the next. The worker may share it, and the kernel lets a process that never sleeps run for up
+to 4 ms (one tick): so long a small request would wait at each of its hops. For the same reason
+those who go on are put off then while something new comes, for `PUT_OFF` turns at most: what the
+worker answers at once is sent on before their next quantum.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ class Poller:
         # In order, and each once: its share is one quantum.
         self._again: OrderedDict[Again, None] = OrderedDict()
         self._turn_comes = False  # by `again`
+        self._goes_on = False  # somebody who had another go has still more
         self._put_off = 0  # late turns in a row without those who go on
         self._at_end: list[Callable[[], None]] = []
         self._in_turn = False
@@ -174,7 +175,8 @@ class Poller:
 
     def _next_turn(self) -> None:
         self._turn_comes = False
-        sched_yield()
+        if self._goes_on:
+            sched_yield()
         self._turn(late=True)
 
     def _turn(self, *, late: bool = False) -> None:
@@ -195,7 +197,7 @@ class Poller:
                         log.exception("internal error in a connection", extra=limited("Internal"))
                         ready.crashed()
             if late and self._again:
-                if happened and self._put_off < PUT_OFF:
+                if happened and self._goes_on and self._put_off < PUT_OFF:
                     self._put_off += 1
                 else:
                     self._put_off = 0
@@ -215,7 +217,8 @@ class Poller:
         """One quantum for each of those who wait now, or until the time is up."""
         again = self._again
         end = monotonic() + LATE  # not the loop's time, which stands still for the whole turn
-        for _ in range(len(again)):
+        waiting = len(again)
+        for served in range(1, waiting + 1):
             polled, _ = again.popitem(last=False)
             try:
                 polled.read_on()
@@ -223,7 +226,8 @@ class Poller:
                 log.exception("internal error in a connection", extra=limited("Internal"))
                 polled.crashed()
             if monotonic() >= end:
-                return
+                break
+        self._goes_on = len(again) > waiting - served
 
     def _end_turn(self) -> None:
         actions, self._at_end = self._at_end, []

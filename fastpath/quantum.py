@@ -36,7 +36,7 @@ CHUNKS = 128
 INTERIM_RESPONSES = 8
 """1xx responses that are passed on in one go."""
 
-LATE = 0.0001
+LATE = 0.0002
 """Seconds that one turn spends with those who have had their quantum and have more."""
 
 PUT_OFF = 3

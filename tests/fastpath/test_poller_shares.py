@@ -79,10 +79,22 @@ class Stage:
                 action()
 
 
-def test_the_core_is_offered_before_each_quantum(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_core_is_offered_before_each_further_quantum(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch)
-    stage.turns(3)
-    assert stage.log == ["offered", "more"] * 3
+    stage.turns(4)
+    assert stage.log == ["more", *["offered", "more"] * 3]
+
+
+def test_one_more_go_is_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most who ask have only something that came while they did not read."""
+    stage = Stage(monkeypatch)
+    stage.epoll.busy = True
+    peer = stage.poller._polled[_FD]
+    monkeypatch.setattr(peer, "read_on", lambda: stage.log.append("more"))
+    for _ in range(3):
+        stage.turns(1)
+        stage.poller.again(peer)
+    assert stage.log == ["new", "sent", "more"] * 3
 
 
 def test_the_core_is_not_offered_for_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,6 +108,8 @@ def test_the_core_is_not_offered_for_what_is_new(monkeypatch: pytest.MonkeyPatch
 
 def test_what_is_new_puts_them_off_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch)
+    stage.turns(1)
+    stage.log.clear()
     stage.epoll.busy = True
     stage.turns(2 * (PUT_OFF + 1))
     served = ["offered", "new", "sent"]
@@ -104,6 +118,8 @@ def test_what_is_new_puts_them_off_but_not_for_ever(monkeypatch: pytest.MonkeyPa
 
 def test_they_are_not_put_off_longer_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch)
+    stage.turns(1)
+    stage.log.clear()
     stage.epoll.busy = True
     stage.turns(1)
     stage.epoll.busy = False
