@@ -37,7 +37,8 @@ INTERIM_RESPONSES = 8
 """1xx responses that are passed on in one go."""
 
 LATE = 0.0002
-"""Seconds that one turn spends with those who have had their quantum and have more."""
+"""Seconds that one turn spends with those who have had their quantum and have more; half as many
+while one of them still has more behind that."""
 
 PUT_OFF = 3
 """Turns in a row that may leave out those who have more, because something new has come."""
