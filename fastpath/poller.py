@@ -9,6 +9,12 @@ Who has more to do than one quantum (`fastpath.quantum`) goes on by `again`, beh
 a turn first serves what is ready and sends the answers, and then gives those who go on, in order,
 one quantum each for as long as `LATE` allows. So many busy peers share one limit, and a peer with
 a small request does not wait for them.
+
+When another go was not enough for somebody, the process offers its core to others (sched_yield)
+before the next. The worker may share it, and the kernel lets a process that never sleeps run for up
+to 4 ms (one tick): so long a small request would wait at each of its hops. For the same reason
+those who go on are put off then while something new comes, for `PUT_OFF` turns at most: what the
+worker answers at once is sent on before their next quantum.
 """
 
 from __future__ import annotations
@@ -19,12 +25,13 @@ import sys
 from asyncio import AbstractEventLoop
 from collections import OrderedDict
 from collections.abc import Callable
+from os import sched_yield
 from time import monotonic
 from typing import ClassVar, Protocol
 from weakref import WeakKeyDictionary, ref
 
 from fastpath.logs.messages import limited
-from fastpath.quantum import LATE
+from fastpath.quantum import LATE, PUT_OFF
 
 log = logging.getLogger("kssl")
 
@@ -79,6 +86,8 @@ class Poller:
         # In order, and each once: its share is one quantum.
         self._again: OrderedDict[Again, None] = OrderedDict()
         self._turn_comes = False  # by `again`
+        self._goes_on = False  # somebody who had another go has still more
+        self._put_off = 0  # late turns in a row without those who go on
         self._at_end: list[Callable[[], None]] = []
         self._in_turn = False
         self.turn = 0
@@ -147,7 +156,7 @@ class Poller:
     # -- turns -----------------------------------------------------------------------------
 
     def again(self, polled: Again) -> None:
-        """Calls its `read_on` in a later turn, behind what is new then: there is more to do, and no
+        """Call its `read_on` in a later turn, behind what is new then: there is more to do, and no
         new edge to tell."""
         self._again[polled] = None
         if not self._turn_comes:
@@ -166,6 +175,8 @@ class Poller:
 
     def _next_turn(self) -> None:
         self._turn_comes = False
+        if self._goes_on:
+            sched_yield()
         self._turn(late=True)
 
     def _turn(self, *, late: bool = False) -> None:
@@ -186,10 +197,14 @@ class Poller:
                         log.exception("internal error in a connection", extra=limited("Internal"))
                         ready.crashed()
             if late and self._again:
-                if self._at_end:
-                    self._end_turn()  # they do not wait for those who go on
-                self.all_told = False  # not of what has come since the turn began
-                self._read_on()
+                if happened and self._goes_on and self._put_off < PUT_OFF:
+                    self._put_off += 1
+                else:
+                    self._put_off = 0
+                    if self._at_end:
+                        self._end_turn()  # they do not wait for those who go on
+                    self.all_told = False  # not of what has come since the turn began
+                    self._read_on()
         finally:  # KeyboardInterrupt and the like
             self._in_turn = self.all_told = False
             if self._at_end:
@@ -199,10 +214,14 @@ class Poller:
                 self._loop.call_soon(self._next_turn)
 
     def _read_on(self) -> None:
-        """One quantum for each of those who wait now, or until the time is up."""
+        """Give one quantum to each of those who wait now, or until the time is up; it is shorter
+        while somebody goes on and on, because new requests wait for it."""
         again = self._again
-        end = monotonic() + LATE  # not the loop's time, which stands still for the whole turn
-        for _ in range(len(again)):
+        late = LATE / 2 if self._goes_on else LATE
+        end = monotonic() + late  # not the loop's time, which stands still for the whole turn
+        left = len(again)
+        while left:
+            left -= 1
             polled, _ = again.popitem(last=False)
             try:
                 polled.read_on()
@@ -210,7 +229,8 @@ class Poller:
                 log.exception("internal error in a connection", extra=limited("Internal"))
                 polled.crashed()
             if monotonic() >= end:
-                return
+                break
+        self._goes_on = len(again) > left
 
     def _end_turn(self) -> None:
         actions, self._at_end = self._at_end, []

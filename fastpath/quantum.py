@@ -5,7 +5,7 @@ chunk or 21,845. So each loop over pieces that a peer has made stops after a qua
 left, and asks to be called again: in the front end by `fastpath.poller.Poller.again`, behind all
 sockets that have something new; in the crypto worker by a queue of the same kind
 (`fastpath.worker.process`). A quantum costs some 100 to 200 µs, and traffic of usual kinds stays
-below it.
+below it. Both offer their core to other processes between two quanta, for they may share it.
 
 | loop | pieces | what is left waits in |
 |---|---|---|
@@ -13,6 +13,7 @@ below it.
 | `proxy.http.chunked` | chunks | its caller: see below |
 | `proxy.frontend.http_connection` | pipelined requests, a client's chunks | its buffer |
 | `proxy.frontend.exchange` | 1xx responses, an upstream's chunks | `UpstreamConnection.keep` |
+| `fastpath.worker.process` | records in user mode | `WorkerConnection` |
 | `fastpath.worker.process` | handshakes, one at a time | its queue |
 """
 
@@ -21,6 +22,10 @@ from __future__ import annotations
 RECORDS = 128
 """Records that are opened in one go. 128 KiB in records of 1,400 bytes, which many senders begin
 with, are 94."""
+
+TURN_RECORDS = 32
+"""Records that the worker opens at each turn of a connection whose OPEN has more than a quantum of
+them. Others' records may come meanwhile, and a request in user mode passes the worker twice."""
 
 PROTOCOL_RECORD = 16
 """So many records a KeyUpdate or an alert counts for: new keys cost that."""
@@ -32,4 +37,8 @@ INTERIM_RESPONSES = 8
 """1xx responses that are passed on in one go."""
 
 LATE = 0.0002
-"""Seconds that one turn spends with those who have had their quantum and have more."""
+"""Seconds that one turn spends with those who have had their quantum and have more; half as many
+while one of them still has more behind that."""
+
+PUT_OFF = 3
+"""Turns in a row that may leave out those who have more, because something new has come."""

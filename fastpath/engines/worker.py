@@ -34,6 +34,7 @@ class WorkerEngine(TlsEngine):
         "_failure",
         "_finishing",
         "_late_held",
+        "_parts",
         "_unopened",
         "_unopened_sizes",
         "_unsealed",
@@ -48,6 +49,7 @@ class WorkerEngine(TlsEngine):
         super().__init__(handover, sink)
         self._unopened = 0  # bytes of records at the worker, and each frame's size
         self._unopened_sizes: deque[int] = deque()
+        self._parts = bytearray()  # plaintext that waits for a turn: see `_part_opened`
         self._unsealed = 0  # bytes of plaintext at the worker
         self._unsealed_sizes: deque[int] = deque()
         self._late_held = False  # what comes late is read as fast as the worker opens it
@@ -190,8 +192,7 @@ class WorkerEngine(TlsEngine):
         elif kind == FrameType.OPENED:
             self._opened(payload)
         elif kind == FrameType.OPENED_PART:
-            if not self._closing:
-                self._sink.plaintext_received(payload)
+            self._part_opened(payload)
         elif kind == FrameType.EMIT:
             self._channel.send(payload)
         elif kind == FrameType.FINISHED:
@@ -208,8 +209,33 @@ class WorkerEngine(TlsEngine):
             peers, reason = unpack_broken(payload)
             self._fail_with_alert(reason, peers=peers)
 
+    def _part_opened(self, payload: memoryview) -> None:
+        """The worker gives out very many records in many small parts, for the sake of others
+        there. Here they wait for a turn behind others, and so they join."""
+        if self._closing:
+            return
+        if not self._parts:
+            self._channel.poller.again(self)
+        self._parts += payload
+
+    def read_on(self) -> None:
+        """See `fastpath.poller.Again`: tell the parts that have come."""
+        if self._parts and not self._closing:
+            self._sink.plaintext_received(self._take_parts())
+
+    def crashed(self) -> None:
+        """See `fastpath.poller.Again`."""
+        self._channel.crashed()
+
+    def _take_parts(self) -> memoryview:
+        parts, self._parts = self._parts, bytearray()
+        return memoryview(parts)
+
     def _opened(self, payload: memoryview) -> None:
         self._unopened -= self._unopened_sizes.popleft()
+        if self._parts:
+            self._parts += payload
+            payload = self._take_parts()
         if len(payload) and not self._closing:
             self._sink.plaintext_received(payload)
         if self._closing:
@@ -253,7 +279,8 @@ class WorkerEngine(TlsEngine):
             super()._finish()
         elif self._when_finished is not None:
             self._abort_channel()  # what it had not sealed yet is lost; FIN would hide that
-        elif not self._closing:
+        self.read_on()  # which may close it
+        if not self._closing:
             self._closing = True
             self._sink.engine_failed("crypto worker died; its connections in user mode are lost")
             self._abort_channel()

@@ -118,12 +118,12 @@ class RecordLayer:
 
     # Reading
 
-    def receive(self, data: memoryview, out: memoryview) -> int:
+    def receive(self, data: memoryview, out: memoryview, quantum: int = RECORDS) -> int:
         """Open the complete records in `data` and write their application data to `out`.
 
         `data` starts at a record boundary: `pending`, then the new bytes. `len(out)` must be at
         least `len(data)`. Returns the number of plaintext bytes; what lies behind them in `out` is
-        scratch. Stops after a quantum of records: see `more`. Never raises for what the peer did:
+        scratch. Stops after `quantum` records: see `more`. Never raises for what the peer did:
         see `error`. The plaintext in front of a bad record is returned. After an error or
         close_notify it returns 0 and drops the input.
         """
@@ -133,7 +133,7 @@ class RecordLayer:
             raise ApiMisused("receive: `out` must be as long as `data`")
         opener = self._opener
         opener.position = opener.written = 0
-        opener.quantum = RECORDS
+        opener.quantum = quantum
         try:
             while (content_type := opener.open_records(data, out)) is not None:
                 if not self._protocol_record(content_type, opener.content):

@@ -17,6 +17,7 @@ from functools import lru_cache
 from OpenSSL import SSL
 
 from fastpath.errors import Alert, PeerAlert, TlsError
+from fastpath.quantum import RECORDS, TURN_RECORDS
 from fastpath.record.layer import RecordLayer
 from fastpath.worker.frames import (
     KEEP,
@@ -63,6 +64,7 @@ class WorkerConnection:
         "_id",
         "_kernel_mode",
         "_layer",
+        "_many",
         "_opens",
         "_output",
         "_part_told",
@@ -78,6 +80,7 @@ class WorkerConnection:
         self._handshake: TlsHandshake | None = handshake
         self._layer: RecordLayer | None = None
         self._kernel_mode = kernel_mode
+        self._many = False  # the last OPEN that was begun had more than a quantum of records
         self._part_told = False  # OPENED_PART was the last answer: its OPEN is not done
         self._opens: deque[bytes] = deque()  # what came meanwhile; the front end limits it
 
@@ -119,12 +122,13 @@ class WorkerConnection:
     # -- user mode -------------------------------------------------------------------------
 
     def open(self, data: memoryview) -> bool:
-        """Returns whether there is more to do than a quantum (`fastpath.quantum`); then `go_on`
-        does it."""
+        """Return whether there is something left for `go_on`: more than a quantum of records
+        (`fastpath.quantum`), or all of them if there were more at the last time. Whoever sends many
+        again and again never stands in front of those who do not."""
         layer = self._layer
         if layer is None:
             return False
-        if self._part_told or self._opens:
+        if self._many or self._opens:
             self._opens.append(bytes(data))
             return True
         if layer.pending:
@@ -132,18 +136,21 @@ class WorkerConnection:
         return self._open(layer, data)
 
     def go_on(self) -> bool:
-        """The next quantum, with the rest of an OPEN or the next one. Returns as `open`."""
+        """Open `TURN_RECORDS` more, of the same OPEN or the next one. Return as `open`."""
         layer = self._layer
         assert layer is not None
         if self._part_told:
-            return self._open(layer, memoryview(layer.pending))
-        return self._open(layer, memoryview(layer.pending + self._opens.popleft()))
+            return self._open(layer, memoryview(layer.pending), TURN_RECORDS)
+        self._many = False
+        return self._open(layer, memoryview(layer.pending + self._opens.popleft()), TURN_RECORDS)
 
-    def _open(self, layer: RecordLayer, data: memoryview) -> bool:
+    def _open(self, layer: RecordLayer, data: memoryview, quantum: int = RECORDS) -> bool:
         ended = layer.peer_closed or layer.error is not None
         room = self._output.reserve(len(data))
-        size = layer.receive(data, room)
+        size = layer.receive(data, room, quantum)
         self._part_told = layer.more
+        if layer.more:
+            self._many = True
         kind = FrameType.OPENED_PART if layer.more else FrameType.OPENED
         self._output.commit(kind, self._id, size)
         self._emit(layer)

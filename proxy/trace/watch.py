@@ -169,9 +169,9 @@ class Watch:
     # -- what is done in between -----------------------------------------------------------------
 
     def record_open(self, original: Method) -> Method:
-        def wrapper(layer: Any, data: Any, out: Any) -> int:
+        def wrapper(layer: Any, data: Any, out: Any, *quantum: int) -> int:
             begin, before, size = now(), layer.records_opened, len(data)
-            made: int = original(layer, data, out)
+            made: int = original(layer, data, out, *quantum)
             records = layer.records_opened - before
             event = Event(begin, now(), "open", size=size, made=made, records=records)
             self._observe(event)
