@@ -189,7 +189,7 @@ def test_a_refusal_leaves_no_descriptor_open(file: Path) -> None:
     file.chmod(0o666)
     before = len(os.listdir("/proc/self/fd"))
     refusal(file)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before  # those of earlier tests may go
 
 
 def content_refusal(path: Path) -> str:
