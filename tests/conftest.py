@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from config import trusted
+from fastpath.worker import supervisor
+from proxy.frontend import deadlines
 from tests.examples import load_profile
 
 load_profile()
@@ -74,6 +76,16 @@ def frozen() -> Iterator[None]:
     yield
     gc.unfreeze()
     gc.collect()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def short_waits() -> Iterator[None]:
+    """Time limits are looked at more often than twice a second, still never early, and a process
+    that dies young is replaced sooner. Only within this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deadlines, "INTERVAL", 0.05)
+        patch.setattr(supervisor, "_PAUSE", 0.01)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
