@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import nginx, run
+from bench.measure.rounds import Bench
 from bench.subjects import PEERS
 from proxy.cli import main
 from tests.bench.report.schema import check
@@ -74,11 +75,10 @@ def test_configurations_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.fixture
 def half_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of load, where whole ones are asked for: it keeps every processor busy meanwhile."""
-    whole = run.Bench
     monkeypatch.setattr(
         run,
         "Bench",
-        lambda ca, folder, seconds, cores: whole(ca, folder, seconds / 2, cores),
+        lambda ca, folder, seconds, cores: Bench(ca, folder, seconds / 2, cores),
     )
     monkeypatch.setattr(run, "_COUNTED_SECONDS", 0.5)
 
