@@ -23,8 +23,8 @@ LONGEST = 60  # of a value that names a test case
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return two processes for each processor: tests wait for a third of their time."""
-    return min(2 * len(os.sched_getaffinity(0)), MOST_PROCESSES)
+    """Return three processes for each processor: tests wait for much of their time."""
+    return min(3 * len(os.sched_getaffinity(0)), MOST_PROCESSES)
 
 
 @pytest.hookimpl(wrapper=True)
