@@ -4,23 +4,46 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
 from config import trusted
+from fastpath.worker import supervisor
+from proxy.frontend import deadlines
 from tests.examples import load_profile
 
 load_profile()
 
 MOST_PROCESSES = 8  # each of them collects all tests first
 ACCEPTANCE_TIMEOUT = 3600.0  # seconds
+ACCEPTANCE = Path(__file__).parent / "acceptance"  # every test there is marked
 LONGEST = 60  # of a value that names a test case
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return two processes for each processor: tests wait for a third of their time."""
-    return min(2 * len(os.sched_getaffinity(0)), MOST_PROCESSES)
+    """Return three processes for each processor: tests wait for much of their time."""
+    return min(3 * len(os.sched_getaffinity(0)), MOST_PROCESSES)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the cyclic collector out of it: the tests stay, and it would look at them again and
+    again, a second of every process; afterwards it does not look at them either."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import the acceptance tests where none of them is wanted."""
+    if collection_path == ACCEPTANCE and config.option.markexpr == "not acceptance":
+        return True
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,12 +68,24 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 def frozen() -> Iterator[None]:
     """What lives when the module begins is not looked at by the cyclic collector.
 
-    With thousands of collected tests in memory a full collection takes a third of a second.
+    With thousands of collected tests in memory a full collection takes a third of a second. What
+    is unreachable at the end is freed then, so that nothing escapes the collector for good.
     """
     gc.collect()
     gc.freeze()
     yield
     gc.unfreeze()
+    gc.collect()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def short_waits() -> Iterator[None]:
+    """Time limits are looked at more often than twice a second, still never early, and a process
+    that dies young is replaced sooner. Only within this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deadlines, "INTERVAL", 0.05)
+        patch.setattr(supervisor, "_PAUSE", 0.01)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import nginx
+from bench import nginx, run
+from bench.measure.rounds import Bench
 from bench.subjects import PEERS
 from proxy.cli import main
 from tests.bench.report.schema import check
@@ -71,6 +72,18 @@ def test_configurations_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "##### haproxy" in printed
 
 
+@pytest.fixture
+def half_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of load, where whole ones are asked for: it keeps every processor busy meanwhile."""
+    monkeypatch.setattr(
+        run,
+        "Bench",
+        lambda ca, folder, seconds, cores: Bench(ca, folder, seconds / 2, cores),
+    )
+    monkeypatch.setattr(run, "_COUNTED_SECONDS", 0.5)
+
+
+@pytest.mark.usefixtures("half_seconds")
 def test_a_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With nginx where there is one, with the tools that there are."""
     file = tmp_path / "bench.json"
@@ -97,6 +110,7 @@ def test_a_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "kssl kernel" in picture.read_text()
 
 
+@pytest.mark.usefixtures("half_seconds")
 def test_without_any_tool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

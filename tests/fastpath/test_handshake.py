@@ -41,6 +41,18 @@ async def dev_place(module_dev_place: Place) -> AsyncIterator[Place]:
     module_dev_place.settle()
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def own_dev_place(tmp_path: Path) -> AsyncIterator[Place]:
+    """One that this test alone uses up."""
+    place = Place(tmp_path, None)
+    await place.start()
+    try:
+        yield place
+        place.settle()
+    finally:
+        await place.stop()
+
+
 # -- what was negotiated -------------------------------------------------------------------
 
 
@@ -298,13 +310,10 @@ async def test_a_name_below_localhost_gets_its_own(asked: str, dev_place: Place)
     assert await names_for(dev_place, asked) == [asked.lower()]
 
 
-async def test_more_names_than_the_limit_get_the_default(tmp_path: Path) -> None:
-    place = Place(tmp_path, None)
-    await place.start()
+async def test_more_names_than_the_limit_get_the_default(own_dev_place: Place) -> None:
+    place = own_dev_place
     for number in range(MAX_NAMES):
         assert await names_for(place, f"n{number}.localhost") == [f"n{number}.localhost"]
         place.settle()
     assert await names_for(place, "one-more.localhost") == DEFAULT[:1]
     assert await names_for(place, "n7.localhost") == ["n7.localhost"]
-    place.settle()
-    await place.stop()

@@ -18,8 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import uvloop
-
 from config.model import Binding, Configuration, Site
 from config.parameter import Profile
 from config.parameters import Parameters
@@ -30,6 +28,7 @@ from proxy.frontend.service import Service, ServiceOptions
 from proxy.http.codec import get_codec
 from proxy.httperr import ErrorLog
 from proxy.upstream.lookup import Lookup, look_up
+from tests.loops import new_event_loop
 from tests.proxy.frontend.clients import Client
 
 T = TypeVar("T")
@@ -92,7 +91,7 @@ class Rig:
         other than the defaults."""
         self.mode = mode
         self.codec = "auto"
-        self.loop = uvloop.new_event_loop()
+        self.loop = new_event_loop()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
         self._parameters = Parameters(enable_kernel_ssl=int(mode == "kernel"), **values)  # type: ignore[arg-type]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy.frontend.deadlines import INTERVAL, NEVER, Deadlines
+from proxy.frontend import deadlines as module
+from proxy.frontend.deadlines import NEVER, Deadlines
 
 
 class _Clock:
@@ -18,7 +19,7 @@ class _Clock:
         return self.now
 
     def call_later(self, delay: float, sweep: object) -> None:
-        assert delay == INTERVAL
+        assert delay == module.INTERVAL
         self.sweeps += 1
 
 

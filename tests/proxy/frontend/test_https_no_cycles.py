@@ -109,6 +109,7 @@ def _nothing_is_left(proxy: Rig, unreachable: Callable[[], list[str]]) -> None:
     assert link is not None
     wait_for(lambda: len(link._receivers) == 1, "the worker's link knows only itself")
     wait_for(lambda: len(link._poller._polled) == 1, "nothing else is watched")
+    proxy.configure()  # its sites and pools are over, too
     assert unreachable() == []
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fastpath.worker import watch
+from tests.proxy.frontend.hung import give_up_soon
 from tests.proxy.frontend.rig import Rig, wait_for
 from tests.proxy.frontend.upstreams import Upstream, answer_all, response
 
@@ -41,11 +42,12 @@ def test_new_handshakes_avoid_it(rig: Rig) -> None:
     assert (hung.restarts, other.restarts) == (0, 0)
 
 
-def test_a_reload_replaces_it(rig: Rig) -> None:
+def test_a_reload_replaces_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     hung, other = rig.front.supervisors
     kept = other.pid
     assert hung.pid is not None
     os.kill(hung.pid, signal.SIGSTOP)
+    give_up_soon(monkeypatch, hung)
     rig.wait(rig.service.reload(rig.service.configuration))
     assert (hung.restarts, other.restarts) == (1, 0)
     assert other.pid == kept

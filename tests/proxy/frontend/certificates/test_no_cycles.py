@@ -90,6 +90,7 @@ def _forgotten(rig: AskingRig) -> None:
         link = supervisor.link
         assert link is not None
         wait_for(lambda each=link: len(each._receivers) == 1, "nothing is waited for")  # type: ignore[misc]
+    rig.call(lambda: rig.apply(*rig.service.configuration.sites))  # others: these are over, too
 
 
 @pytest.mark.parametrize("presents", ["good", "none", "other CA"])

@@ -15,6 +15,7 @@ from tests.processes import halt
 from tests.proxy.frontend.certificates.served import AskingRig, get, site
 from tests.proxy.frontend.certificates.wallet import Wallet
 from tests.proxy.frontend.clients import Client, CutError
+from tests.proxy.frontend.hung import give_up_soon
 from tests.proxy.frontend.rig import wait_for
 from tests.proxy.frontend.upstreams import Upstream, UpstreamSide, response
 
@@ -43,17 +44,20 @@ def _waiting(rig: AskingRig, wallet: Wallet) -> Iterator[Client]:
             os.kill(pid, signal.SIGCONT)
 
 
-def test_to_sites_that_ask_nobody(asking: AskingRig, wallet: Wallet, telling: Upstream) -> None:
+def test_to_sites_that_ask_nobody(
+    asking: AskingRig, wallet: Wallet, telling: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The verifier ends, and whoever waits for it is told at once."""
     asking.serve(site(_HOST, telling.port, wallet, "require", "page"))
     verifier = asking.front.verifier
+    assert verifier is not None
+    give_up_soon(monkeypatch, verifier)
     with _waiting(asking, wallet) as client:
         asking.serve(site(_HOST, telling.port, wallet, "ignore", "page"))
         # Its verifier stands still, and a time limit would be told otherwise.
         with pytest.raises(CutError, match="INTERNAL_ERROR"):
             client.read_answer()
     assert asking.front.verifier is None
-    assert verifier is not None
     assert not verifier._waiting
     assert telling.accepted == 0
 

@@ -24,7 +24,6 @@ from tests.proxy.frontend.rig import wait_for
 from tests.proxy.frontend.upstreams import EndedError, UpstreamSide
 from tests.strict_tls import StrictSocket
 
-ASK = request(b"GET", b"/", b"Upgrade: raw", b"Connection: Upgrade")
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: raw\r\nConnection: Upgrade\r\n\r\n"
 FIRST, REST = b"pay Bob 100", (b"00", b"0.00")
 HELLO, BYE = b"Bob, really?", b"paid"
@@ -32,8 +31,10 @@ HELLO, BYE = b"Bob, really?", b"paid"
 
 @dataclass(eq=False)
 class Talk:
-    """What came of one tunnel: what each end got of the other's, and how that ended."""
+    """What came of one tunnel: what each end got of the other's, and how that ended. Its `number`
+    is in the request."""
 
+    number: int = 0
     asked: bool = False  # the app has got the request
     finished: bool = False  # the client has said close_notify
     app_got: bytes = b""
@@ -41,17 +42,27 @@ class Talk:
     client_got: bytes = b""
     client_ended: str = CUT
 
+    @property
+    def ask(self) -> bytes:
+        """The request; all have the same size."""
+        return request(b"GET", b"/%06d" % self.number, b"Upgrade: raw", b"Connection: Upgrade")
+
 
 class Bank:
-    """The app. One tunnel at a time, noted in `talk`."""
+    """The app. It notes each tunnel in the talk whose number was asked for: where the client was
+    cut early, the proxy's connection may come when the next talk has begun."""
 
     def __init__(self) -> None:
-        self.talk = Talk()
+        self._talks: list[Talk] = []
+
+    def begin(self) -> Talk:
+        """Return a new one, for the next client."""
+        self._talks.append(Talk(len(self._talks)))
+        return self._talks[-1]
 
     def __call__(self, side: UpstreamSide) -> None:
-        talk = self.talk
         side.sock.settimeout(60)
-        side.read_head()
+        talk = self._talks[int(side.read_head().split(b" ")[1][1:])]
         talk.asked = True
         try:
             side.send(SWITCH)
@@ -107,7 +118,7 @@ class Scene:
     bank: Bank
 
     def play(self, version: str, place: Place, offset: int | None, how: str) -> Talk:
-        talk = self.bank.talk = Talk()
+        talk = self.bank.begin()
         self.front.cut = self.back.cut = None
         before = len(self.back.links)
         wait = cut_at(self._attacker(place), place.direction, offset, how)
@@ -125,7 +136,7 @@ class Scene:
 
     def _talk(self, version: str, talk: Talk) -> None:
         with Client(self.front.port, self.stage.context(version)) as client:
-            client.send(ASK)
+            client.send(talk.ask)
             if client.read_answer().status != 101:
                 return  # the request or its answer was cut
             client.send(FIRST)
