@@ -40,7 +40,7 @@ def test_stop_leaves_nothing() -> None:
     assert demo.process.returncode == 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", demo.port), timeout=60)
-    assert _descriptors() == before
+    assert _descriptors() <= before  # those of earlier tests may go
     demo.stop()
 
 
@@ -59,7 +59,7 @@ def test_a_port_in_use(demo: DemoProcess, capfd: pytest.CaptureFixture[str]) -> 
     with pytest.raises(DemoStartError):
         start_demo_app(demo.port)
     assert "Address already in use" in capfd.readouterr().err
-    assert _descriptors() == before
+    assert _descriptors() <= before  # those of earlier tests may go
 
 
 def test_the_app_dies_with_its_parent() -> None:
