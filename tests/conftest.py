@@ -83,7 +83,7 @@ def short_waits() -> Iterator[None]:
     """Time limits are looked at more often than twice a second, still never early, and a process
     that dies young is replaced sooner. Only within this process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deadlines, "INTERVAL", 0.05)
+        patch.setattr(deadlines, "INTERVAL", 0.1)
         patch.setattr(supervisor, "_PAUSE", 0.01)
         yield
 
