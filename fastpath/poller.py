@@ -13,8 +13,8 @@ a small request does not wait for them.
 When another go was not enough for somebody, the process offers its core to others (sched_yield)
 before the next. The worker may share it, and the kernel lets a process that never sleeps run for up
 to 4 ms (one tick): so long a small request would wait at each of its hops. For the same reason
-those who go on are put off then while something new comes, for `PUT_OFF` turns at most: what the
-worker answers at once is sent on before their next quantum.
+those who go on are put off then while something new comes for others, for `PUT_OFF` turns at most:
+what the worker answers at once is sent on before their next quantum.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ class Poller:
                         log.exception("internal error in a connection", extra=limited("Internal"))
                         ready.crashed()
             if late and self._again:
-                if happened and self._goes_on and self._put_off < PUT_OFF:
+                if self._goes_on and self._put_off < PUT_OFF and self._for_others(happened):
                     self._put_off += 1
                 else:
                     self._put_off = 0
@@ -212,6 +212,12 @@ class Poller:
             if self._again and not self._turn_comes:
                 self._turn_comes = True
                 self._loop.call_soon(self._next_turn)
+
+    def _for_others(self, happened: list[tuple[int, int]]) -> bool:
+        """Return whether any of it is for somebody else than those who go on: whoever sends without
+        a pause makes edges of its own."""
+        get, again = self._polled.get, self._again
+        return any(polled not in again for fd, _ in happened if (polled := get(fd)) is not None)
 
     def _read_on(self) -> None:
         """Give one quantum to each of those who wait now, or until the time is up; it is shorter

@@ -41,4 +41,5 @@ LATE = 0.0002
 while one of them still has more behind that."""
 
 PUT_OFF = 3
-"""Turns in a row that may leave out those who have more, because something new has come."""
+"""Turns in a row that may leave out those who have more, because something new has come for
+others."""

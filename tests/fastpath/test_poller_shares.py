@@ -57,7 +57,7 @@ class Peer:
 
 
 class Stage:
-    """A poller of which one peer wants to go on."""
+    """A poller of which one peer wants to go on; what is new is for another one."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.log: list[str] = []
@@ -68,9 +68,9 @@ class Stage:
         monkeypatch.setattr(self.poller, "_epoll", self.epoll)
         monkeypatch.setattr(module, "LATE", 0.0)  # one of those who go on at each turn
         monkeypatch.setattr(module, "sched_yield", lambda: self.log.append("offered"))
-        peer = Peer(self.poller, self.log)
-        self.poller._polled[_FD] = peer
-        self.poller.again(peer)
+        self.peer = Peer(self.poller, self.log)
+        self.poller._polled[_FD] = Peer(self.poller, self.log)
+        self.poller.again(self.peer)
 
     def turns(self, number: int) -> None:
         for _ in range(number):
@@ -89,7 +89,7 @@ def test_one_more_go_is_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most who ask have only something that came while they did not read."""
     stage = Stage(monkeypatch)
     stage.epoll.busy = True
-    peer = stage.poller._polled[_FD]
+    peer = stage.peer
     monkeypatch.setattr(peer, "read_on", lambda: stage.log.append("more"))
     for _ in range(3):
         stage.turns(1)
@@ -114,6 +114,17 @@ def test_what_is_new_puts_them_off_but_not_for_ever(monkeypatch: pytest.MonkeyPa
     stage.turns(2 * (PUT_OFF + 1))
     served = ["offered", "new", "sent"]
     assert stage.log == (served * PUT_OFF + [*served, "more"]) * 2
+
+
+def test_what_comes_for_them_alone_puts_nobody_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fast sender makes an edge for each of its own reads."""
+    stage = Stage(monkeypatch)
+    stage.poller._polled[_FD] = stage.peer
+    stage.turns(1)
+    stage.log.clear()
+    stage.epoll.busy = True
+    stage.turns(2)
+    assert stage.log == ["offered", "new", "sent", "more"] * 2
 
 
 def test_they_are_not_put_off_longer_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
