@@ -39,6 +39,11 @@ class Output:
         HEADER.pack_into(self._view, self._end, size, connection, kind)
         self._end += HEADER_SIZE + size
 
+    @property
+    def size(self) -> int:
+        """Bytes that wait for :meth:`flush`."""
+        return self._end
+
     def flush(self) -> None:
         if self._end:
             self._sock.sendall(self._view[: self._end])

@@ -7,10 +7,11 @@ end is gone, the read ends and so does the process.
 What takes long waits until everything else is answered: handshakes, records beyond a quantum, and
 all records of a connection that had more than a quantum of them before. In user mode the socket is
 looked at again between two of these, so that the records of one connection wait for no more than
-one handshake and one turn of others. Before the next turn the core is offered to others as well
-(sched_yield): the front end may share it, and what was just answered should leave. Not before the
-next handshake: many clients make one at the same time, and then that would cost a fifth more for
-each (measured).
+one handshake and one turn of others. Between them the core is offered to others as well
+(sched_yield): the front end may share it, and the kernel lets a process that never sleeps run for
+up to 4 ms. What handshakes have to say is written for several of them together, or with what
+records have to say: each write wakes the front end, and on a core that both share a write for each
+step makes handshakes a fifth dearer.
 """
 
 from __future__ import annotations
@@ -59,9 +60,9 @@ _BUFFER_SIZE = 4 * MAX_PAYLOAD + 1
 _SEAL = int(FrameType.SEAL)
 _RECORDS = (_SEAL, int(FrameType.OPEN))
 
-# Steps of handshakes that share a read and a write, where no records can wait for them: in kernel
-# mode. They take 0.1 to 0.2 ms each, and the first of them waits for the last.
-_SHAKES_WITHOUT_RECORDS = 8
+# Steps of handshakes that share a write, unless records are answered in between: each write wakes
+# the front end. They take 0.1 to 0.2 ms each, and the first of them waits for the last.
+_UNSENT_STEPS = 8
 
 _HANDSHAKES = (FrameType.BEGIN, FrameType.HANDSHAKE, FrameType.CONNECT)
 
@@ -79,41 +80,50 @@ class Worker:
         self._connections: dict[int, WorkerConnection] = {}
         # In order. Of a connection one handshake's frame at most is on its way.
         self._handshakes: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
-        self._shakes = 1  # steps of these before the socket is looked at again
+        self._keys_leave = False  # kernel mode: no records come here
         self._opening: OrderedDict[int, WorkerConnection] = OrderedDict()
 
     def run(self) -> None:
         """Returns when the front end closes its end of the socketpair."""
         view = memoryview(bytearray(_BUFFER_SIZE))
         have = 0
+        unsent = 0  # steps of handshakes since the last write
         while True:
-            received = self._receive(view[have:-1])
+            received = self._receive(view[have:-1], unsent)
             if received == 0:
                 return
             if received is not None:
                 have += received
-                done = 0
+                done, before = 0, self._output.size
                 for kind, connection, start, end in parse(view, have):
                     self._handle(kind, connection, view, start, end)
                     done = end
                 if done:
                     view[: have - done] = bytes(view[done:have])
                     have -= done
-            self._output.flush()
+                if self._output.size != before or not self._handshakes:
+                    self._output.flush()
+                    unsent = 0
             if self._opening:
                 self._open_on()
                 self._output.flush()
+                unsent = 0
             if self._handshakes:
-                for _ in range(min(len(self._handshakes), self._shakes)):
-                    self._shake()
-                self._output.flush()
-            if self._opening:
+                self._shake()
+                unsent += 1
+                if unsent == _UNSENT_STEPS or not self._handshakes:
+                    self._output.flush()
+                    unsent = 0
+            if self._opening or self._handshakes:
                 sched_yield()
 
-    def _receive(self, room: memoryview) -> int | None:
-        """None: nothing is there, and something else is to be done."""
+    def _receive(self, room: memoryview, unsent: int) -> int | None:
+        """None: nothing is there, and something else is to be done. ``unsent``: steps of handshakes
+        that were done since the last write; in kernel mode there is no reason to look meanwhile."""
         if not (self._opening or self._handshakes):
             return self._sock.recv_into(room)
+        if unsent and self._keys_leave:
+            return None
         try:
             return self._sock.recv_into(room, 0, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -228,7 +238,7 @@ class Worker:
         if again and fixed != self._fixed:
             raise RuntimeError("RECONFIGURE with another mode, state folder or TlsPreset")
         self._fixed = fixed
-        self._shakes = _SHAKES_WITHOUT_RECORDS if wanted["kernel_mode"] else 1
+        self._keys_leave = fixed[1]
         store = self._store or ContextStore(Path(wanted["state_dir"]), preset=wanted["preset"])
         problems: list[str] = []
         try:

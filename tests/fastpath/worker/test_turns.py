@@ -13,6 +13,7 @@ from OpenSSL import SSL
 
 from fastpath.keys import ConnectionKeys
 from fastpath.quantum import RECORDS, TURN_RECORDS
+from fastpath.worker import process
 from fastpath.worker.connections import WorkerConnection
 from fastpath.worker.frames import KEEP, FrameType, append, pack_begin, parse
 from fastpath.worker.handshake import Established, TlsHandshake
@@ -145,3 +146,56 @@ def test_records_go_before_handshakes(desk: Desk, monkeypatch: pytest.MonkeyPatc
     told = desk.run(lambda told: told[-1][1] == 49)
     assert told[0][:2] == (FrameType.SEALED, 1)
     assert begun == [each[1] for each in told[1:]] == [*range(2, 30), *range(31, 50)]
+
+
+class Counted:
+    """The worker's end, and how many frames each of its writes had."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.recv_into = end.recv_into
+        self.writes: list[int] = []
+        self._end = end
+
+    def sendall(self, data: memoryview) -> None:
+        self.writes.append(sum(1 for _ in parse(data, len(data))))
+        self._end.sendall(data)
+
+
+@pytest.mark.parametrize("keys_leave", [False, True], ids=["user", "kernel"])
+def test_handshakes_are_answered_together(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, keys_leave: bool
+) -> None:
+    """And the core is offered between them."""
+    counted, offered = Counted(desk.end), []
+    monkeypatch.setattr(desk.worker._output, "_sock", counted)
+    monkeypatch.setattr(desk.worker, "_keys_leave", keys_leave)
+    monkeypatch.setattr(process, "sched_yield", lambda: offered.append(len(counted.writes)))
+
+    def begin(identifier: int, payload: memoryview) -> None:
+        desk.worker._output.frame(FrameType.FAILED, identifier, b"\0\0")
+
+    monkeypatch.setattr(desk.worker, "_begin", begin)
+    for identifier in range(1, 21):
+        desk.say(FrameType.BEGIN, identifier, pack_begin(keys_leave, 0) + b"hello")
+    desk.run(lambda told: told[-1][1] == 20)
+    assert counted.writes == [8, 8, 4]
+    assert offered == [0] * 7 + [1] * 8 + [2] * 4
+
+
+def test_a_record_does_not_wait_for_handshakes_that_answer_together(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.connect(1)
+    more = bytearray()
+    append(more, FrameType.SEAL, 1, b"answer")
+
+    def begin(identifier: int, payload: memoryview) -> None:
+        desk.worker._output.frame(FrameType.FAILED, identifier, b"\0\0")
+        if identifier == 4:
+            desk.front.sendall(more)
+
+    monkeypatch.setattr(desk.worker, "_begin", begin)
+    for identifier in range(2, 22):
+        desk.say(FrameType.BEGIN, identifier, pack_begin(False, 0) + b"hello")
+    told = desk.run(lambda told: told[-1][1] == 21)
+    assert [each[1] for each in told] == [2, 3, 4, 1, *range(5, 22)]
