@@ -5,8 +5,8 @@ event loop is needed: there is one peer, and the front end never stops reading. 
 end is gone, the read ends and so does the process.
 
 What takes long waits until everything else is answered: handshakes, records beyond a quantum, and
-all records of a connection that had more than a quantum of them before. In user mode the socket is
-looked at again between two of these, so that the records of one connection wait for no more than
+all records of a connection that had more than a quantum of them before. The socket is looked at
+again between two of these, so that the records of one connection wait for no more than
 one handshake and one turn of others. Between them the core is offered to others as well
 (sched_yield): the front end may share it, and the kernel lets a process that never sleeps run for
 up to 4 ms. What handshakes have to say is written for several of them together, or with what
@@ -80,7 +80,6 @@ class Worker:
         self._connections: dict[int, WorkerConnection] = {}
         # In order. Of a connection one handshake's frame at most is on its way.
         self._handshakes: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
-        self._keys_leave = False  # kernel mode: no records come here
         self._opening: OrderedDict[int, WorkerConnection] = OrderedDict()
 
     def run(self) -> None:
@@ -89,7 +88,7 @@ class Worker:
         have = 0
         unsent = 0  # steps of handshakes since the last write
         while True:
-            received = self._receive(view[have:-1], unsent)
+            received = self._receive(view[have:-1])
             if received == 0:
                 return
             if received is not None:
@@ -117,13 +116,10 @@ class Worker:
             if self._opening or self._handshakes:
                 sched_yield()
 
-    def _receive(self, room: memoryview, unsent: int) -> int | None:
-        """None: nothing is there, and something else is to be done. ``unsent``: steps of handshakes
-        that were done since the last write; in kernel mode there is no reason to look meanwhile."""
+    def _receive(self, room: memoryview) -> int | None:
+        """None: nothing is there, and something else is to be done."""
         if not (self._opening or self._handshakes):
             return self._sock.recv_into(room)
-        if unsent and self._keys_leave:
-            return None
         try:
             return self._sock.recv_into(room, 0, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -238,7 +234,6 @@ class Worker:
         if again and fixed != self._fixed:
             raise RuntimeError("RECONFIGURE with another mode, state folder or TlsPreset")
         self._fixed = fixed
-        self._keys_leave = fixed[1]
         store = self._store or ContextStore(Path(wanted["state_dir"]), preset=wanted["preset"])
         problems: list[str] = []
         try:

@@ -161,14 +161,10 @@ class Counted:
         self._end.sendall(data)
 
 
-@pytest.mark.parametrize("keys_leave", [False, True], ids=["user", "kernel"])
-def test_handshakes_are_answered_together(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, keys_leave: bool
-) -> None:
+def test_handshakes_are_answered_together(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the core is offered between them."""
     counted, offered = Counted(desk.end), []
     monkeypatch.setattr(desk.worker._output, "_sock", counted)
-    monkeypatch.setattr(desk.worker, "_keys_leave", keys_leave)
     monkeypatch.setattr(process, "sched_yield", lambda: offered.append(len(counted.writes)))
 
     def begin(identifier: int, payload: memoryview) -> None:
@@ -176,7 +172,7 @@ def test_handshakes_are_answered_together(
 
     monkeypatch.setattr(desk.worker, "_begin", begin)
     for identifier in range(1, 21):
-        desk.say(FrameType.BEGIN, identifier, pack_begin(keys_leave, 0) + b"hello")
+        desk.say(FrameType.BEGIN, identifier, pack_begin(False, 0) + b"hello")
     desk.run(lambda told: told[-1][1] == 20)
     assert counted.writes == [8, 8, 4]
     assert offered == [0] * 7 + [1] * 8 + [2] * 4
