@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
-from dataclasses import replace
 
 from cryptography.exceptions import InvalidTag
 
@@ -87,7 +86,7 @@ class Opener(ABC):
     @property
     def keys(self) -> DirectionKeys:
         """What opens the next record."""
-        return replace(self._keys, sequence=self._sequence)
+        return self._keys.at(self._sequence)
 
     def update(self) -> None:
         """Go on with the next key, after the peer's KeyUpdate (RFC 9846 §7.2)."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
-from dataclasses import replace
 
 from fastpath.errors import Alert, ApiMisused
 from fastpath.keys import MAX_SEQUENCE, DirectionKeys
@@ -93,7 +92,7 @@ class Sealer(ABC):
     @property
     def keys(self) -> DirectionKeys:
         """What seals the next record."""
-        return replace(self._keys, sequence=self._sequence)
+        return self._keys.at(self._sequence)
 
     @property
     def spent(self) -> bool:
@@ -223,7 +222,7 @@ class Tls12Sealer(Sealer):
         explicit = 0
         if self.suite.explicit_nonce_length:
             explicit = (self._explicit_offset + self._sequence) % _U64
-        return replace(self._keys, sequence=self._sequence, explicit_nonce=explicit)
+        return self._keys.at(self._sequence, explicit)
 
     def seal(
         self,
