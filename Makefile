@@ -34,15 +34,17 @@ acceptance: $(VENV)/.installed-dev  ## gigabytes, thousands of connections, ever
 	HYPOTHESIS_PROFILE=thorough $(PYTEST) -m 'acceptance or hypothesis' $(ARGS)
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	@sh tools/make-venv.sh "$(PYTHON)" "$(VENV)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@rm -rf kssl.egg-info  # of former versions: Python would find it first in this folder
 	$(PIP) install -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@rm -rf kssl.egg-info  # of former versions: Python would find it first in this folder
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.installed

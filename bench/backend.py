@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import echo, nginx
-from bench.scenarios import VARIED, Scenario
-from proxy.demo.process import start_demo_app
+from kssl.bench import echo, nginx
+from kssl.bench.scenarios import VARIED, Scenario
+from kssl.proxy.demo.process import start_demo_app
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from bench.proc import CpuTime, cpu_time_of
+from kssl.bench.proc import CpuTime, cpu_time_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""``python -m bench.echo FD``: a WebSocket server that sends back what it gets.
+"""``python -m kssl.bench.echo FD``: a WebSocket server that sends back what it gets.
 
 The backend of the WebSocket scenario, as light as there is: it turns the frames of a client into
 those of a server (RFC 6455: not masked) and never puts messages together.
@@ -18,8 +18,8 @@ from typing import cast
 
 import uvloop
 
-from bench.errors import BenchError
-from fastpath.hardening import interpreter
+from kssl.bench.errors import BenchError
+from kssl.fastpath.hardening import interpreter
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY = b"sec-websocket-key:"
@@ -34,7 +34,7 @@ def running() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
         port: int = listener.getsockname()[1]
         process = subprocess.Popen(
-            [*interpreter(), "-m", "bench.echo", str(listener.fileno())],
+            [*interpreter(), "-m", "kssl.bench.echo", str(listener.fileno())],
             # It ends with this pipe, however we end.
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.measure import counting
-from bench.outcome import Plan
-from bench.progress import duration
-from bench.scenarios import Scenario
+from kssl.bench.measure import counting
+from kssl.bench.outcome import Plan
+from kssl.bench.progress import duration
+from kssl.bench.scenarios import Scenario
 
 # Beside the time that is measured: a load's start, its warming up, its end.
 _AROUND_A_ROUND = 1.0

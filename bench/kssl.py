@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from bench.contract import Starter, Subject, Surroundings
-from bench.errors import BenchError
-from config.table import PARAMETERS
-from proxy.spawn import ProxyProcess, ProxyStartError, spawn_proxy
+from kssl.bench.contract import Starter, Subject, Surroundings
+from kssl.bench.errors import BenchError
+from kssl.config.table import PARAMETERS
+from kssl.proxy.spawn import ProxyProcess, ProxyStartError, spawn_proxy
 
 _HOPS = "UserModeHops"
 

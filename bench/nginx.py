@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from bench.process import find_program, free_port, open_files, output_of, running
+from kssl.bench.process import find_program, free_port, open_files, output_of, running
 
 _COMMON = Template("""\
 # Written by `kssl bench`. Everything that is not named here has nginx's default.

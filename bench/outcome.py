@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from bench.backend import Backend
-from bench.measure.counting import Counts
-from bench.measure.idle import Idle
-from bench.measure.rounds import Round
-from bench.pinning import Cores
-from bench.probe import Probed
-from bench.scenarios import Scenario
-from bench.subjects import Subject
+from kssl.bench.backend import Backend
+from kssl.bench.measure.counting import Counts
+from kssl.bench.measure.idle import Idle
+from kssl.bench.measure.rounds import Round
+from kssl.bench.pinning import Cores
+from kssl.bench.probe import Probed
+from kssl.bench.scenarios import Scenario
+from kssl.bench.subjects import Subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

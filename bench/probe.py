@@ -7,9 +7,9 @@ import http.client
 import ssl
 from dataclasses import dataclass
 
-from bench.errors import BenchError
-from bench.scenarios import Scenario
-from bench.subjects import Subject
+from kssl.bench.errors import BenchError
+from kssl.bench.scenarios import Scenario
+from kssl.bench.subjects import Subject
 
 _TIMEOUT_SECONDS = 20.0
 

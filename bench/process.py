@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench.errors import BenchError
-from bench.proc import children
+from kssl.bench.errors import BenchError
+from kssl.bench.proc import children
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0

@@ -12,25 +12,25 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import estimate
-from bench.errors import BenchError
-from bench.load import choose
-from bench.load.choose import Loads
-from bench.load.job import Load
-from bench.measure import counting
-from bench.measure.counting import Counts
-from bench.measure.idle import measure_idle, possible
-from bench.measure.pace import choose_rate, held
-from bench.measure.rounds import Bench, Meter, Round, run_rounds
-from bench.outcome import LoadUsed, Outcome, Plan
-from bench.pinning import choose_cores, pinned
-from bench.proc import clock_name
-from bench.progress import Progress
-from bench.report.stats import ENOUGH_ROUNDS
-from bench.scenarios import IDLE_CONNECTIONS, Scenario, by_name
-from bench.stage import Stage, starters
-from bench.subjects import Subject
-from config.devca import DevelopmentCA
+from kssl.bench import estimate
+from kssl.bench.errors import BenchError
+from kssl.bench.load import choose
+from kssl.bench.load.choose import Loads
+from kssl.bench.load.job import Load
+from kssl.bench.measure import counting
+from kssl.bench.measure.counting import Counts
+from kssl.bench.measure.idle import measure_idle, possible
+from kssl.bench.measure.pace import choose_rate, held
+from kssl.bench.measure.rounds import Bench, Meter, Round, run_rounds
+from kssl.bench.outcome import LoadUsed, Outcome, Plan
+from kssl.bench.pinning import choose_cores, pinned
+from kssl.bench.proc import clock_name
+from kssl.bench.progress import Progress
+from kssl.bench.report.stats import ENOUGH_ROUNDS
+from kssl.bench.scenarios import IDLE_CONNECTIONS, Scenario, by_name
+from kssl.bench.stage import Stage, starters
+from kssl.bench.subjects import Subject
+from kssl.config.devca import DevelopmentCA
 
 # Load average above which figures deserve a warning: others share caches and cores with us.
 _BUSY = 0.5

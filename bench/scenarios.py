@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.errors import BenchError
-from proxy.demo import stream
+from kssl.bench.errors import BenchError
+from kssl.proxy.demo import stream
 
 # Below this path the backend adds a field of its own to each response, and the load one to each
 # request. A load that repeats itself would otherwise flatter whoever remembers heads.

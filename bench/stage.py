@@ -8,17 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench import backend
-from bench.backend import Backend
-from bench.errors import BenchError
-from bench.machine import package_version
-from bench.measure.counting import Counted, counted
-from bench.outcome import Plan
-from bench.pinning import Cores, pinned
-from bench.probe import Probed, probe
-from bench.scenarios import Scenario, by_name
-from bench.subjects import PEERS, Starter, Subject, Surroundings, can_hop_twice, kssl
-from config.devca import DevelopmentCA
+from kssl.bench import backend
+from kssl.bench.backend import Backend
+from kssl.bench.errors import BenchError
+from kssl.bench.machine import package_version
+from kssl.bench.measure.counting import Counted, counted
+from kssl.bench.outcome import Plan
+from kssl.bench.pinning import Cores, pinned
+from kssl.bench.probe import Probed, probe
+from kssl.bench.scenarios import Scenario, by_name
+from kssl.bench.subjects import PEERS, Starter, Subject, Surroundings, can_hop_twice, kssl
+from kssl.config.devca import DevelopmentCA
 
 FLOOR = "nginx-plain"
 

@@ -33,7 +33,7 @@ The flow, from the sources to the process that owns the keys::
     .reg files ─ reg ─> document.edit ─> kssl.toml          running: which services there are
 
 The front end handles file *names* only; `load_credentials` runs in the crypto worker, and in
-`kssl cert` (`config.store`), which ends when it has looked at a key; nowhere else.
+`kssl cert` (`kssl.config.store`), which ends when it has looked at a key; nowhere else.
 
 Everything that a person can get wrong raises `ConfigError`, one line for stderr, exit status 2.
 Nothing here imports asyncio or opens a socket. The clock is an argument (``now``).

@@ -1,13 +1,14 @@
-"""``python -m config [parameters|schema]`` prints docs/parameters.md or docs/kssl.schema.json."""
+"""``python -m kssl.config [parameters|schema]`` prints docs/parameters.md or
+docs/kssl.schema.json."""
 
 import argparse
 
-from config.markdown import as_markdown
-from config.schema import as_json
+from kssl.config.markdown import as_markdown
+from kssl.config.schema import as_json
 
 PAGES = {"parameters": as_markdown, "schema": as_json}
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m config", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m kssl.config", description=__doc__)
     parser.add_argument("page", nargs="?", choices=PAGES, default="parameters")
     print(PAGES[parser.parse_args().page](), end="")

@@ -25,10 +25,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from config import foreign
-from config.errors import ConfigError
-from config.keykinds import PrivateKey, check_pss, limits
-from config.pemfile import Block, SourceFile, pem_blocks, read_source
+from kssl.config import foreign
+from kssl.config.errors import ConfigError
+from kssl.config.keykinds import PrivateKey, check_pss, limits
+from kssl.config.pemfile import Block, SourceFile, pem_blocks, read_source
 
 # Bits. OpenSSL's security level 2 and every browser refuse less.
 MIN_RSA_BITS = 2048

@@ -11,10 +11,11 @@ Chromium refuses a wildcard directly below what it takes for a public suffix, an
 a dot is one.
 
 BoringSSL cannot judge constraints on IP addresses, and refuses a leaf that holds some. So a client
-that sends the name of a host gets a leaf without: see `fastpath.worker.development`.
+that sends the name of a host gets a leaf without: see `kssl.fastpath.worker.development`.
 
 Keys here are made and stored by the process that starts the server; the serving key is loaded
-by the crypto worker alone (`config.credentials`). How the certificates look: `config.devcert`.
+by the crypto worker alone (`kssl.config.credentials`). How the certificates look:
+`kssl.config.devcert`.
 
 Files in the state folder::
 
@@ -43,8 +44,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from config import statedir
-from config.devcert import (
+from kssl.config import statedir
+from kssl.config.devcert import (
     address_of,
     general_name,
     is_loopback,
@@ -53,7 +54,7 @@ from config.devcert import (
     spki,
     spki_of,
 )
-from config.errors import ConfigError
+from kssl.config.errors import ConfigError
 
 DEFAULT_NAMES = ("localhost", "127.0.0.1", "::1")
 

@@ -1,7 +1,7 @@
 """How the certificates of the development CA look. Nothing here touches a file or a clock.
 
 The CA's own certificate carries critical name constraints (RFC 5280, 4.2.1.10), see
-`config.devca` for the reasons.
+`kssl.config.devca` for the reasons.
 """
 
 from __future__ import annotations

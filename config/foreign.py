@@ -22,8 +22,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ExtensionOID
 
-from config.der import elements
-from config.errors import ConfigError
+from kssl.config.der import elements
+from kssl.config.errors import ConfigError
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
-from config.der import elements, encoded
-from config.errors import ConfigError
-from config.foreign import UnreadableError, reading
+from kssl.config.der import elements, encoded
+from kssl.config.errors import ConfigError
+from kssl.config.foreign import UnreadableError, reading
 
 PrivateKey = (
     rsa.RSAPrivateKey

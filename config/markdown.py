@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from config.parameter import Parameter, Profile, Value
-from config.table import PARAMETERS
+from kssl.config.parameter import Parameter, Profile, Value
+from kssl.config.table import PARAMETERS
 
 _HEAD = """\
 # Parameters
@@ -17,7 +17,7 @@ are decimal or 0x hexadecimal, names in any case. `kssl reg query` shows what is
 Values are read when the service starts; a change takes effect after `kssl restart`. Those marked
 *live* apply on SIGHUP too, in the profile native. Defaults that depend on the profile name it.
 
-Made by `python -m config > docs/parameters.md`.
+Made by `python -m kssl.config > docs/parameters.md`.
 """
 
 

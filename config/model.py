@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from config.client_certificates import ClientCertificates
-from config.parameter import Profile
-from config.parameters import Parameters
-from config.target import Listen, Target
+from kssl.config.client_certificates import ClientCertificates
+from kssl.config.parameter import Profile
+from kssl.config.parameters import Parameters
+from kssl.config.target import Listen, Target
 
 SSL_FLAGS = ("Ssl", "Ssl128", "SslNegotiateCert", "SslRequireCert")
 """Names of IIS. Ssl: no plain HTTP (403.4); Ssl128: no cipher of less than 128 bits (403.5)."""

@@ -6,14 +6,14 @@ import enum
 import re
 from dataclasses import dataclass
 
-from config.errors import ConfigError
+from kssl.config.errors import ConfigError
 
 Value = int | str
 """REG_DWORD or REG_SZ."""
 
 
 class Profile(enum.StrEnum):
-    """Where the defaults come from, and what is not available. See `config.profiles`."""
+    """Where the defaults come from, and what is not available. See `kssl.config.profiles`."""
 
     NATIVE = "native"
     WS2008 = "ws2008"

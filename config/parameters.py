@@ -1,4 +1,4 @@
-"""The checked set of values: one for each row of `config.table.PARAMETERS`."""
+"""The checked set of values: one for each row of `kssl.config.table.PARAMETERS`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
-from config.errors import ConfigError
-from config.parameter import Parameter, Profile, Value
-from config.table import PARAMETERS
+from kssl.config.errors import ConfigError
+from kssl.config.parameter import Parameter, Profile, Value
+from kssl.config.table import PARAMETERS
 
 _BY_LOWER_NAME = {parameter.name.lower(): parameter for parameter in PARAMETERS}
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from config.errors import ConfigError
-from config.trusted import check_trusted, unreadable
+from kssl.config.errors import ConfigError
+from kssl.config.trusted import check_trusted, unreadable
 
 # Bytes. A chain of ten certificates takes about 20 KiB; the bound is for a wrong file.
 MAX_FILE = 1 << 20
@@ -83,8 +83,8 @@ class Block(NamedTuple):
 def read_source(path: Path, what: str, *, guarded: bool = False) -> SourceFile:
     """Read `path`; `what` names it in errors: "certificate" or "key". Raises ConfigError.
 
-    `guarded`: refuse a file that others than its owner and root may change (`config.trusted`), for
-    whoever could put a key of their own there would be the server.
+    `guarded`: refuse a file that others than its owner and root may change (`kssl.config.trusted`),
+    for whoever could put a key of their own there would be the server.
     """
     shown = f"{what} file"
     try:

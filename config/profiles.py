@@ -1,14 +1,15 @@
 """The three profiles: today's kssl, Windows Server 2008, and Windows Server 2003 SP1.
 
-A profile is two things: the defaults of the parameters (`config.parameter.Parameter.default_in`)
-and what is not available. What is said about Windows here is what seeds 001, 002 and 004 say.
+A profile is two things: the defaults of the parameters
+(`kssl.config.parameter.Parameter.default_in`) and what is not available. What is said about Windows
+here is what seeds 001, 002 and 004 say.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from config.parameter import Profile
+from kssl.config.parameter import Profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from config.client_certificates import REJECT
-from config.model import UNASSIGNED, WILDCARD, Binding, CertificateFiles, Configuration, Site
-from config.target import Listen, Target
+from kssl.config.client_certificates import REJECT
+from kssl.config.model import UNASSIGNED, WILDCARD, Binding, CertificateFiles, Configuration, Site
+from kssl.config.target import Listen, Target
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ def tls_settings(configuration: Configuration, default_names: Sequence[str]) -> 
     One endpoint for each TLS binding, in the order of `endpoints`. A certificate without a file is
     issued by the development CA for its names (`default_names` where a site has none). A session
     that began under one `policy` is not resumed under another; one that is not "" asks for a
-    certificate. The upstreams are those with TLS (`config.target.UpstreamTls`).
+    certificate. The upstreams are those with TLS (`kssl.config.target.UpstreamTls`).
     """
     chosen: dict[str, int] = {}  # a certificate as JSON → index
     told = []

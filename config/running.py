@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from config import statedir
-from config.errors import ConfigError
-from config.parameter import Profile, Value
+from kssl.config import statedir
+from kssl.config.errors import ConfigError
+from kssl.config.parameter import Profile, Value
 
 FOLDER = "run"
 _LAST = "last-start"

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from config.document import keys
-from config.document.keys import Key
-from config.parameter import Parameter
-from config.table import PARAMETERS
+from kssl.config.document import keys
+from kssl.config.document.keys import Key
+from kssl.config.parameter import Parameter
+from kssl.config.table import PARAMETERS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

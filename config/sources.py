@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from config.errors import ConfigError
-from config.parameter import Profile, Value
-from config.parameters import Parameters, find_parameter
-from config.table import PARAMETERS
+from kssl.config.errors import ConfigError
+from kssl.config.parameter import Profile, Value
+from kssl.config.parameters import Parameters, find_parameter
+from kssl.config.table import PARAMETERS
 
 DEFAULT, FILE, ENVIRONMENT, COMMAND_LINE = "default", "file", "environment", "command line"
 

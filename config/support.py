@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from config.model import CERTIFICATE_FLAGS, Configuration
-from config.parameter import Profile
+from kssl.config.model import CERTIFICATE_FLAGS, Configuration
+from kssl.config.parameter import Profile
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ time limits carry the names of http.sys's timers; UserModeHops, TlsPreset, the t
 absent.
 
 A row stands here only if it changes what this version does. To add one: a row here and a field in
-`config.parameters.Parameters`; an import fails if one is without the other.
+`kssl.config.parameters.Parameters`; an import fails if one is without the other.
 
 `Parameter.default` is the *native* profile. It differs from Windows in these places:
 EnableKernelSSL (Windows Server 2003: 0) and EnableSslCloseNotify (0) are on, because speed and
@@ -20,7 +20,7 @@ proxies: apps have long segments (signed URLs, encoded objects), browsers many c
 
 from __future__ import annotations
 
-from config.parameter import Parameter
+from kssl.config.parameter import Parameter
 
 INTERMEDIATE, MODERN = "intermediate", "modern"
 """Values of TlsPreset."""

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.errors import ConfigError
+from kssl.config.errors import ConfigError
 
 LOOPBACK = "127.0.0.1"
 LOCALHOST = "localhost"

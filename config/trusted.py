@@ -21,8 +21,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from config.errors import ConfigError, reason
-from config.ownership import group_is_private, is_read_only
+from kssl.config.errors import ConfigError, reason
+from kssl.config.ownership import group_is_private, is_read_only
 
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 # As Linux has it for a path (path_resolution(7)).

@@ -1,6 +1,6 @@
 """TLS without HTTP: the record layer, the engines, and the crypto worker.
 
-    client's socket ── Channel ── Engine ── plaintext ── Sink (proxy.frontend)
+    client's socket ── Channel ── Engine ── plaintext ── Sink (kssl.proxy.frontend)
                                     │
               kernel mode: RecordLayer in this process, with keys from the worker
               user mode:   RecordLayer in the worker, frames over the socketpair

@@ -18,20 +18,20 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Protocol
 
-from fastpath.channel import Channel, describe
-from fastpath.closing import GracefulClose
-from fastpath.engines.contract import Session
-from fastpath.errors import Alert
-from fastpath.record.wire import alert_record
-from fastpath.worker.frames import (
+from kssl.fastpath.channel import Channel, describe
+from kssl.fastpath.closing import GracefulClose
+from kssl.fastpath.engines.contract import Session
+from kssl.fastpath.errors import Alert
+from kssl.fastpath.record.wire import alert_record
+from kssl.fastpath.worker.frames import (
     MAX_PAYLOAD,
     FrameType,
     unpack_certificates,
     unpack_established,
 )
-from fastpath.worker.link import WorkerLink
-from fastpath.worker.sessions import SessionOwners
-from fastpath.worker.supervisor import Supervisor
+from kssl.fastpath.worker.link import WorkerLink
+from kssl.fastpath.worker.sessions import SessionOwners
+from kssl.fastpath.worker.supervisor import Supervisor
 
 _BUFFER = memoryview(bytearray(65536))
 

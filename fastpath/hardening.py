@@ -15,7 +15,7 @@ import signal
 import sys
 from pathlib import Path
 
-from fastpath.logs.standard import open_missing
+from kssl.fastpath.logs.standard import open_missing
 
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 
@@ -34,7 +34,7 @@ def interpreter(folder: Path | None = None) -> list[str]:
     our name: it would get the private keys. Only if we were imported from there ourselves does the
     process need it.
     """
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).parents[2]  # of kssl
     with contextlib.suppress(OSError):  # the folder is gone
         if root.samefile(folder or Path.cwd()):
             return [sys.executable]

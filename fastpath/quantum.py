@@ -2,19 +2,19 @@
 
 What a peer sends costs by pieces, not by bytes: 128 KiB, one read, are eight records or 5,957, one
 chunk or 21,845. So each loop over pieces that a peer has made stops after a quantum, keeps what is
-left, and asks to be called again: in the front end by `fastpath.poller.Poller.again`, behind all
-sockets that have something new; in the crypto worker by a queue of the same kind
-(`fastpath.worker.process`). A quantum costs some 100 to 200 µs, and traffic of usual kinds stays
-below it. Both offer their core to other processes between two quanta, for they may share it.
+left, and asks to be called again: in the front end by `kssl.fastpath.poller.Poller.again`, behind
+all sockets that have something new; in the crypto worker by a queue of the same kind
+(`kssl.fastpath.worker.process`). A quantum costs some 100 to 200 µs, and traffic of usual kinds
+stays below it. Both offer their core to other processes between two quanta, for they may share it.
 
 | loop | pieces | what is left waits in |
 |---|---|---|
-| `fastpath.record.opener` | records | `RecordLayer.pending` |
-| `proxy.http.chunked` | chunks | its caller: see below |
-| `proxy.frontend.http_connection` | pipelined requests, a client's chunks | its buffer |
-| `proxy.frontend.exchange` | 1xx responses, an upstream's chunks | `UpstreamConnection.keep` |
-| `fastpath.worker.process` | records in user mode | `WorkerConnection` |
-| `fastpath.worker.process` | handshakes, one at a time | its queue |
+| `kssl.fastpath.record.opener` | records | `RecordLayer.pending` |
+| `kssl.proxy.http.chunked` | chunks | its caller: see below |
+| `kssl.proxy.frontend.http_connection` | pipelined requests, a client's chunks | its buffer |
+| `kssl.proxy.frontend.exchange` | 1xx responses, an upstream's chunks | `UpstreamConnection.keep` |
+| `kssl.fastpath.worker.process` | records in user mode | `WorkerConnection` |
+| `kssl.fastpath.worker.process` | handshakes, one at a time | its queue |
 """
 
 from __future__ import annotations

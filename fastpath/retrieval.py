@@ -20,23 +20,23 @@ from itertools import pairwise
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from config import foreign
-from config.errors import ConfigError
-from fastpath.clientcert.bundles import certificates_in, issuers_among
-from fastpath.clientcert.crl import Crl, der_of_pem
-from fastpath.clientcert.judge import judge
-from fastpath.clientcert.names import dn_text, serial_of, shown
-from fastpath.clientcert.path import Stop, best_path
-from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.presented import Presented, parse
-from fastpath.clientcert.revocation import State, status
-from fastpath.clientcert.urls import crl_urls, issuer_urls
-from fastpath.clientcert.verdict import Outcome, Source, Step, Verdict
-from fastpath.fetch.asker import Asker, Deadline, Get
-from fastpath.fetch.content import Form
-from fastpath.fetch.errors import shown as shown_url
-from fastpath.fetch.fetcher import Fetched
-from fastpath.fetch.limits import Kind
+from kssl.config import foreign
+from kssl.config.errors import ConfigError
+from kssl.fastpath.clientcert.bundles import certificates_in, issuers_among
+from kssl.fastpath.clientcert.crl import Crl, der_of_pem
+from kssl.fastpath.clientcert.judge import judge
+from kssl.fastpath.clientcert.names import dn_text, serial_of, shown
+from kssl.fastpath.clientcert.path import Stop, best_path
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.clientcert.presented import Presented, parse
+from kssl.fastpath.clientcert.revocation import State, status
+from kssl.fastpath.clientcert.urls import crl_urls, issuer_urls
+from kssl.fastpath.clientcert.verdict import Outcome, Source, Step, Verdict
+from kssl.fastpath.fetch.asker import Asker, Deadline, Get
+from kssl.fastpath.fetch.content import Form
+from kssl.fastpath.fetch.errors import shown as shown_url
+from kssl.fastpath.fetch.fetcher import Fetched
+from kssl.fastpath.fetch.limits import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

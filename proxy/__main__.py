@@ -1,6 +1,6 @@
-"""``python -m proxy`` is ``kssl``."""
+"""``python -m kssl.proxy`` is ``kssl``."""
 
-from proxy.cli import main
+from kssl.proxy.cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -5,7 +5,7 @@
 
 (on one line). The last word is there if the client was asked for a certificate: "ok", "none" or
 what is wrong with it, as "403.16" (docs/errors.md). Lines are collected during a turn of the event
-loop and handed over at its end; a thread writes them (`fastpath.logs`).
+loop and handed over at its end; a thread writes them (`kssl.fastpath.logs`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from config.errors import ConfigError, reason
-from config.model import OFF, STDERR, STDOUT, Logs
-from config.trusted import check_trusted_file
-from fastpath.engines.contract import Session
-from fastpath.logs import standard
-from fastpath.logs.descriptor import Descriptor
-from fastpath.logs.messages import limited
-from fastpath.logs.writer import LineWriter
+from kssl.config.errors import ConfigError, reason
+from kssl.config.model import OFF, STDERR, STDOUT, Logs
+from kssl.config.trusted import check_trusted_file
+from kssl.fastpath.engines.contract import Session
+from kssl.fastpath.logs import standard
+from kssl.fastpath.logs.descriptor import Descriptor
+from kssl.fastpath.logs.messages import limited
+from kssl.fastpath.logs.writer import LineWriter
 
 log = logging.getLogger("kssl")
 

@@ -12,8 +12,8 @@ as "+", and an empty field as "-". docs/errors.md says what each reason means he
     <folder>/HTTPERR/httperr1.log, httperr2.log, … : a new one at each start and when one is full.
 
 Lines are collected during a turn of the event loop and written at its end, by a thread
-(`fastpath.logs`). Who logs never gets an exception: what cannot be written is counted, told once,
-and told again when writing works again.
+(`kssl.fastpath.logs`). Who logs never gets an exception: what cannot be written is counted, told
+once, and told again when writing works again.
 
 Of lines that belong to no request, and of those with BadRequest, at most `MOST` with the same
 reason are written within `SECONDS`. How many more there were is said in one line. Connections that
@@ -28,11 +28,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from config.errors import ConfigError, printable, reason
-from fastpath.logs.allowance import Allowance
-from fastpath.logs.messages import limited
-from fastpath.logs.writer import LineWriter
-from proxy.httperr_files import Files
+from kssl.config.errors import ConfigError, printable, reason
+from kssl.fastpath.logs.allowance import Allowance
+from kssl.fastpath.logs.messages import limited
+from kssl.fastpath.logs.writer import LineWriter
+from kssl.proxy.httperr_files import Files
 
 log = logging.getLogger("kssl")
 

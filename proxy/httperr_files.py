@@ -14,7 +14,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from config.errors import ConfigError, reason
+from kssl.config.errors import ConfigError, reason
 
 log = logging.getLogger("kssl")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from fastpath.hardening import interpreter
+from kssl.fastpath.hardening import interpreter
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 20.0
@@ -51,14 +51,14 @@ def spawn_proxy(
     listen: str | None = "127.0.0.1:0",
     stderr: int | IO[bytes] | None = None,
     access_log: bool = False,
-    program: Sequence[str] = ("proxy",),
+    program: Sequence[str] = ("kssl.proxy",),
     wrapper: Sequence[str] = (),
 ) -> Iterator[ProxyProcess]:
     """``kssl serve TARGET …`` until the block ends. Raises ProxyStartError.
 
     ``target`` None, ``listen`` None: the configuration file among the arguments says it.
 
-    ``program``: another module than ``proxy`` that runs it, and that module's own arguments.
+    ``program``: another module than ``kssl.proxy`` that runs it, and that module's own arguments.
     ``wrapper``: a command that runs the command behind it, in the same process.
     """
     with tempfile.TemporaryDirectory(prefix="kssl-") as folder:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from config import trusted
-from fastpath.worker import supervisor
-from proxy.frontend import deadlines
+from kssl.config import trusted
+from kssl.fastpath.worker import supervisor
+from kssl.proxy.frontend import deadlines
 from tests.examples import load_profile
 
 load_profile()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.markdown import as_markdown
+from kssl.config.markdown import as_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]

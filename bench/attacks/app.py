@@ -1,4 +1,4 @@
-"""``python -m bench.attacks.app FD``: the hostile app, on a listening socket that it inherits.
+"""``python -m kssl.bench.attacks.app FD``: the hostile app, on a listening socket that it inherits.
 
 It does what the path of a request says, for as long as the proxy takes it.
 """
@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-from fastpath.hardening import interpreter
+from kssl.fastpath.hardening import interpreter
 
 _BLOCK = 64 * 1024
 _LARGE = 10 << 20
@@ -85,7 +85,7 @@ def running() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         port: int = listener.getsockname()[1]
         process = subprocess.Popen(
-            [*interpreter(), "-m", "bench.attacks.app", str(listener.fileno())],
+            [*interpreter(), "-m", "kssl.bench.attacks.app", str(listener.fileno())],
             stdin=subprocess.PIPE,
             pass_fds=(listener.fileno(),),
         )

@@ -1,5 +1,5 @@
-"""``python -m bench.attacks.client NAME PORT CA``: one attack, flat out, until its standard input
-ends. It says "up" when it has begun.
+"""``python -m kssl.bench.attacks.client NAME PORT CA``: one attack, flat out, until its standard
+input ends. It says "up" when it has begun.
 
 A connection that the proxy ends is opened again: what ends it is a part of its defence. Nothing is
 verified but by the attack that needs the record layer's keys.
@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.attacks.kinds import Attack, by_name
-from config.target import UpstreamTls
-from fastpath.record.layer import RecordLayer
-from fastpath.worker.client_handshake import ClientHandshake
-from fastpath.worker.handshake import Established, Failure
-from fastpath.worker.upstreams import Upstreams
+from kssl.bench.attacks.kinds import Attack, by_name
+from kssl.config.target import UpstreamTls
+from kssl.fastpath.record.layer import RecordLayer
+from kssl.fastpath.worker.client_handshake import ClientHandshake
+from kssl.fastpath.worker.handshake import Established, Failure
+from kssl.fastpath.worker.upstreams import Upstreams
 
 _BLOCK = 64 * 1024
 _RECORDS = 1000  # in one call to the kernel

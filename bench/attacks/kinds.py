@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.errors import BenchError
+from kssl.bench.errors import BenchError
 
 # The host name of the site whose app is hostile. The others' site is `localhost`.
 HOSTILE_NAME = "attack.localhost"

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bench.attacks.kinds import by_name
-from bench.attacks.run import OTHERS, Found, Wanted
-from bench.report.table import render
+from kssl.bench.attacks.kinds import by_name
+from kssl.bench.attacks.run import OTHERS, Found, Wanted
+from kssl.bench.report.table import render
 
 SCHEMA = "kssl-bench-attacks-1"
 TARGET = 2.0

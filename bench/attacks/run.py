@@ -10,19 +10,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import backend
-from bench.attacks import app, subjects
-from bench.attacks.kinds import Attack
-from bench.attacks.subjects import Around, Attacked
-from bench.backend import Backend
-from bench.errors import BenchError
-from bench.load import process as loads
-from bench.load.job import Job
-from bench.load.own import OwnClient
-from bench.pinning import Cores, choose_cores, pinned
-from bench.scenarios import Scenario
-from config.devca import DevelopmentCA
-from fastpath.hardening import interpreter
+from kssl.bench import backend
+from kssl.bench.attacks import app, subjects
+from kssl.bench.attacks.kinds import Attack
+from kssl.bench.attacks.subjects import Around, Attacked
+from kssl.bench.backend import Backend
+from kssl.bench.errors import BenchError
+from kssl.bench.load import process as loads
+from kssl.bench.load.job import Job
+from kssl.bench.load.own import OwnClient
+from kssl.bench.pinning import Cores, choose_cores, pinned
+from kssl.bench.scenarios import Scenario
+from kssl.config.devca import DevelopmentCA
+from kssl.fastpath.hardening import interpreter
 
 # The others: 12 bytes over 8 connections at a rate that leaves most of a core free.
 OTHERS = Scenario("others", "12 B, 8 connections, 400 requests/s", "latency", 12, 8, rate=400)
@@ -144,7 +144,7 @@ class _Bench:
         for _ in range(self.wanted.rounds):
             idle.append(self._others(subject))
             command = [
-                *interpreter(), "-m", "bench.attacks.client",
+                *interpreter(), "-m", "kssl.bench.attacks.client",
                 attack.name, str(subject.port), self.ca,
             ]  # fmt: skip
             with contextlib.ExitStack() as stack:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from bench import nginx
-from bench.attacks.kinds import HOSTILE_NAME
-from bench.process import free_port, running
-from proxy.spawn import spawn_proxy
+from kssl.bench import nginx
+from kssl.bench.attacks.kinds import HOSTILE_NAME
+from kssl.bench.process import free_port, running
+from kssl.proxy.spawn import spawn_proxy
 
 _SITE = """\
 [[site]]

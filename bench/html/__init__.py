@@ -11,7 +11,7 @@ markup.py, svg.py, scale.py, figures.py, look.py   what they share
 *.css        palette.css (colours) and plot.css for both, style.css for the page alone
 """
 
-from bench.html.page import render
-from bench.html.picture import picture
+from kssl.bench.html.page import render
+from kssl.bench.html.picture import picture
 
 __all__ = ["render", "picture"]

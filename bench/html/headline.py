@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.html.figures import interval, micros, times
-from bench.html.model import NO_DIFFERENCE, Ratio, Report, Subject
+from kssl.bench.html.figures import interval, micros, times
+from kssl.bench.html.model import NO_DIFFERENCE, Ratio, Report, Subject
 
 _MAIN = "tiny"
 _REFERENCE = "nginx"

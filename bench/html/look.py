@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.html.markup import Markup, element, escape
-from bench.html.model import Subject
-from bench.html.svg import BOLD, TEXT, fit, mark, rect, text
+from kssl.bench.html.markup import Markup, element, escape
+from kssl.bench.html.model import Subject
+from kssl.bench.html.svg import BOLD, TEXT, fit, mark, rect, text
 
 # Shape as well as colour, for those who do not see the difference and for grey print.
 _SHAPES = {"c-kernel": "circle", "c-user": "square", "c-hops": "diamond", "c-nginx": "triangle"}

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.html import headline, setup, tables
-from bench.html.look import legend, subject_key
-from bench.html.markup import NOTHING, Markup, element, escape, join
-from bench.html.model import Report, dict_of, figure, parse, string
-from bench.html.plots import bodies, connections, cpu, idle, latency, ratios
-from bench.html.plots.panel import Panel, panels
+from kssl.bench.html import headline, setup, tables
+from kssl.bench.html.look import legend, subject_key
+from kssl.bench.html.markup import NOTHING, Markup, element, escape, join
+from kssl.bench.html.model import Report, dict_of, figure, parse, string
+from kssl.bench.html.plots import bodies, connections, cpu, idle, latency, ratios
+from kssl.bench.html.plots.panel import Panel, panels
 
 _HERE = Path(__file__).parent
 # Of the panels with ratios, which is a row of them on a large screen.

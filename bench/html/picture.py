@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.html import svg
-from bench.html.figures import micros
-from bench.html.look import row_name
-from bench.html.markup import Markup, element, join
-from bench.html.model import Report, Scenario, Subject, dict_of, figure, parse, string
-from bench.html.plots.bars import bar, longest, plain_row
-from bench.html.scale import linear
+from kssl.bench.html import svg
+from kssl.bench.html.figures import micros
+from kssl.bench.html.look import row_name
+from kssl.bench.html.markup import Markup, element, join
+from kssl.bench.html.model import Report, Scenario, Subject, dict_of, figure, parse, string
+from kssl.bench.html.plots.bars import bar, longest, plain_row
+from kssl.bench.html.scale import linear
 
 _WIDTH = 800.0
 _MARGIN, _NAME, _COLUMN_GAP, _FIGURE = 24.0, 128.0, 18.0, 58.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.html.markup import NOTHING, Markup, element, escape, join
-from bench.html.model import Report, Subject, dict_of, dicts, figure, list_of, string
+from kssl.bench.html.markup import NOTHING, Markup, element, escape, join
+from kssl.bench.html.model import Report, Subject, dict_of, dicts, figure, list_of, string
 
 # How machine's fields are called in words; others are shown under their own names.
 _WORDS = {

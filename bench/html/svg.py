@@ -13,9 +13,9 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from bench.html import scale as scales
-from bench.html.markup import NOTHING, Markup, element, escape, join
-from bench.html.scale import Scale
+from kssl.bench.html import scale as scales
+from kssl.bench.html.markup import NOTHING, Markup, element, escape, join
+from kssl.bench.html.scale import Scale
 
 WIDTH = 340.0
 TEXT = 11.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.html.figures import NONE, interval, number, percentile, size, times
-from bench.html.markup import NOTHING, Markup, element, escape, join
-from bench.html.model import Report, Result, Scenario, Spread
+from kssl.bench.html.figures import NONE, interval, number, percentile, size, times
+from kssl.bench.html.markup import NOTHING, Markup, element, escape, join
+from kssl.bench.html.model import Report, Result, Scenario, Spread
 
 Group = tuple[str, Sequence[Sequence[str]]]
 """A heading and rows; the first cell of a row is its heading."""

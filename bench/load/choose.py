@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.load import h2load, wrk
-from bench.load.h2load import H2load
-from bench.load.job import Load
-from bench.load.own import OwnClient
-from bench.load.wrk import Wrk
-from bench.scenarios import MIB, Scenario
+from kssl.bench.load import h2load, wrk
+from kssl.bench.load.h2load import H2load
+from kssl.bench.load.job import Load
+from kssl.bench.load.own import OwnClient
+from kssl.bench.load.wrk import Wrk
+from kssl.bench.scenarios import MIB, Scenario
 
-# Beyond this wrk's clock of an upload is wrong, see `bench.load.wrk`.
+# Beyond this wrk's clock of an upload is wrong, see `kssl.bench.load.wrk`.
 _WRK_UPLOADS = MIB
 
 

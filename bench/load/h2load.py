@@ -17,10 +17,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import BenchError
-from bench.load.job import Hook, Job, LoadResult
-from bench.load.percentiles import percentiles
-from bench.load.process import running
+from kssl.bench.errors import BenchError
+from kssl.bench.load.job import Hook, Job, LoadResult
+from kssl.bench.load.percentiles import percentiles
+from kssl.bench.load.process import running
 
 _UP_SECONDS = 60.0
 _END_SECONDS = 20.0

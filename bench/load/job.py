@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bench.errors import BenchError
-from bench.scenarios import Scenario
+from kssl.bench.errors import BenchError
+from kssl.bench.scenarios import Scenario
 
 # Percentiles of the latency that are reported.
 PERCENTILES = (50.0, 75.0, 90.0, 99.0, 99.9)

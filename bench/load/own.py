@@ -1,6 +1,6 @@
 """Our own client as the load, where no tool can do it or none is installed.
 
-It runs as `python -m bench.load.builtin`. It verifies certificates and every reply's length.
+It runs as `python -m kssl.bench.load.builtin`. It verifies certificates and every reply's length.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import json
 import sys
 from dataclasses import dataclass, replace
 
-from bench.errors import BenchError
-from bench.load.builtin.task import Task
-from bench.load.job import Hook, Job, LoadResult
-from bench.load.process import LoadProcess, running
-from fastpath.hardening import interpreter
+from kssl.bench.errors import BenchError
+from kssl.bench.load.builtin.task import Task
+from kssl.bench.load.job import Hook, Job, LoadResult
+from kssl.bench.load.process import LoadProcess, running
+from kssl.fastpath.hardening import interpreter
 
 # Time for all connections to come up: with full handshakes, 10,000 take a slow proxy a while.
 _UP_SECONDS = 120.0
@@ -29,7 +29,7 @@ class OwnClient:
 
     def command(self, job: Job) -> list[str]:
         """The same interpreter, with the task as JSON."""
-        return [*interpreter(), "-m", "bench.load.builtin", _task(job).to_json()]
+        return [*interpreter(), "-m", "kssl.bench.load.builtin", _task(job).to_json()]
 
     def run(self, job: Job, on_begin: Hook, on_end: Hook) -> LoadResult:
         """Raises BenchError for anything that was not a complete good reply."""
@@ -47,7 +47,7 @@ class OwnClient:
         """
         task = replace(_task(job), kind="idle", connections=connections)
         with running(
-            [*interpreter(), "-m", "bench.load.builtin", task.to_json()], self.name
+            [*interpreter(), "-m", "kssl.bench.load.builtin", task.to_json()], self.name
         ) as process:
             _up(process)
             on_up()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from bench.load.job import PERCENTILES
+from kssl.bench.load.job import PERCENTILES
 
 
 def percentiles(values: Iterable[float]) -> tuple[tuple[float, float], ...] | None:

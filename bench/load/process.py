@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-from bench.errors import BenchError
+from kssl.bench.errors import BenchError
 
 _CHUNK = 65536
 _END_SECONDS = 30.0

@@ -22,9 +22,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import BenchError
-from bench.load.job import Hook, Job, LoadResult
-from bench.load.process import running
+from kssl.bench.errors import BenchError
+from kssl.bench.load.job import Hook, Job, LoadResult
+from kssl.bench.load.process import running
 
 _SCRIPT = Path(__file__).with_name("window.lua")
 

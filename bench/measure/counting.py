@@ -1,7 +1,7 @@
 """What a request of kssl's costs in crossings to the worker, copies and system calls.
 
-Counted in a pass of its own by `proxy.trace.counting`, because counting takes time: a proxy with
-counters around its system calls, that writes their totals to a file when it gets SIGUSR1.
+Counted in a pass of its own by `kssl.proxy.trace.counting`, because counting takes time: a proxy
+with counters around its system calls, that writes their totals to a file when it gets SIGUSR1.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import BenchError
-from bench.subjects import Subject, Surroundings
-from proxy.spawn import ProxyProcess, ProxyStartError, spawn_proxy
+from kssl.bench.errors import BenchError
+from kssl.bench.subjects import Subject, Surroundings
+from kssl.proxy.spawn import ProxyProcess, ProxyStartError, spawn_proxy
 
-_MODULE = "proxy.trace.counting"
+_MODULE = "kssl.proxy.trace.counting"
 _ANSWER_SECONDS = 60.0
 
 
@@ -44,7 +44,7 @@ def missing() -> str | None:
         found = importlib.util.find_spec(_MODULE) is not None
     except ModuleNotFoundError:  # not even its package is there
         found = False
-    return None if found else "crossings and copies not counted: this kssl has no proxy.trace"
+    return None if found else "crossings and copies not counted: this kssl has no kssl.proxy.trace"
 
 
 class Counted:
@@ -81,7 +81,7 @@ class Counted:
 
 
 def per_unit(totals: dict[str, int], units: int, hops: int) -> Counts:
-    """From the totals of `proxy.trace.counting`, which are the front end's.
+    """From the totals of `kssl.proxy.trace.counting`, which are the front end's.
 
     Each byte on the way to the worker is sent by one process and received by another, and with
     a process in between once more.

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bench.backend import Backend
-from bench.errors import BenchError
-from bench.load.job import Load
-from bench.load.own import OwnClient
-from bench.measure.rounds import Bench, Meter, Round
-from bench.pinning import pinned
-from bench.proc import private_rss
-from bench.process import open_files
-from bench.scenarios import Scenario
-from bench.subjects import Subject
+from kssl.bench.backend import Backend
+from kssl.bench.errors import BenchError
+from kssl.bench.load.job import Load
+from kssl.bench.load.own import OwnClient
+from kssl.bench.measure.rounds import Bench, Meter, Round
+from kssl.bench.pinning import pinned
+from kssl.bench.proc import private_rss
+from kssl.bench.process import open_files
+from kssl.bench.scenarios import Scenario
+from kssl.bench.subjects import Subject
 
 # Files of the client and of a proxy that are no idle connections.
 _OTHER_FILES = 500

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 
-from bench.measure.rounds import Round
-from bench.subjects import Subject
+from kssl.bench.measure.rounds import Round
+from kssl.bench.subjects import Subject
 
 _BASIS = "tiny"
 _STANDARD = "nginx"

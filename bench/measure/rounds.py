@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.backend import Backend
-from bench.errors import BenchError
-from bench.load.job import Job, Load
-from bench.pinning import pinned
-from bench.proc import CpuTime, peak_rss, reset_peak
-from bench.scenarios import Scenario
-from bench.subjects import Subject
+from kssl.bench.backend import Backend
+from kssl.bench.errors import BenchError
+from kssl.bench.load.job import Job, Load
+from kssl.bench.pinning import pinned
+from kssl.bench.proc import CpuTime, peak_rss, reset_peak
+from kssl.bench.scenarios import Scenario
+from kssl.bench.subjects import Subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.contract import Peer, Surroundings
-from bench.errors import BenchError
-from bench.peers.base import Place, Program
-from bench.peers.caddy import CADDY
-from bench.peers.haproxy import HAPROXY
-from bench.peers.hitch import HITCH
-from bench.peers.mitmproxy import MITMPROXY
-from bench.peers.nginx import NGINX, NGINX_LARGE, NGINX_PLAIN
-from bench.peers.proxy_py import PROXY_PY
-from bench.peers.stunnel import STUNNEL
+from kssl.bench.contract import Peer, Surroundings
+from kssl.bench.errors import BenchError
+from kssl.bench.peers.base import Place, Program
+from kssl.bench.peers.caddy import CADDY
+from kssl.bench.peers.haproxy import HAPROXY
+from kssl.bench.peers.hitch import HITCH
+from kssl.bench.peers.mitmproxy import MITMPROXY
+from kssl.bench.peers.nginx import NGINX, NGINX_LARGE, NGINX_PLAIN
+from kssl.bench.peers.proxy_py import PROXY_PY
+from kssl.bench.peers.stunnel import STUNNEL
 
 _PROGRAMS: dict[str, Program] = {
     program.name: program

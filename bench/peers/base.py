@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.contract import Peer, Subject, Surroundings
-from bench.errors import BenchError
-from bench.process import find_program, free_port, running
+from kssl.bench.contract import Peer, Subject, Surroundings
+from kssl.bench.errors import BenchError
+from kssl.bench.process import find_program, free_port, running
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from string import Template
 
-from bench.peers.base import Place, Program, Setup, on_path
-from bench.process import open_files, output_of
+from kssl.bench.peers.base import Place, Program, Setup, on_path
+from kssl.bench.process import open_files, output_of
 
 _CONFIG = Template("""\
 # Written by `kssl bench`. Everything that is not named here has HAProxy's default.

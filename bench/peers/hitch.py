@@ -6,8 +6,8 @@ import os
 import pwd
 from string import Template
 
-from bench.peers.base import Place, Program, Setup, on_path
-from bench.process import output_of
+from kssl.bench.peers.base import Place, Program, Setup, on_path
+from kssl.bench.process import output_of
 
 _CONFIG = Template("""\
 # Written by `kssl bench`. Everything that is not named here has hitch's default.

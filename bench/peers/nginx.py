@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from string import Template
 
-from bench import nginx
-from bench.peers.base import Place, Program, Setup
+from kssl.bench import nginx
+from kssl.bench.peers.base import Place, Program, Setup
 
 _PROXY = Template("""\
     # "upgrade" for a WebSocket; for all others nothing, so that upstream connections are kept.

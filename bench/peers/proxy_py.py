@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from string import Template
 
-from bench.peers.base import Place, Program, Setup, in_venv
-from bench.process import open_files, output_of
+from kssl.bench.peers.base import Place, Program, Setup, in_venv
+from kssl.bench.process import open_files, output_of
 
 # proxy.py takes its routes from a class.
 _PLUGIN = Template('''\

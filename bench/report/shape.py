@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bench.machine import describe
-from bench.measure.rounds import Round
-from bench.outcome import Outcome
-from bench.report.stats import Ratio, paired_ratio, spread
-from bench.scenarios import Scenario
-from bench.subjects import Subject
+from kssl.bench.machine import describe
+from kssl.bench.measure.rounds import Round
+from kssl.bench.outcome import Outcome
+from kssl.bench.report.stats import Ratio, paired_ratio, spread
+from kssl.bench.scenarios import Scenario
+from kssl.bench.subjects import Subject
 
 SCHEMA = "kssl-bench/1"
 

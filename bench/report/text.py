@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from bench.report.stats import ENOUGH_ROUNDS
-from bench.report.table import number, render
+from kssl.bench.report.stats import ENOUGH_ROUNDS
+from kssl.bench.report.table import number, render
 
 _WIDTH = 120
 

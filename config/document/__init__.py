@@ -9,9 +9,9 @@
                                     │
             checks: what only shows when all are seen together
                                     │
-                                    └─> config.model.Configuration, or ProblemsError
+                                    └─> kssl.config.model.Configuration, or ProblemsError
 
 ``toml`` leads from the file to text and data, also for ``edit``, which changes the file. ``keys``
 is the table of keys: the reader, the JSON schema and the tests of the documentation go by it. Files
-are looked at through `config.trusted` only, and private keys are never read here.
+are looked at through `kssl.config.trusted` only, and private keys are never read here.
 """

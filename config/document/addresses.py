@@ -8,10 +8,10 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from config.document.report import shown
-from config.errors import ConfigError
-from config.model import UNASSIGNED, WILDCARD, Binding
-from config.target import MAX_PORT, Listen, parse_listen
+from kssl.config.document.report import shown
+from kssl.config.errors import ConfigError
+from kssl.config.model import UNASSIGNED, WILDCARD, Binding
+from kssl.config.target import MAX_PORT, Listen, parse_listen
 
 # RFC 1123 section 2.1, and underscores, which container networks use.
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.document.addresses import parse_hostnameport, parse_ipport, parse_thumbprint
-from config.document.context import Context
-from config.document.positions import KeyPath
-from config.document.section import Section
-from config.errors import ConfigError
-from config.model import CertificateBinding, CertificateFiles
-from config.target import Listen
+from kssl.config.document.addresses import parse_hostnameport, parse_ipport, parse_thumbprint
+from kssl.config.document.context import Context
+from kssl.config.document.positions import KeyPath
+from kssl.config.document.section import Section
+from kssl.config.errors import ConfigError
+from kssl.config.model import CertificateBinding, CertificateFiles
+from kssl.config.target import Listen
 
 STORE = "certificates"
 """Folder of the certificate store in the state folder: THUMBPRINT.pem and THUMBPRINT.key."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from config import devca
-from config.document.certificates import BindingRead
-from config.document.positions import KeyPath
-from config.document.report import Report
-from config.document.sites import SiteRead
-from config.model import UNASSIGNED, WILDCARD, Binding, CertificateBinding, Configuration
-from config.routing import tls_settings
-from config.target import LOCALHOST, LOOPBACKS
+from kssl.config import devca
+from kssl.config.document.certificates import BindingRead
+from kssl.config.document.positions import KeyPath
+from kssl.config.document.report import Report
+from kssl.config.document.sites import SiteRead
+from kssl.config.model import UNASSIGNED, WILDCARD, Binding, CertificateBinding, Configuration
+from kssl.config.routing import tls_settings
+from kssl.config.target import LOCALHOST, LOOPBACKS
 
 # An address of all interfaces, of one family: listeners for IPv6 take no IPv4 (IPV6_V6ONLY).
 _ALL_4, _ALL_6 = "0.0.0.0", "::"  # noqa: S104 - compared, not listened on

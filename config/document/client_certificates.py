@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from config.client_certificates import (
+from kssl.config.client_certificates import (
     DEFAULT_DEPTH,
     DEFAULT_TIMEOUT,
     ClientCertificates,
     Failure,
     Headers,
 )
-from config.document import flags, keys
-from config.document.context import Context
-from config.document.flags import FlagsRead
-from config.document.section import Section
-from config.errors import ConfigError
-from config.model import Binding
+from kssl.config.document import flags, keys
+from kssl.config.document.context import Context
+from kssl.config.document.flags import FlagsRead
+from kssl.config.document.section import Section
+from kssl.config.errors import ConfigError
+from kssl.config.model import Binding
 
 CA, CA_FOLDER = "client CA file", "folder of client CAs"
 BETWEEN, BETWEEN_FOLDER = "intermediate CA file", "folder of intermediate CAs"

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from config import trusted
-from config.parameter import Profile
-from config.parameters import Parameters
-from config.profiles import RULES, Rules, no_client_certificates
-from config.target import Listen
+from kssl.config import trusted
+from kssl.config.parameter import Profile
+from kssl.config.parameters import Parameters
+from kssl.config.profiles import RULES, Rules, no_client_certificates
+from kssl.config.target import Listen
 
 
 class Files(Protocol):

@@ -19,9 +19,9 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from config import statedir
-from config.document.toml import WHAT, parse_toml, read_utf8
-from config.document.ways import (
+from kssl.config import statedir
+from kssl.config.document.toml import WHAT, parse_toml, read_utf8
+from kssl.config.document.ways import (
     BINDING,
     PARAMETERS,
     Edit,
@@ -34,10 +34,10 @@ from config.document.ways import (
     split_lines,
     without_binding,
 )
-from config.errors import ConfigError, Problem, ProblemsError
-from config.parameter import Value
-from config.parameters import find_parameter
-from config.trusted import check_trusted_folder
+from kssl.config.errors import ConfigError, Problem, ProblemsError
+from kssl.config.parameter import Value
+from kssl.config.parameters import find_parameter
+from kssl.config.trusted import check_trusted_folder
 
 
 class Document:

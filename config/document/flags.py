@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from config.document.context import Context
-from config.document.report import shown
-from config.document.section import Section
-from config.errors import ConfigError
-from config.model import CERTIFICATE_FLAGS, SSL_FLAGS
+from kssl.config.document.context import Context
+from kssl.config.document.report import shown
+from kssl.config.document.section import Section
+from kssl.config.errors import ConfigError
+from kssl.config.model import CERTIFICATE_FLAGS, SSL_FLAGS
 
 KEY = "sslFlags"
 

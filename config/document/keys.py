@@ -1,4 +1,5 @@
-"""The table of keys of kssl.toml. The keys of ``[parameters]`` are `config.table.PARAMETERS`."""
+"""The table of keys of kssl.toml. The keys of ``[parameters]`` are
+`kssl.config.table.PARAMETERS`."""
 
 from __future__ import annotations
 
@@ -7,10 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from config.client_certificates import DEFAULT_DEPTH, DEFAULT_TIMEOUT, Failure, Headers
-from config.model import SSL_FLAGS
-from config.parameter import Profile
-from config.target import MAX_PORT
+from kssl.config.client_certificates import DEFAULT_DEPTH, DEFAULT_TIMEOUT, Failure, Headers
+from kssl.config.model import SSL_FLAGS
+from kssl.config.parameter import Profile
+from kssl.config.target import MAX_PORT
 
 HSTS_PRELOAD_AGE = 31536000
 """Seconds. What hstspreload.org asks for at least."""

@@ -7,30 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from config.client_certificates import ClientCertificates
-from config.document import keys
-from config.document.addresses import canonical
-from config.document.certificates import (
-    CERTIFICATE,
-    KEY,
-    BindingRead,
-    read_binding,
-)
-from config.document.checks import check_bindings, check_certificates, check_sites
-from config.document.client_certificates import CA as CLIENT_CA
-from config.document.client_certificates import CA_FOLDER as CLIENT_CA_FOLDER
-from config.document.context import Context, Files, TrustedFiles
-from config.document.positions import positions
-from config.document.report import COMMAND_LINE, Report, shown
-from config.document.section import Section
-from config.document.sites import SiteRead, read_names, read_site, target_site
-from config.document.toml import parse_toml, read_utf8
-from config.document.upstreams import CA, with_tls
-from config.document.values import SECTION, Resolved, check_retrieval, read_parameters
-from config.errors import ConfigError
-from config.model import OFF, STDERR, STDOUT, CertificateFiles, Configuration, Logs, Site
-from config.parameter import Profile, Value
-from config.target import LOOPBACK, Listen, Target
+from kssl.config.client_certificates import ClientCertificates
+from kssl.config.document import keys
+from kssl.config.document.addresses import canonical
+from kssl.config.document.certificates import CERTIFICATE, KEY, BindingRead, read_binding
+from kssl.config.document.checks import check_bindings, check_certificates, check_sites
+from kssl.config.document.client_certificates import CA as CLIENT_CA
+from kssl.config.document.client_certificates import CA_FOLDER as CLIENT_CA_FOLDER
+from kssl.config.document.context import Context, Files, TrustedFiles
+from kssl.config.document.positions import positions
+from kssl.config.document.report import COMMAND_LINE, Report, shown
+from kssl.config.document.section import Section
+from kssl.config.document.sites import SiteRead, read_names, read_site, target_site
+from kssl.config.document.toml import parse_toml, read_utf8
+from kssl.config.document.upstreams import CA, with_tls
+from kssl.config.document.values import SECTION, Resolved, check_retrieval, read_parameters
+from kssl.config.errors import ConfigError
+from kssl.config.model import OFF, STDERR, STDOUT, CertificateFiles, Configuration, Logs, Site
+from kssl.config.parameter import Profile, Value
+from kssl.config.target import LOOPBACK, Listen, Target
 
 DEFAULT_LISTEN = Listen(LOOPBACK, 8443)
 
@@ -40,7 +35,7 @@ class Request:
     """What the command line says. `profile` and the rest win over the file.
 
     `environment` is the whole of it; only ``KSSL_SET_…`` is looked at. `command_line` is what
-    `config.parameters.parse_assignments` has made of ``--set``. `listen` is for sites without
+    `kssl.config.parameters.parse_assignments` has made of ``--set``. `listen` is for sites without
     bindings of their own; `listen_given`: it was typed. `certificate`, `key`, `upstream_ca` and
     `client_ca`, which requires a client certificate, go with `target`. `running`: a service runs
     that is to reload; it opens its log files itself, and goes on in the old ones if it has to.

@@ -6,8 +6,8 @@ import json
 import re
 from collections.abc import Mapping
 
-from config.document.positions import KeyPath
-from config.errors import Problem, ProblemsError
+from kssl.config.document.positions import KeyPath
+from kssl.config.errors import Problem, ProblemsError
 
 ENVIRONMENT, COMMAND_LINE = "environment", "command line"
 """What a `Problem` names as its file where the mistake is in none."""

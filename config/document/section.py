@@ -6,10 +6,10 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from config.document.keys import Key, by_name
-from config.document.positions import KeyPath
-from config.document.report import Report, shown, shown_key
-from config.errors import ConfigError
+from kssl.config.document.keys import Key, by_name
+from kssl.config.document.positions import KeyPath
+from kssl.config.document.report import Report, shown, shown_key
+from kssl.config.errors import ConfigError
 
 T = TypeVar("T")
 

@@ -6,20 +6,20 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from config.client_certificates import ClientCertificates
-from config.document import keys
-from config.document.addresses import parse_binding, parse_hostname
-from config.document.certificates import read_files
-from config.document.client_certificates import read_client_certificates
-from config.document.context import Context
-from config.document.flags import read_flags
-from config.document.positions import KeyPath
-from config.document.report import shown
-from config.document.section import Section
-from config.document.upstreams import read_upstreams
-from config.errors import ConfigError
-from config.model import Binding, CertificateFiles, Hsts, Site, SiteLimits
-from config.target import Target, parse_target
+from kssl.config.client_certificates import ClientCertificates
+from kssl.config.document import keys
+from kssl.config.document.addresses import parse_binding, parse_hostname
+from kssl.config.document.certificates import read_files
+from kssl.config.document.client_certificates import read_client_certificates
+from kssl.config.document.context import Context
+from kssl.config.document.flags import read_flags
+from kssl.config.document.positions import KeyPath
+from kssl.config.document.report import shown
+from kssl.config.document.section import Section
+from kssl.config.document.upstreams import read_upstreams
+from kssl.config.errors import ConfigError
+from kssl.config.model import Binding, CertificateFiles, Hsts, Site, SiteLimits
+from kssl.config.target import Target, parse_target
 
 H = TypeVar("H", bound=Hashable)
 

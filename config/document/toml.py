@@ -7,8 +7,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from config.errors import ConfigError, Problem, ProblemsError
-from config.trusted import read_trusted
+from kssl.config.errors import ConfigError, Problem, ProblemsError
+from kssl.config.trusted import read_trusted
 
 WHAT = "configuration file"
 """What messages call it."""

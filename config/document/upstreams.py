@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.document import keys
-from config.document.addresses import parse_upstream_name
-from config.document.certificates import look_at, read_files
-from config.document.context import Context
-from config.document.section import Section
-from config.errors import ConfigError
-from config.target import Target
+from kssl.config.document import keys
+from kssl.config.document.addresses import parse_upstream_name
+from kssl.config.document.certificates import look_at, read_files
+from kssl.config.document.context import Context
+from kssl.config.document.section import Section
+from kssl.config.errors import ConfigError
+from kssl.config.target import Target
 
 CA = "CA file"
 """What messages call it."""
@@ -35,7 +35,7 @@ _RISK = (
 @dataclass(frozen=True, slots=True)
 class UpstreamsRead:
     """`targets`, those with https:// with all that the site says of them. `pass_truncated`: see
-    `config.model.Site`."""
+    `kssl.config.model.Site`."""
 
     targets: tuple[Target, ...]
     pass_truncated: bool

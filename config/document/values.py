@@ -6,15 +6,15 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from config import sources
-from config.document.client_certificates import fetches_lists
-from config.document.positions import KeyPath
-from config.document.report import COMMAND_LINE, ENVIRONMENT, Report, shown
-from config.errors import ConfigError
-from config.model import CERTIFICATE_FLAGS, Site
-from config.parameter import Parameter, Profile, Value
-from config.parameters import Parameters, find_parameter
-from config.profiles import OBSOLETE, RULES
+from kssl.config import sources
+from kssl.config.document.client_certificates import fetches_lists
+from kssl.config.document.positions import KeyPath
+from kssl.config.document.report import COMMAND_LINE, ENVIRONMENT, Report, shown
+from kssl.config.errors import ConfigError
+from kssl.config.model import CERTIFICATE_FLAGS, Site
+from kssl.config.parameter import Parameter, Profile, Value
+from kssl.config.parameters import Parameters, find_parameter
+from kssl.config.profiles import OBSOLETE, RULES
 
 SECTION = "parameters"
 _KERNEL = "EnableKernelSSL"

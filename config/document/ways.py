@@ -1,4 +1,5 @@
-"""Ways to edit a TOML text: by the lines of one table, or as a whole. See `config.document.edit`.
+"""Ways to edit a TOML text: by the lines of one table, or as a whole. See
+`kssl.config.document.edit`.
 
 Finding the lines of a table looks at the lines alone, and a text of several lines that holds
 ``[[binding]]`` may mislead it: whoever calls these compares the outcome by `meant`.
@@ -14,7 +15,7 @@ from typing import Any
 import tomlkit
 from tomlkit.items import Table, Whitespace
 
-from config.parameter import Value
+from kssl.config.parameter import Value
 
 PARAMETERS, BINDING = "parameters", "binding"
 

@@ -4,8 +4,8 @@
     {name: value} ── render_reg ──► .reg bytes
 
 A file holds keys, ``[HKEY_…\\…]``, and below each its values, ``"Name"=data``. Only the values of
-the key `KEY` that `config.table` knows mean something here; whatever else stands in a file is left
-alone, with a note. The data is ``dword:0000000a``, ``"text"``, or ``hex(TYPE):`` bytes.
+the key `KEY` that `kssl.config.table` knows mean something here; whatever else stands in a file is
+left alone, with a note. The data is ``dword:0000000a``, ``"text"``, or ``hex(TYPE):`` bytes.
 
 The syntax is the one of Microsoft's "How to add, modify, or delete registry subkeys and values by
 using a .reg file", and of what regedit writes. Nothing here reads or writes a file.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from config.errors import ConfigError
-from config.parameter import Parameter, Value
+from kssl.config.errors import ConfigError
+from kssl.config.parameter import Parameter, Value
 
 _DWORD = re.compile(r"dword:\s*([0-9a-f]*)", re.IGNORECASE | re.ASCII)
 _HEX = re.compile(r"hex(?:\(([0-9a-f]{1,8})\))?:([0-9a-f,\s]*)", re.IGNORECASE | re.ASCII)

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from config.errors import ConfigError, Problem, ProblemsError
-from config.parameter import Parameter, Value
-from config.reg import KEY, is_our_key
-from config.reg.data import read_data
-from config.reg.text import decode
-from config.table import PARAMETERS
+from kssl.config.errors import ConfigError, Problem, ProblemsError
+from kssl.config.parameter import Parameter, Value
+from kssl.config.reg import KEY, is_our_key
+from kssl.config.reg.data import read_data
+from kssl.config.reg.text import decode
+from kssl.config.table import PARAMETERS
 
 _KEY_LINE = re.compile(r"\[(-?)(.*)\]\s*(?:;.*)?", re.DOTALL)
 _VALUE_LINE = re.compile(r'(?:@|"((?:[^"\\]|\\.)*)")\s*=(.*)', re.DOTALL)

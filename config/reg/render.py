@@ -6,11 +6,11 @@ import codecs
 import enum
 from collections.abc import Mapping
 
-from config.errors import ConfigError
-from config.parameter import Value
-from config.parameters import find_parameter
-from config.reg import KEY, VERSION_4, VERSION_5
-from config.table import PARAMETERS
+from kssl.config.errors import ConfigError
+from kssl.config.parameter import Value
+from kssl.config.parameters import find_parameter
+from kssl.config.reg import KEY, VERSION_4, VERSION_5
+from kssl.config.table import PARAMETERS
 
 _LINE_BREAK = "\r\n"
 

@@ -7,18 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from config.parameter import Parameter, Profile, Value
-from config.parameters import parse_assignments
-from config.running import RunningService
-from config.sources import (
-    DEFAULT,
-    ENVIRONMENT,
-    FILE,
-    PREFIX,
-    from_environment,
-    resolve,
-)
-from config.table import PARAMETERS
+from kssl.config.parameter import Parameter, Profile, Value
+from kssl.config.parameters import parse_assignments
+from kssl.config.running import RunningService
+from kssl.config.sources import DEFAULT, ENVIRONMENT, FILE, PREFIX, from_environment, resolve
+from kssl.config.table import PARAMETERS
 
 
 @dataclass(frozen=True, slots=True)

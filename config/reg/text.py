@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from config.errors import Problem, ProblemsError
-from config.reg import VERSION_4, VERSION_5
+from kssl.config.errors import Problem, ProblemsError
+from kssl.config.reg import VERSION_4, VERSION_5
 
 _BOMS = (
     (b"\xef\xbb\xbf", "utf-8", "UTF-8"),

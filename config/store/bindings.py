@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from config.document.edit import Document, edit_file, read_document
-from config.document.ways import BINDING
-from config.errors import ConfigError
-from config.store.place import Place, place_of
+from kssl.config.document.edit import Document, edit_file, read_document
+from kssl.config.document.ways import BINDING
+from kssl.config.errors import ConfigError
+from kssl.config.store.place import Place, place_of
 
 
 def read_bindings(path: Path) -> dict[Place, str]:

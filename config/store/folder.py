@@ -10,11 +10,11 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from config import foreign, statedir
-from config.credentials import Credentials, pem_credentials
-from config.errors import ConfigError
-from config.keykinds import pkcs8_pem
-from config.pemfile import SourceFile
+from kssl.config import foreign, statedir
+from kssl.config.credentials import Credentials, pem_credentials
+from kssl.config.errors import ConfigError
+from kssl.config.keykinds import pkcs8_pem
+from kssl.config.pemfile import SourceFile
 
 _NAME = re.compile(r"[0-9a-f]{64}")
 
@@ -63,7 +63,7 @@ class Folder:
     def verify(self, thumbprint: str, now: datetime) -> None:
         """Raises ConfigError unless certificate and key are as they were put there.
 
-        This loads the key, see `config.credentials`.
+        This loads the key, see `kssl.config.credentials`.
         """
         chain = self.chain(thumbprint)
         path = self.key_path(thumbprint)

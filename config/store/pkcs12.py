@@ -13,15 +13,15 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from config import foreign
-from config.credentials import (
+from kssl.config import foreign
+from kssl.config.credentials import (
     Credentials,
     PassphraseNeededError,
     checked_credentials,
     supported_key,
 )
-from config.errors import ConfigError
-from config.pemfile import SourceFile
+from kssl.config.errors import ConfigError
+from kssl.config.pemfile import SourceFile
 
 # 1.2.840.113549.1.12.1, pkcs-12PbeIds (RFC 7292, C), in DER; the last byte follows.
 _PBE = bytes.fromhex("060a2a864886f70d010c01")
@@ -45,7 +45,7 @@ def is_pkcs12(data: bytes) -> bool:
 def pkcs12_credentials(
     source: SourceFile, passphrase: bytes | None, now: datetime | None = None
 ) -> Credentials:
-    """As `config.credentials.pem_credentials`; for the same processes only.
+    """As `kssl.config.credentials.pem_credentials`; for the same processes only.
 
     Raises:
         PassphraseNeededError: none is given, and neither none nor an empty one opens it.

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from config.errors import ConfigError
-from config.model import UNASSIGNED, WILDCARD
-from config.target import MAX_PORT, Listen
+from kssl.config.errors import ConfigError
+from kssl.config.model import UNASSIGNED, WILDCARD
+from kssl.config.target import MAX_PORT, Listen
 
 IPPORT, HOSTNAMEPORT = "ipport", "hostnameport"
 FORMS = "ipport=ADDRESS:PORT, ipport=*:PORT (any unassigned) or hostnameport=NAME:PORT"

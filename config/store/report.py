@@ -11,12 +11,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from config import foreign
-from config.keykinds import is_pss
-from config.store.place import Place
-from config.store.sites import SiteNames, covers, unused
-from config.store.staged import ADD, DELETE
-from config.store.store import Entry, View
+from kssl.config import foreign
+from kssl.config.keykinds import is_pss
+from kssl.config.store.place import Place
+from kssl.config.store.sites import SiteNames, covers, unused
+from kssl.config.store.staged import ADD, DELETE
+from kssl.config.store.store import Entry, View
 
 NOT_SERVED = "not served: no binding"
 

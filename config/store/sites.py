@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config.document.edit import read_document
-from config.errors import ConfigError
-from config.model import UNASSIGNED, WILDCARD
-from config.store.place import IPPORT, Place
-from config.target import Listen, parse_listen
+from kssl.config.document.edit import read_document
+from kssl.config.errors import ConfigError
+from kssl.config.model import UNASSIGNED, WILDCARD
+from kssl.config.store.place import IPPORT, Place
+from kssl.config.target import Listen, parse_listen
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def _texts(value: object) -> list[str]:
 def unused(place: Place, sites: list[SiteNames]) -> str:
     """Why a certificate bound to `place` is not served all the same; "" if it is, or nobody knows.
 
-    The rules are those of `config.routing`.
+    The rules are those of `kssl.config.routing`.
     """
     if not sites or any(site.listens is None for site in sites):
         return ""

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from config import statedir
-from config.errors import ConfigError
-from config.store.place import Place, place_of
+from kssl.config import statedir
+from kssl.config.errors import ConfigError
+from kssl.config.store.place import Place, place_of
 
 ADD, DELETE, BIND, UNBIND = "add", "delete", "bind", "unbind"
 _THUMBPRINT = re.compile(r"[0-9a-f]{64}")

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from cryptography import x509
 
-from config import statedir
-from config.credentials import Credentials
-from config.errors import ConfigError
-from config.store.bindings import read_bindings, write_bindings
-from config.store.folder import Folder, chain_pem, thumbprint_of
-from config.store.place import Place
-from config.store.staged import (
+from kssl.config import statedir
+from kssl.config.credentials import Credentials
+from kssl.config.errors import ConfigError
+from kssl.config.store.bindings import read_bindings, write_bindings
+from kssl.config.store.folder import Folder, chain_pem, thumbprint_of
+from kssl.config.store.place import Place
+from kssl.config.store.staged import (
     ADD,
     BIND,
     DELETE,

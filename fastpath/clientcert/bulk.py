@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from config.der import elements
+from kssl.config.der import elements
 
 _SEQUENCE, _INTEGER, _VERSION, _EXTENSIONS = 0x30, 0x02, 0xA0, 0xA3
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs7
 
-from config import foreign
-from fastpath.clientcert.names import dn_text, shown
-from fastpath.clientcert.presented import unusable
-from fastpath.clientcert.reach import signed
+from kssl.config import foreign
+from kssl.fastpath.clientcert.names import dn_text, shown
+from kssl.fastpath.clientcert.presented import unusable
+from kssl.fastpath.clientcert.reach import signed
 
 # Certificates that are looked at of one body. Bundles of CAs hold two or three.
 MAX_BUNDLE = 32

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
 
-from config import foreign
-from config.errors import ConfigError
-from fastpath.clientcert.profile import issuer_key_fault
+from kssl.config import foreign
+from kssl.config.errors import ConfigError
+from kssl.fastpath.clientcert.profile import issuer_key_fault
 
 T = TypeVar("T", bound=x509.ExtensionType)
 

@@ -7,12 +7,12 @@ from datetime import datetime
 
 from cryptography import x509
 
-from config.errors import printable
-from fastpath.clientcert.names import constraints_of, dn_text, serial_of, shown
-from fastpath.clientcert.path import Path, Stop, best_path
-from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.presented import Presented
-from fastpath.clientcert.verdict import Fault, Kind, Outcome, Source, Step
+from kssl.config.errors import printable
+from kssl.fastpath.clientcert.names import constraints_of, dn_text, serial_of, shown
+from kssl.fastpath.clientcert.path import Path, Stop, best_path
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.clientcert.presented import Presented
+from kssl.fastpath.clientcert.verdict import Fault, Kind, Outcome, Source, Step
 
 _DETAIL = 200  # characters of the verifier's own words
 

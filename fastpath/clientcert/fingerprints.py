@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import SignatureAlgorithmOID
 
-from config.der import encoded
+from kssl.config.der import encoded
 
 # Which one it is, the issuer's key would tell.
 _CURVES = (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1())

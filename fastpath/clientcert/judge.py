@@ -10,14 +10,14 @@ from itertools import pairwise
 
 from cryptography import x509
 
-from config import foreign
-from fastpath.clientcert.explain import explain, sentence, step_of
-from fastpath.clientcert.names import constraint_fault, identity_of, shown
-from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.presented import MalformedError, Presented, parse
-from fastpath.clientcert.profile import leaf_key_fault
-from fastpath.clientcert.revocation import State, status
-from fastpath.clientcert.verdict import Fault, Identity, Kind, Outcome, Source, Step, Verdict
+from kssl.config import foreign
+from kssl.fastpath.clientcert.explain import explain, sentence, step_of
+from kssl.fastpath.clientcert.names import constraint_fault, identity_of, shown
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.clientcert.presented import MalformedError, Presented, parse
+from kssl.fastpath.clientcert.profile import leaf_key_fault
+from kssl.fastpath.clientcert.revocation import State, status
+from kssl.fastpath.clientcert.verdict import Fault, Identity, Kind, Outcome, Source, Step, Verdict
 
 
 def judge(presented: Sequence[bytes], policy: Policy, now: datetime) -> Verdict:

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from config.errors import printable
-from fastpath.clientcert.verdict import Fault, Identity, Kind
+from kssl.config.errors import printable
+from kssl.fastpath.clientcert.verdict import Fault, Identity, Kind
 
 # Characters of a name in a message, and the SANs that are kept of a certificate.
 _SHOWN = 120

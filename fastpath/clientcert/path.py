@@ -14,10 +14,10 @@ from enum import Enum
 
 from cryptography import x509
 
-from fastpath.clientcert.policy import Policy, by_subject
-from fastpath.clientcert.profile import ca_faults, leaf_faults, signature_fault
-from fastpath.clientcert.reach import signed
-from fastpath.clientcert.verdict import Fault, Source
+from kssl.fastpath.clientcert.policy import Policy, by_subject
+from kssl.fastpath.clientcert.profile import ca_faults, leaf_faults, signature_fault
+from kssl.fastpath.clientcert.reach import signed
+from kssl.fastpath.clientcert.verdict import Fault, Source
 
 # As many as a path of the usual depth needs, twice.
 MAX_SIGNATURES = 24

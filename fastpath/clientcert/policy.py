@@ -15,12 +15,12 @@ from cryptography.x509.verification import (
     Store,
 )
 
-from config.errors import ConfigError
-from fastpath.clientcert.crl import Crl, CrlSet
-from fastpath.clientcert.names import directory_constraint
-from fastpath.clientcert.profile import extension_policies
-from fastpath.clientcert.reach import MAX_CHECKS, BySubject, reach
-from fastpath.clientcert.rules import Rules
+from kssl.config.errors import ConfigError
+from kssl.fastpath.clientcert.crl import Crl, CrlSet
+from kssl.fastpath.clientcert.names import directory_constraint
+from kssl.fastpath.clientcert.profile import extension_policies
+from kssl.fastpath.clientcert.reach import MAX_CHECKS, BySubject, reach
+from kssl.fastpath.clientcert.rules import Rules
 
 # CAs between the client's certificate and the trust anchor.
 DEFAULT_DEPTH = 10

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-from config import foreign
-from fastpath.clientcert.bulk import bulk
-from fastpath.clientcert.fingerprints import sealed
-from fastpath.clientcert.names import directory_constraint, dn_text, shown
-from fastpath.clientcert.profile import issuer_key_fault
+from kssl.config import foreign
+from kssl.fastpath.clientcert.bulk import bulk
+from kssl.fastpath.clientcert.fingerprints import sealed
+from kssl.fastpath.clientcert.names import directory_constraint, dn_text, shown
+from kssl.fastpath.clientcert.profile import issuer_key_fault
 
 # Certificates. Real chains have two to four; OpenSSL takes 100 KiB of them by default.
 MAX_PRESENTED = 32

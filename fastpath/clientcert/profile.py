@@ -30,8 +30,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, SignatureAlgorithmOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy
 
-from fastpath.clientcert.names import directory_constraint
-from fastpath.clientcert.verdict import Fault, Kind
+from kssl.fastpath.clientcert.names import directory_constraint
+from kssl.fastpath.clientcert.verdict import Fault, Kind
 
 T = TypeVar("T", bound=x509.ExtensionType)
 

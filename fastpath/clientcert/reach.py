@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from cryptography import x509
 
-from fastpath.clientcert.profile import is_ca
+from kssl.fastpath.clientcert.profile import is_ca
 
 BySubject = Mapping[x509.Name, tuple[x509.Certificate, ...]]
 

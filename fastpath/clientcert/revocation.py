@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
-from fastpath.clientcert.crl import Crl, CrlSet
-from fastpath.clientcert.names import shown
-from fastpath.clientcert.profile import is_ca
+from kssl.fastpath.clientcert.crl import Crl, CrlSet
+from kssl.fastpath.clientcert.names import shown
+from kssl.fastpath.clientcert.profile import is_ca
 
 
 class State(enum.Enum):

@@ -28,10 +28,10 @@ from dataclasses import dataclass, field
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from config.errors import ConfigError
-from fastpath.clientcert.fingerprints import fingerprints
-from fastpath.clientcert.names import quoted, sans_of
-from fastpath.clientcert.verdict import Fault, Kind
+from kssl.config.errors import ConfigError
+from kssl.fastpath.clientcert.fingerprints import fingerprints
+from kssl.fastpath.clientcert.names import quoted, sans_of
+from kssl.fastpath.clientcert.verdict import Fault, Kind
 
 FORMS = "issuer:DN, dns:NAME, email:ADDRESS, uri:URI, ip:ADDRESS, fingerprint:SHA-256"
 MAX_RULES = 1000

@@ -1,6 +1,6 @@
 """The files: whom a site trusts, what may stand between, what is revoked.
 
-Whoever can change them decides who gets in, so they must be in good hands (`config.trusted`).
+Whoever can change them decides who gets in, so they must be in good hands (`kssl.config.trusted`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 
 from cryptography import x509
 
-from config import foreign
-from config.errors import ConfigError, reason
-from config.pemfile import SourceFile, pem_blocks
-from config.trusted import check_trusted_content, read_trusted
-from fastpath.clientcert.crl import MAX_CRL, Crl, CrlSet
+from kssl.config import foreign
+from kssl.config.errors import ConfigError, reason
+from kssl.config.pemfile import SourceFile, pem_blocks
+from kssl.config.trusted import check_trusted_content, read_trusted
+from kssl.fastpath.clientcert.crl import MAX_CRL, Crl, CrlSet
 
 # The CAs of an operating system are some 150 in 220 KB.
 MAX_CERTIFICATES = 2000

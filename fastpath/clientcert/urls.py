@@ -1,7 +1,7 @@
 """The URLs in a certificate: where its issuer's certificate is, and where revocation lists are.
 
 Whoever made the certificate chose them, and it may be a stranger's. Here they are only read, and
-bounded; which of them may be asked is up to `fastpath.fetch`.
+bounded; which of them may be asked is up to `kssl.fastpath.fetch`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from fastpath.clientcert.names import quoted
+from kssl.fastpath.clientcert.names import quoted
 
 T = TypeVar("T", bound=x509.ExtensionType)
 

@@ -25,7 +25,7 @@ class Source(enum.Enum):
 
     PRESENTED = "presented"
     INTERMEDIATES = "intermediate store"
-    FETCHED = "fetched"  # by `fastpath.retrieval`
+    FETCHED = "fetched"  # by `kssl.fastpath.retrieval`
     TRUST = "trust store"
 
 

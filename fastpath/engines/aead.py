@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from fastpath.channel import describe
-from fastpath.closing import End
-from fastpath.engines.base import MAX_UNREAD
-from fastpath.engines.contract import MAX_PIECE, RECEIVE_SIZE, Handover, Sink
-from fastpath.engines.tls import TlsEngine
-from fastpath.errors import Alert, PeerAlert
-from fastpath.keys import ConnectionKeys
-from fastpath.record.layer import RecordLayer
+from kssl.fastpath.channel import describe
+from kssl.fastpath.closing import End
+from kssl.fastpath.engines.base import MAX_UNREAD
+from kssl.fastpath.engines.contract import MAX_PIECE, RECEIVE_SIZE, Handover, Sink
+from kssl.fastpath.engines.tls import TlsEngine
+from kssl.fastpath.errors import Alert, PeerAlert
+from kssl.fastpath.keys import ConnectionKeys
+from kssl.fastpath.record.layer import RecordLayer
 
 # All connections of the process share these: plaintext and records pass through them within one
 # call, and only what the kernel refuses is copied. A record may wait in front of a batch.

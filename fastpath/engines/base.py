@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from fastpath.channel import SMALL, Channel, describe
-from fastpath.closing import End, Ending, GracefulClose
-from fastpath.engines.contract import MAX_PIECE, RECEIVE_SIZE, Handover, Sink
+from kssl.fastpath.channel import SMALL, Channel, describe
+from kssl.fastpath.closing import End, Ending, GracefulClose
+from kssl.fastpath.engines.contract import MAX_PIECE, RECEIVE_SIZE, Handover, Sink
 
 # Bytes that may wait for a peer which does not read, before nothing more is read from it: some of
 # what it sends (KeyUpdate) is answered without asking the sink, and answers must not pile up.

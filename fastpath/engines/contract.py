@@ -26,10 +26,10 @@ from asyncio import AbstractEventLoop
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
-from fastpath.channel import Channel
-from fastpath.closing import Ending
-from fastpath.errors import Alert
-from fastpath.worker.link import WorkerLink
+from kssl.fastpath.channel import Channel
+from kssl.fastpath.closing import Ending
+from kssl.fastpath.errors import Alert
+from kssl.fastpath.worker.link import WorkerLink
 
 # One batch of records from the peer, in bytes: eight full records. Larger batches save system
 # calls but leave the second-level cache.
@@ -76,7 +76,7 @@ class Session:
     server_name: str  # SNI, or ""
     alpn: str
     group: str  # key exchange, or ""
-    policy: str = ""  # see `config.model.Site.policy`; "": no certificate was asked for
+    policy: str = ""  # see `kssl.config.model.Site.policy`; "": no certificate was asked for
     # DER of what the client has presented, now or when the session began; its own comes first.
     certificates: tuple[bytes, ...] = field(default=(), repr=False)
 

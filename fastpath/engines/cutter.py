@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fastpath.record.wire import HEADER_LENGTH, MAX_EXPANSION_TLS12, MAX_FRAGMENT, ContentType
+from kssl.fastpath.record.wire import HEADER_LENGTH, MAX_EXPANSION_TLS12, MAX_FRAGMENT, ContentType
 
 # Bytes that may follow a header in either version; more than TLS 1.3's own limit.
 MAX_LENGTH = MAX_FRAGMENT + MAX_EXPANSION_TLS12

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import cast
 
-from config.errors import ConfigError
-from fastpath.engines.contract import Engine
+from kssl.config.errors import ConfigError
+from kssl.fastpath.engines.contract import Engine
 
 GROUP = "kssl.engines"
 

@@ -11,13 +11,13 @@ anything, and checking these is up to the caller.
 
 from __future__ import annotations
 
-from fastpath.fetch.allowed import Allowed
-from fastpath.fetch.content import Form
-from fastpath.fetch.errors import FetchError
-from fastpath.fetch.fetcher import Fetched, Fetcher
-from fastpath.fetch.limits import Kind, Limits
-from fastpath.fetch.memory import Room
-from fastpath.fetch.pool import FetchPool
+from kssl.fastpath.fetch.allowed import Allowed
+from kssl.fastpath.fetch.content import Form
+from kssl.fastpath.fetch.errors import FetchError
+from kssl.fastpath.fetch.fetcher import Fetched, Fetcher
+from kssl.fastpath.fetch.limits import Kind, Limits
+from kssl.fastpath.fetch.memory import Room
+from kssl.fastpath.fetch.pool import FetchPool
 
 __all__ = [
     "Allowed",

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from config.errors import ConfigError
-from fastpath.fetch.errors import FetchFailure, shown
-from fastpath.fetch.special import never, special
-from fastpath.fetch.url import Address, Target, host_of
+from kssl.config.errors import ConfigError
+from kssl.fastpath.fetch.errors import FetchFailure, shown
+from kssl.fastpath.fetch.special import never, special
+from kssl.fastpath.fetch.url import Address, Target, host_of
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fastpath.fetch.errors import FetchError, shown
-from fastpath.fetch.fetcher import Fetched
-from fastpath.fetch.limits import Kind
+from kssl.fastpath.fetch.errors import FetchError, shown
+from kssl.fastpath.fetch.fetcher import Fetched
+from kssl.fastpath.fetch.limits import Kind
 
 # URL, and the seconds that are left (above 0). Blocks; raises FetchError.
 Get = Callable[[str, float], Fetched]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import enum
 import re
 
-from fastpath.fetch.errors import FetchFailure, shown
-from fastpath.fetch.limits import Kind
+from kssl.fastpath.fetch.errors import FetchFailure, shown
+from kssl.fastpath.fetch.limits import Kind
 
 _SEQUENCE = 0x30
 # OBJECT IDENTIFIER 1.2.840.113549.1.7.2, id-signedData (RFC 5652 §5.1).

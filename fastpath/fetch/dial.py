@@ -8,8 +8,8 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-from fastpath.fetch.errors import stopping
-from fastpath.fetch.url import Address
+from kssl.fastpath.fetch.errors import stopping
+from kssl.fastpath.fetch.url import Address
 
 # Address, port, seconds → a connected socket. Raises OSError.
 Connect = Callable[[Address, int, float], socket.socket]

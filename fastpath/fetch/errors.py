@@ -6,7 +6,7 @@ presented the certificate: "refused" or "not within 2 s" tells what our network 
 
 from __future__ import annotations
 
-from config.errors import printable
+from kssl.config.errors import printable
 
 _SHOWN = 120
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import h11
 
-from fastpath.fetch.errors import FetchFailure, shown
-from fastpath.fetch.freshness import lifetime
-from fastpath.fetch.limits import Kind
-from fastpath.fetch.url import Target
+from kssl.fastpath.fetch.errors import FetchFailure, shown
+from kssl.fastpath.fetch.freshness import lifetime
+from kssl.fastpath.fetch.limits import Kind
+from kssl.fastpath.fetch.url import Target
 
 _MAX_HEAD = 16 << 10
 _MAX_INTERIM = 4

@@ -14,15 +14,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from config.errors import reason
-from fastpath.fetch.allowed import Allowed
-from fastpath.fetch.content import Form, sniff
-from fastpath.fetch.dial import Connect, Sockets, connect, is_here
-from fastpath.fetch.errors import FetchError, FetchFailure, shown
-from fastpath.fetch.exchange import Exchange, Moved, Reply
-from fastpath.fetch.limits import Kind, Limits
-from fastpath.fetch.lookup import Lookups, Resolve, resolve
-from fastpath.fetch.url import Address, Target, parse
+from kssl.config.errors import reason
+from kssl.fastpath.fetch.allowed import Allowed
+from kssl.fastpath.fetch.content import Form, sniff
+from kssl.fastpath.fetch.dial import Connect, Sockets, connect, is_here
+from kssl.fastpath.fetch.errors import FetchError, FetchFailure, shown
+from kssl.fastpath.fetch.exchange import Exchange, Moved, Reply
+from kssl.fastpath.fetch.limits import Kind, Limits
+from kssl.fastpath.fetch.lookup import Lookups, Resolve, resolve
+from kssl.fastpath.fetch.url import Address, Target, parse
 
 # Of one name; a server with more has two by their side that work.
 _MAX_TRIED = 4

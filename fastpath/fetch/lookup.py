@@ -14,9 +14,9 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
 
-from config.errors import reason
-from fastpath.fetch.errors import FetchFailure, shown, stopping
-from fastpath.fetch.url import Address, plain
+from kssl.config.errors import reason
+from kssl.fastpath.fetch.errors import FetchFailure, shown, stopping
+from kssl.fastpath.fetch.url import Address, plain
 
 # Host name → its addresses as text. May block; raises OSError (as socket.gaierror).
 Resolve = Callable[[str], Sequence[str]]

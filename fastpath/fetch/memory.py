@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fastpath.fetch.cache import Cache
-from fastpath.fetch.fetcher import Fetched
-from fastpath.fetch.limits import Kind
+from kssl.fastpath.fetch.cache import Cache
+from kssl.fastpath.fetch.fetcher import Fetched
+from kssl.fastpath.fetch.limits import Kind
 
 # Bytes that an entry costs beside body and URL, about.
 _OVERHEAD = 512

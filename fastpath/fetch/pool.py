@@ -18,11 +18,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from fastpath.fetch.errors import FetchError, FetchFailure, stopping
-from fastpath.fetch.fetcher import Fetched
-from fastpath.fetch.limits import Kind
-from fastpath.fetch.memory import Memory, Room
-from fastpath.fetch.url import parse
+from kssl.fastpath.fetch.errors import FetchError, FetchFailure, stopping
+from kssl.fastpath.fetch.fetcher import Fetched
+from kssl.fastpath.fetch.limits import Kind
+from kssl.fastpath.fetch.memory import Memory, Room
+from kssl.fastpath.fetch.url import parse
 
 # Threads, URLs that wait for one, and callers that wait for any of these.
 THREADS = 4

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from fastpath.fetch.url import Address, plain
+from kssl.fastpath.fetch.url import Address, plain
 
 _V4 = [
     (ipaddress.IPv4Network(network), what)

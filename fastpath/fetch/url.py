@@ -12,7 +12,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from fastpath.fetch.errors import FetchFailure, shown
+from kssl.fastpath.fetch.errors import FetchFailure, shown
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

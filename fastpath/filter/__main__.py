@@ -1,6 +1,6 @@
 """Entry point of the filter's process; see `process`."""
 
-from fastpath.filter.process import main
+from kssl.fastpath.filter.process import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

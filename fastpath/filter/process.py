@@ -16,8 +16,8 @@ import socket
 import sys
 import threading
 
-from fastpath.hardening import become_helper
-from fastpath.logs import messages
+from kssl.fastpath.hardening import become_helper
+from kssl.fastpath.logs import messages
 
 # More than the kernel holds for a socketpair by default (208 KiB), in bytes: a batch that has
 # arrived is read with one call.
@@ -36,7 +36,7 @@ def relay(source: socket.socket, destination: socket.socket) -> None:
 
 
 def main() -> int:
-    """``python -m fastpath.filter FRONT_FD WORKER_FD``: one end of each of two socketpairs."""
+    """``python -m kssl.fastpath.filter FRONT_FD WORKER_FD``: one end of each of two socketpairs."""
     front_fd, worker_fd = int(sys.argv[1]), int(sys.argv[2])
     become_helper(front_fd, worker_fd)
     messages.take_over("kssl filter")

@@ -16,9 +16,9 @@ import sys
 import threading
 from functools import lru_cache
 
-from fastpath.logs.allowance import Allowance
-from fastpath.logs.standard import STDERR, standard
-from fastpath.logs.writer import LineWriter
+from kssl.fastpath.logs.allowance import Allowance
+from kssl.fastpath.logs.standard import STDERR, standard
+from kssl.fastpath.logs.writer import LineWriter
 
 # Messages of one kind within so many seconds.
 MOST = 20
@@ -153,7 +153,8 @@ def lost() -> int:
 
 def told() -> dict[str, int]:
     """Return what a process behind the front end adds to its counts; nothing if nothing was lost.
-    It is asked every ten seconds (`fastpath.worker.watch`), which is also the time for `sweep`."""
+    It is asked every ten seconds (`kssl.fastpath.worker.watch`), which is also the time for
+    `sweep`."""
     sweep()
     number = lost()
     return {"lost": number} if number else {}

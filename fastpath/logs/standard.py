@@ -6,8 +6,8 @@ import functools
 import os
 import sys
 
-from fastpath.logs.descriptor import Descriptor
-from fastpath.logs.writer import LineWriter
+from kssl.fastpath.logs.descriptor import Descriptor
+from kssl.fastpath.logs.writer import LineWriter
 
 STDOUT = 1
 STDERR = 2

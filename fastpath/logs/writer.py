@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from config.errors import reason
+from kssl.config.errors import reason
 
 # Seconds that are collected for the next write.
 _COLLECT = 0.02
@@ -37,7 +37,7 @@ _BATCH = 256 * 1024
 
 
 class Sink(Protocol):
-    """What the thread writes to; `fastpath.logs.descriptor.Descriptor`."""
+    """What the thread writes to; `kssl.fastpath.logs.descriptor.Descriptor`."""
 
     def write(self, data: bytes, start: int) -> int: ...
     def wait(self, seconds: float) -> bool: ...

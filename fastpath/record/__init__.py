@@ -18,6 +18,6 @@ spent       said of a key which sealed as many records as its AEAD allows
 `wire.py` has every constant and limit, `layer.py` the table of what each record does.
 """
 
-from fastpath.record.layer import RecordLayer
+from kssl.fastpath.record.layer import RecordLayer
 
 __all__ = ["RecordLayer"]

@@ -21,8 +21,8 @@ HelloRequest from a server. Nothing is kept of either.
 
 from __future__ import annotations
 
-from fastpath.errors import Alert, PeerMisbehaved
-from fastpath.record.wire import MAX_CLIENT_HELLO_LENGTH, MAX_TICKET_LENGTH, MIN_TICKET_LENGTH
+from kssl.fastpath.errors import Alert, PeerMisbehaved
+from kssl.fastpath.record.wire import MAX_CLIENT_HELLO_LENGTH, MAX_TICKET_LENGTH, MIN_TICKET_LENGTH
 
 HELLO_REQUEST, CLIENT_HELLO = 0, 1
 """HandshakeTypes (RFC 5246 §7.4)."""

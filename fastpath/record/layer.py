@@ -20,7 +20,7 @@ An error ends both directions: its alert is sealed, and no byte after it is read
 
 from __future__ import annotations
 
-from fastpath.errors import (
+from kssl.fastpath.errors import (
     Alert,
     ApiMisused,
     KeyLimitReached,
@@ -28,12 +28,12 @@ from fastpath.errors import (
     PeerMisbehaved,
     TlsError,
 )
-from fastpath.keys import ConnectionKeys
-from fastpath.quantum import PROTOCOL_RECORD, RECORDS
-from fastpath.record.handshake import PostHandshake, Renegotiation
-from fastpath.record.opener import NO_DATA, make_opener
-from fastpath.record.sealer import make_sealer
-from fastpath.record.wire import (
+from kssl.fastpath.keys import ConnectionKeys
+from kssl.fastpath.quantum import PROTOCOL_RECORD, RECORDS
+from kssl.fastpath.record.handshake import PostHandshake, Renegotiation
+from kssl.fastpath.record.opener import NO_DATA, make_opener
+from kssl.fastpath.record.sealer import make_sealer
+from kssl.fastpath.record.wire import (
     MAX_KEY_UPDATES,
     MAX_RENEGOTIATIONS,
     MAX_TICKETS,
@@ -49,7 +49,7 @@ class RecordLayer:
     """Both directions of one established connection.
 
     `pending`: what the last `receive` left, an incomplete record or more; the caller puts it in
-    front of the next data. `more`: the quantum (`fastpath.quantum`) ended in front of it; the
+    front of the next data. `more`: the quantum (`kssl.fastpath.quantum`) ended in front of it; the
     caller should go on with it before it reads anything more, but after everybody else. `outgoing`:
     sealed alerts and handshake messages, which the owner sends before anything it seals later, and
     clears. `peer_closed`: close_notify came, nothing more is read. `closed`: we sent close_notify

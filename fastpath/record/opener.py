@@ -12,11 +12,11 @@ from abc import ABC, abstractmethod
 
 from cryptography.exceptions import InvalidTag
 
-from fastpath.errors import Alert, PeerMisbehaved, TlsError
-from fastpath.keys import MAX_SEQUENCE, DirectionKeys
-from fastpath.keyschedule import next_traffic_secret, traffic_keys
-from fastpath.quantum import RECORDS
-from fastpath.record.wire import (
+from kssl.fastpath.errors import Alert, PeerMisbehaved, TlsError
+from kssl.fastpath.keys import MAX_SEQUENCE, DirectionKeys
+from kssl.fastpath.keyschedule import next_traffic_secret, traffic_keys
+from kssl.fastpath.quantum import RECORDS
+from kssl.fastpath.record.wire import (
     EXPANSION_TLS13,
     HEADER_LENGTH,
     MAX_EMPTY_RECORDS,
@@ -25,7 +25,7 @@ from fastpath.record.wire import (
     VERSION,
     ContentType,
 )
-from fastpath.suites import CipherSuite
+from kssl.fastpath.suites import CipherSuite
 
 NO_DATA = -1
 """A `data_type` that no byte equals. Not 0, which is how a padded record ends."""
@@ -38,7 +38,7 @@ class Opener(ABC):
     The caller resets both before a new buffer. `content`: what the last protocol record held.
     `data_type`: APPLICATION_DATA, or NO_DATA while application data is out of place.
     `data_opened`: bytes of application data since the beginning. `quantum`: how many records are
-    still opened before the caller sets it anew; at 0 or less none is (`fastpath.quantum`).
+    still opened before the caller sets it anew; at 0 or less none is (`kssl.fastpath.quantum`).
     `longest`: bytes that may follow a header.
     """
 

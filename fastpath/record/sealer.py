@@ -12,10 +12,10 @@ from __future__ import annotations
 import struct
 from abc import ABC, abstractmethod
 
-from fastpath.errors import Alert, ApiMisused
-from fastpath.keys import MAX_SEQUENCE, DirectionKeys
-from fastpath.keyschedule import next_traffic_secret, traffic_keys
-from fastpath.record.wire import (
+from kssl.fastpath.errors import Alert, ApiMisused
+from kssl.fastpath.keys import MAX_SEQUENCE, DirectionKeys
+from kssl.fastpath.keyschedule import next_traffic_secret, traffic_keys
+from kssl.fastpath.record.wire import (
     ALERT_LENGTH_TLS12,
     EXPANSION_TLS13,
     HEADER,
@@ -28,7 +28,7 @@ from fastpath.record.wire import (
     AlertLevel,
     ContentType,
 )
-from fastpath.suites import CipherSuite
+from kssl.fastpath.suites import CipherSuite
 
 _U64 = 2**64
 

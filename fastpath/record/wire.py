@@ -6,8 +6,8 @@ import enum
 import struct
 from typing import Final
 
-from fastpath.errors import Alert
-from fastpath.fragment import MAX_FRAGMENT as MAX_FRAGMENT
+from kssl.fastpath.errors import Alert
+from kssl.fastpath.fragment import MAX_FRAGMENT as MAX_FRAGMENT
 
 
 class ContentType(enum.IntEnum):

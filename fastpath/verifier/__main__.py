@@ -1,6 +1,6 @@
 """Entry point of the verifier's process; see `process`."""
 
-from fastpath.verifier.process import main
+from kssl.fastpath.verifier.process import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -23,11 +23,11 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from config import foreign
-from config.errors import ConfigError
-from config.statedir import ensure_state_dir, read_public, remove, write_private
-from fastpath.clientcert.presented import unusable
-from fastpath.logs.messages import limited
+from kssl.config import foreign
+from kssl.config.errors import ConfigError
+from kssl.config.statedir import ensure_state_dir, read_public, remove, write_private
+from kssl.fastpath.clientcert.presented import unusable
+from kssl.fastpath.logs.messages import limited
 
 log = logging.getLogger("kssl.verifier")
 

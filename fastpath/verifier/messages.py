@@ -1,4 +1,4 @@
-"""What front end and verifier say to each other, in the frames of `fastpath.worker.frames`."""
+"""What front end and verifier say to each other, in the frames of `kssl.fastpath.worker.frames`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fastpath.clientcert.verdict import Outcome
-from fastpath.worker.frames import pack_certificates, unpack_certificates
-from fastpath.worker.openssl_conf import OPENSSL_CONF
+from kssl.fastpath.clientcert.verdict import Outcome
+from kssl.fastpath.worker.frames import pack_certificates, unpack_certificates
+from kssl.fastpath.worker.openssl_conf import OPENSSL_CONF
 
 POLICY_SIZE = 32  # characters of `ClientCertificates.policy`
 
 
 @dataclass(frozen=True, slots=True)
 class VerifierSettings:
-    """``told``: see `config.routing.verifier_settings`."""
+    """``told``: see `kssl.config.routing.verifier_settings`."""
 
     told: Mapping[str, Any]
 
@@ -37,7 +37,7 @@ class VerifierSettings:
 
 @dataclass(frozen=True, slots=True)
 class ClientVerdict:
-    """What the front end needs of a `fastpath.clientcert.verdict.Verdict`.
+    """What the front end needs of a `kssl.fastpath.clientcert.verdict.Verdict`.
 
     reason: one printable sentence, fit for the client. notes: printable, for our log alone: what
         could not be fetched, what was left out.

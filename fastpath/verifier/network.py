@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from fastpath.fetch import Allowed, Fetched, Fetcher, FetchError, FetchPool, Kind
-from fastpath.fetch.asker import Get
-from fastpath.retrieval import Retrieval
-from fastpath.verifier.lists import good_for
-from fastpath.verifier.policies import Loaded, Site
+from kssl.fastpath.fetch import Allowed, Fetched, Fetcher, FetchError, FetchPool, Kind
+from kssl.fastpath.fetch.asker import Get
+from kssl.fastpath.retrieval import Retrieval
+from kssl.fastpath.verifier.lists import good_for
+from kssl.fastpath.verifier.policies import Loaded, Site
 
 _SWITCHED_OFF = {
     Kind.CERTIFICATE: "not asked, as DisableSslCertChainCacheOnlyUrlRetrieval is 0",

@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 from cryptography import x509
 
-from config.client_certificates import ClientCertificates
-from config.errors import ConfigError
-from fastpath.clientcert.crl import Crl, CrlSet
-from fastpath.clientcert.policy import Policy, by_subject
-from fastpath.clientcert.reach import reach
-from fastpath.clientcert.rules import parse_rule
-from fastpath.clientcert.trust import load_certificates, load_crls
-from fastpath.fetch import Allowed
+from kssl.config.client_certificates import ClientCertificates
+from kssl.config.errors import ConfigError
+from kssl.fastpath.clientcert.crl import Crl, CrlSet
+from kssl.fastpath.clientcert.policy import Policy, by_subject
+from kssl.fastpath.clientcert.reach import reach
+from kssl.fastpath.clientcert.rules import parse_rule
+from kssl.fastpath.clientcert.trust import load_certificates, load_crls
+from kssl.fastpath.fetch import Allowed
 
 T = TypeVar("T")
 
@@ -88,7 +88,8 @@ class Loaded:
 
 
 def load(told: Mapping[str, Any], kept: Sequence[x509.Certificate] = ()) -> Loaded:
-    """``told``: see `config.routing.verifier_settings`. Raises UnusableError: all that is wrong."""
+    """``told``: see `kssl.config.routing.verifier_settings`. Raises UnusableError: all that is
+    wrong."""
     loaded = restore(told, kept)
     if loaded.broken:
         raise UnusableError([line for text in loaded.broken.values() for line in text.split("\n")])

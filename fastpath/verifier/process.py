@@ -22,14 +22,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fastpath import collector
-from fastpath.hardening import become_helper
-from fastpath.logs import messages
-from fastpath.verifier.kept import Kept
-from fastpath.verifier.policies import UnusableError, load, restore
-from fastpath.verifier.questions import Questions
-from fastpath.worker.frames import MAX_PAYLOAD, FrameType, Joined, parse, pieces
-from fastpath.worker.output import Output
+from kssl.fastpath import collector
+from kssl.fastpath.hardening import become_helper
+from kssl.fastpath.logs import messages
+from kssl.fastpath.verifier.kept import Kept
+from kssl.fastpath.verifier.policies import UnusableError, load, restore
+from kssl.fastpath.verifier.questions import Questions
+from kssl.fastpath.worker.frames import MAX_PAYLOAD, FrameType, Joined, parse, pieces
+from kssl.fastpath.worker.output import Output
 
 _BUFFER_SIZE = 4 * MAX_PAYLOAD  # several of the largest frames
 
@@ -161,7 +161,7 @@ class Verifier:
 
 
 def main() -> int:
-    """``python -m fastpath.verifier FD``: FD is the verifier's end of the socketpair."""
+    """``python -m kssl.fastpath.verifier FD``: FD is the verifier's end of the socketpair."""
     link = int(sys.argv[1])
     become_helper(link)
     messages.take_over("kssl verifier")

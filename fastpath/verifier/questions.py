@@ -7,20 +7,20 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from config.errors import ConfigError
-from fastpath.clientcert.judge import judge
-from fastpath.clientcert.verdict import Outcome, Verdict
-from fastpath.fetch import Kind
-from fastpath.logs.messages import limited
-from fastpath.retrieval import lists_missing
-from fastpath.verifier.kept import Kept
-from fastpath.verifier.lists import Lists, Reader
-from fastpath.verifier.messages import pack_verdict, unpack_judge
-from fastpath.verifier.network import Network
-from fastpath.verifier.policies import Loaded, Site
-from fastpath.verifier.remembering import Key, Remembered, key_of, until
-from fastpath.verifier.searching import Answer, Search, Searcher, Searches
-from fastpath.verifier.verdicts import BROKEN, CHANGED, UNCHECKED, told, with_note
+from kssl.config.errors import ConfigError
+from kssl.fastpath.clientcert.judge import judge
+from kssl.fastpath.clientcert.verdict import Outcome, Verdict
+from kssl.fastpath.fetch import Kind
+from kssl.fastpath.logs.messages import limited
+from kssl.fastpath.retrieval import lists_missing
+from kssl.fastpath.verifier.kept import Kept
+from kssl.fastpath.verifier.lists import Lists, Reader
+from kssl.fastpath.verifier.messages import pack_verdict, unpack_judge
+from kssl.fastpath.verifier.network import Network
+from kssl.fastpath.verifier.policies import Loaded, Site
+from kssl.fastpath.verifier.remembering import Key, Remembered, key_of, until
+from kssl.fastpath.verifier.searching import Answer, Search, Searcher, Searches
+from kssl.fastpath.verifier.verdicts import BROKEN, CHANGED, UNCHECKED, told, with_note
 
 log = logging.getLogger("kssl.verifier")
 

@@ -7,10 +7,10 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import MAXYEAR, datetime, timedelta
 
-from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.verdict import Verdict
-from fastpath.fetch.cache import Cache
-from fastpath.worker.frames import pack_certificates
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.clientcert.verdict import Verdict
+from kssl.fastpath.fetch.cache import Cache
+from kssl.fastpath.worker.frames import pack_certificates
 
 ENTRIES = 10_000
 SIZE = 64 << 20  # bytes

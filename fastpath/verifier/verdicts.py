@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from config.errors import printable
-from fastpath.clientcert.verdict import Outcome, Verdict
-from fastpath.verifier.messages import ClientVerdict, pack_verdict
-from fastpath.worker.frames import MAX_PAYLOAD
+from kssl.config.errors import printable
+from kssl.fastpath.clientcert.verdict import Outcome, Verdict
+from kssl.fastpath.verifier.messages import ClientVerdict, pack_verdict
+from kssl.fastpath.worker.frames import MAX_PAYLOAD
 
 MAX_CHAIN = 128 << 10  # bytes of DER
 MAX_NOTES = 10

@@ -1,6 +1,6 @@
 """Entry point of the worker's process; see `process`."""
 
-from fastpath.worker.process import main
+from kssl.fastpath.worker.process import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -14,10 +14,10 @@ from pathlib import Path
 from cryptography import x509
 from OpenSSL import SSL
 
-from config.credentials import EXPIRY_NOTICE, pem_credentials
-from config.errors import ConfigError
-from config.pemfile import SourceFile, read_source
-from fastpath.worker.contexts import certificate_context
+from kssl.config.credentials import EXPIRY_NOTICE, pem_credentials
+from kssl.config.errors import ConfigError
+from kssl.config.pemfile import SourceFile, read_source
+from kssl.fastpath.worker.contexts import certificate_context
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 from OpenSSL import SSL
 
-from fastpath.errors import Alert, TlsError
-from fastpath.keys import ConnectionKeys
-from fastpath.keyschedule import traffic_keys
-from fastpath.record.layer import RecordLayer
-from fastpath.suites import CipherSuite
-from fastpath.worker.contexts import UPSTREAM_ALPN
-from fastpath.worker.handshake import Established, Failure, Flight, TlsHandshake, openssl_reason
-from fastpath.worker.verification import Upstream
+from kssl.fastpath.errors import Alert, TlsError
+from kssl.fastpath.keys import ConnectionKeys
+from kssl.fastpath.keyschedule import traffic_keys
+from kssl.fastpath.record.layer import RecordLayer
+from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.worker.contexts import UPSTREAM_ALPN
+from kssl.fastpath.worker.handshake import (
+    Established,
+    Failure,
+    Flight,
+    TlsHandshake,
+    openssl_reason,
+)
+from kssl.fastpath.worker.verification import Upstream
 
 # ContentTypes with which a server may begin: its ServerHello, or an alert (RFC 9846 §5.1).
 _BEGINNINGS = (21, 22)

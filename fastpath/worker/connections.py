@@ -16,10 +16,10 @@ from functools import lru_cache
 
 from OpenSSL import SSL
 
-from fastpath.errors import Alert, PeerAlert, TlsError
-from fastpath.quantum import RECORDS, TURN_RECORDS
-from fastpath.record.layer import RecordLayer
-from fastpath.worker.frames import (
+from kssl.fastpath.errors import Alert, PeerAlert, TlsError
+from kssl.fastpath.quantum import RECORDS, TURN_RECORDS
+from kssl.fastpath.record.layer import RecordLayer
+from kssl.fastpath.worker.frames import (
     KEEP,
     NO_ALERT,
     FrameType,
@@ -28,8 +28,8 @@ from fastpath.worker.frames import (
     pack_established,
     pack_failed,
 )
-from fastpath.worker.handshake import Established, Failure, Flight, TlsHandshake
-from fastpath.worker.output import Output
+from kssl.fastpath.worker.handshake import Established, Failure, Flight, TlsHandshake
+from kssl.fastpath.worker.output import Output
 
 # What a client may have presented, for its session to be kept: bytes of DER, and certificates, as
 # many as a path may have. OpenSSL keeps them with the session, in four times the size and 4 KiB
@@ -123,8 +123,8 @@ class WorkerConnection:
 
     def open(self, data: memoryview) -> bool:
         """Return whether there is something left for `go_on`: more than a quantum of records
-        (`fastpath.quantum`), or all of them if there were more at the last time. Whoever sends many
-        again and again never stands in front of those who do not."""
+        (`kssl.fastpath.quantum`), or all of them if there were more at the last time. Whoever sends
+        many again and again never stands in front of those who do not."""
         layer = self._layer
         if layer is None:
             return False

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.hashes import SHA256
 from OpenSSL import SSL, crypto
 
-from config.credentials import Credentials
-from config.errors import ConfigError
-from config.keykinds import is_pss, pkcs8
-from config.table import MODERN
-from fastpath.suites import BY_OPENSSL_NAME
-from fastpath.worker.handshake import NoProtocolError, openssl_reason
+from kssl.config.credentials import Credentials
+from kssl.config.errors import ConfigError
+from kssl.config.keykinds import is_pss, pkcs8
+from kssl.config.table import MODERN
+from kssl.fastpath.suites import BY_OPENSSL_NAME
+from kssl.fastpath.worker.handshake import NoProtocolError, openssl_reason
 
 # What is spoken with clients, best first (`curl --http1.0` offers http/1.0 alone), and with
 # upstreams.

@@ -6,10 +6,10 @@ import json
 from asyncio import AbstractEventLoop, Future
 from typing import TYPE_CHECKING
 
-from fastpath.worker.frames import FrameType
+from kssl.fastpath.worker.frames import FrameType
 
 if TYPE_CHECKING:
-    from fastpath.worker.link import Receiver
+    from kssl.fastpath.worker.link import Receiver
 
 Counts = dict[str, int]
 

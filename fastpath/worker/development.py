@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from config.devca import DEFAULT_NAMES, DevelopmentCA, permitted
-from config.devcert import address_of
-from config.errors import ConfigError
-from config.model import WILDCARD
-from fastpath.logs.messages import limited
-from fastpath.worker.certificates import Certificates, Loaded
+from kssl.config.devca import DEFAULT_NAMES, DevelopmentCA, permitted
+from kssl.config.devcert import address_of
+from kssl.config.errors import ConfigError
+from kssl.config.model import WILDCARD
+from kssl.fastpath.logs.messages import limited
+from kssl.fastpath.worker.certificates import Certificates, Loaded
 
 log = logging.getLogger("kssl.worker")
 

@@ -54,8 +54,8 @@ class FrameType(enum.IntEnum):
 
     END = 30  # F: u8, forget the connection; and its session: DROP or KEEP
 
-    # Between front end and verifier (`fastpath.verifier.messages`); with CONFIGURE to REFUSED and
-    # END they are all that is said there.
+    # Between front end and verifier (`kssl.fastpath.verifier.messages`); with CONFIGURE to REFUSED
+    # and END they are all that is said there.
     JUDGE = 40  # F: see `pack_judge`
     VERDICT = 41  # verifier: see `pack_verdict`; exactly one for each JUDGE that no END has ended
 
@@ -126,7 +126,7 @@ def pack_begin(kernel_mode: bool, endpoint: int) -> bytes:
 
 def pack_connect(kernel_mode: bool, upstream: str) -> bytes:
     """u8 mode (0 user, 1 kernel), then which of the settings' ``upstreams``: its JSON, as
-    `config.target.UpstreamTls.to_json` gives it."""
+    `kssl.config.target.UpstreamTls.to_json` gives it."""
     return bytes((kernel_mode,)) + upstream.encode()
 
 

@@ -8,19 +8,11 @@ from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
 from typing import Protocol
 
-from fastpath.channel import Channel
-from fastpath.logs.messages import limited
-from fastpath.poller import Poller
-from fastpath.worker.control import Control, Counts
-from fastpath.worker.frames import (
-    DROP,
-    HEADER,
-    KEEP,
-    MAX_PAYLOAD,
-    FrameType,
-    parse,
-    pieces,
-)
+from kssl.fastpath.channel import Channel
+from kssl.fastpath.logs.messages import limited
+from kssl.fastpath.poller import Poller
+from kssl.fastpath.worker.control import Control, Counts
+from kssl.fastpath.worker.frames import DROP, HEADER, KEEP, MAX_PAYLOAD, FrameType, parse, pieces
 
 log = logging.getLogger("kssl")
 

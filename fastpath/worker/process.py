@@ -26,14 +26,14 @@ from os import sched_yield
 from pathlib import Path
 from typing import Any
 
-from fastpath import collector
-from fastpath.errors import Alert
-from fastpath.hardening import become_helper
-from fastpath.logs import messages
-from fastpath.record.wire import alert_record
-from fastpath.worker.client_handshake import ClientHandshake
-from fastpath.worker.connections import WorkerConnection
-from fastpath.worker.frames import (
+from kssl.fastpath import collector
+from kssl.fastpath.errors import Alert
+from kssl.fastpath.hardening import become_helper
+from kssl.fastpath.logs import messages
+from kssl.fastpath.record.wire import alert_record
+from kssl.fastpath.worker.client_handshake import ClientHandshake
+from kssl.fastpath.worker.connections import WorkerConnection
+from kssl.fastpath.worker.frames import (
     BEGIN,
     MAX_PAYLOAD,
     FrameType,
@@ -42,11 +42,11 @@ from fastpath.worker.frames import (
     parse,
     pieces,
 )
-from fastpath.worker.handshake import TlsHandshake
-from fastpath.worker.output import Output
-from fastpath.worker.server_handshake import ServerHandshake
-from fastpath.worker.store import CertificatesError, ContextStore, UnknownEndpointError
-from fastpath.worker.upstreams import UnknownUpstreamError
+from kssl.fastpath.worker.handshake import TlsHandshake
+from kssl.fastpath.worker.output import Output
+from kssl.fastpath.worker.server_handshake import ServerHandshake
+from kssl.fastpath.worker.store import CertificatesError, ContextStore, UnknownEndpointError
+from kssl.fastpath.worker.upstreams import UnknownUpstreamError
 
 log = logging.getLogger("kssl.worker")
 
@@ -258,7 +258,7 @@ class Worker:
 
 
 def main() -> int:
-    """``python -m fastpath.worker FD``: FD is the worker's end of the socketpair."""
+    """``python -m kssl.fastpath.worker FD``: FD is the worker's end of the socketpair."""
     link = int(sys.argv[1])
     become_helper(link)
     messages.take_over("kssl worker")

@@ -19,8 +19,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastpath.hardening import interpreter
-from fastpath.worker.openssl_conf import OPENSSL_CONF
+from kssl.fastpath.hardening import interpreter
+from kssl.fastpath.worker.openssl_conf import OPENSSL_CONF
 
 log = logging.getLogger("kssl")
 
@@ -50,8 +50,8 @@ class Helper:
     name: str
 
 
-WORKER = Helper("fastpath.worker", "crypto worker")
-VERIFIER = Helper("fastpath.verifier", "certificate verifier")
+WORKER = Helper("kssl.fastpath.worker", "crypto worker")
+VERIFIER = Helper("kssl.fastpath.verifier", "certificate verifier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ async def _spawn_filtered(helper: Helper, link: socket.socket, openssl_conf: Pat
         with workers:
             worker = await _python(helper.module, workers, openssl_conf=openssl_conf)
         try:
-            return Processes(worker, await _python("fastpath.filter", link, filters), helper)
+            return Processes(worker, await _python("kssl.fastpath.filter", link, filters), helper)
         except BaseException:
             filters.close()
             await _end(worker, helper.name)

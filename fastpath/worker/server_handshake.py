@@ -15,24 +15,24 @@ from collections.abc import Callable
 
 from OpenSSL import SSL, crypto
 
-from fastpath import legacy
-from fastpath.clienthello import ClientHello, ClientHelloReader
-from fastpath.errors import Alert, PeerMisbehaved, TlsError
-from fastpath.fragment import MAX_FRAGMENT, MAX_FRAGMENT_LENGTH, SIZES
-from fastpath.keys import ConnectionKeys, DirectionKeys
-from fastpath.keyschedule import traffic_keys
-from fastpath.record.sealer import make_sealer
-from fastpath.record.wire import VERSION, ContentType
-from fastpath.suites import CipherSuite
-from fastpath.worker.handshake import (
+from kssl.fastpath import legacy
+from kssl.fastpath.clienthello import ClientHello, ClientHelloReader
+from kssl.fastpath.errors import Alert, PeerMisbehaved, TlsError
+from kssl.fastpath.fragment import MAX_FRAGMENT, MAX_FRAGMENT_LENGTH, SIZES
+from kssl.fastpath.keys import ConnectionKeys, DirectionKeys
+from kssl.fastpath.keyschedule import traffic_keys
+from kssl.fastpath.record.sealer import make_sealer
+from kssl.fastpath.record.wire import VERSION, ContentType
+from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.worker.handshake import (
     HANDSHAKE,
     RECORD_HEADER,
     Established,
     TlsHandshake,
     openssl_reason,
 )
-from fastpath.worker.server_hello import asks_again, extensions
-from fastpath.worker.session_id import of_server_hello, of_ticket
+from kssl.fastpath.worker.server_hello import asks_again, extensions
+from kssl.fastpath.worker.session_id import of_server_hello, of_ticket
 
 _NEW_SESSION_TICKET = 4
 

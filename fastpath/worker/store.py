@@ -14,14 +14,14 @@ from typing import Any
 
 from OpenSSL import SSL
 
-from config.devcert import address_of
-from config.errors import ConfigError
-from config.routing import NameTable
-from fastpath.errors import Alert, TlsError
-from fastpath.worker.certificates import Certificates, Loaded
-from fastpath.worker.contexts import Secrets, ask_for_certificate, base_context
-from fastpath.worker.development import DevelopmentLeaves, SiteLeaves
-from fastpath.worker.upstreams import Upstreams
+from kssl.config.devcert import address_of
+from kssl.config.errors import ConfigError
+from kssl.config.routing import NameTable
+from kssl.fastpath.errors import Alert, TlsError
+from kssl.fastpath.worker.certificates import Certificates, Loaded
+from kssl.fastpath.worker.contexts import Secrets, ask_for_certificate, base_context
+from kssl.fastpath.worker.development import DevelopmentLeaves, SiteLeaves
+from kssl.fastpath.worker.upstreams import Upstreams
 
 log = logging.getLogger("kssl.worker")
 
@@ -43,7 +43,7 @@ class UnknownEndpointError(Exception):
 
 @dataclass(slots=True)
 class _Entry:
-    """One element of ``certificates``; see `config.routing.tls_settings`."""
+    """One element of ``certificates``; see `kssl.config.routing.tls_settings`."""
 
     leaves: SiteLeaves
     policy: str
@@ -103,7 +103,7 @@ class ContextStore:
         return list(dict.fromkeys(problems))
 
     def load(self, tls: Mapping[str, Any]) -> None:
-        """Serves what ``tls`` says (`config.routing.tls_settings`) from now on.
+        """Serves what ``tls`` says (`kssl.config.routing.tls_settings`) from now on.
 
         Raises:
             CertificatesError: with every problem; then all stays as it was.

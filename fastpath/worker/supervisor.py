@@ -2,7 +2,8 @@
 too.
 
 It also gives a running worker other certificates. The processes themselves: `processes`. A verifier
-(`fastpath.verifier`) is supervised in the same way: where this speaks of a worker, it is either.
+(`kssl.fastpath.verifier`) is supervised in the same way: where this speaks of a worker, it is
+either.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from fastpath.worker.control import Counts
-from fastpath.worker.frames import FrameType, Joined
-from fastpath.worker.link import WorkerLink
-from fastpath.worker.openssl_conf import of_preset
-from fastpath.worker.processes import WORKER, Helper, Processes, spawn
-from fastpath.worker.watch import answers, watch
+from kssl.fastpath.worker.control import Counts
+from kssl.fastpath.worker.frames import FrameType, Joined
+from kssl.fastpath.worker.link import WorkerLink
+from kssl.fastpath.worker.openssl_conf import of_preset
+from kssl.fastpath.worker.processes import WORKER, Helper, Processes, spawn
+from kssl.fastpath.worker.watch import answers, watch
 
 log = logging.getLogger("kssl")
 
@@ -66,8 +67,8 @@ class WorkerRefusedError(Exception):
 class WorkerSettings:
     """What a worker is told. Paths and names only: it reads the private keys itself.
 
-    ``tls``: see `config.routing.tls_settings`. Without ``kernel_mode`` it never hands over keys.
-    ``preset``: the parameter TlsPreset.
+    ``tls``: see `kssl.config.routing.tls_settings`. Without ``kernel_mode`` it never hands over
+    keys. ``preset``: the parameter TlsPreset.
     """
 
     state_dir: str
@@ -94,7 +95,8 @@ class WorkerSettings:
 
 
 class Settings(Protocol):
-    """What a process is told; `WorkerSettings` or `fastpath.verifier.messages.VerifierSettings`."""
+    """What a process is told; `WorkerSettings` or
+    `kssl.fastpath.verifier.messages.VerifierSettings`."""
 
     @property
     def fixed(self) -> tuple[object, ...]:

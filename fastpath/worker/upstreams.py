@@ -18,11 +18,11 @@ from typing import Any
 
 from OpenSSL import SSL, crypto
 
-from config.credentials import pem_credentials
-from config.errors import ConfigError
-from config.pemfile import SourceFile, pem_blocks, read_source
-from fastpath.worker.contexts import client_context
-from fastpath.worker.verification import Identity, Upstream, noticed, verified
+from kssl.config.credentials import pem_credentials
+from kssl.config.errors import ConfigError
+from kssl.config.pemfile import SourceFile, pem_blocks, read_source
+from kssl.fastpath.worker.contexts import client_context
+from kssl.fastpath.worker.verification import Identity, Upstream, noticed, verified
 
 # Where distributions have their CAs. pyOpenSSL looks there too: its wheels were built elsewhere.
 SYSTEM_BUNDLES = (
@@ -67,7 +67,8 @@ class Upstreams:
     def prepare(
         self, told: Sequence[Mapping[str, Any]], now: datetime, problems: list[str]
     ) -> dict[str, Prepared]:
-        """``told``: see `config.routing.tls_settings`. What is wrong is added to ``problems``."""
+        """``told``: see `kssl.config.routing.tls_settings`. What is wrong is added to
+        ``problems``."""
         # The system's CAs are read again with each configuration: nothing tells of a change there.
         built = {
             each.known_as: each.context for each in self._present.values() if each.ca is not None
@@ -94,7 +95,7 @@ class Upstreams:
 
     def connect(self, upstream: str) -> SSL.Connection:
         """A new OpenSSL connection in connect state, on memory BIOs, with `Upstream` as its app
-        data. ``upstream``: `config.target.UpstreamTls.to_json`.
+        data. ``upstream``: `kssl.config.target.UpstreamTls.to_json`.
 
         Raises UnknownUpstreamError.
         """

@@ -24,9 +24,9 @@ from service_identity.hazmat import (
     verify_service_identity,
 )
 
-from config import foreign
-from config.errors import ConfigError, printable
-from fastpath.worker.contexts import Secrets
+from kssl.config import foreign
+from kssl.config.errors import ConfigError, printable
+from kssl.fastpath.worker.contexts import Secrets
 
 # Names of a certificate that a message shows, and characters of each.
 _SHOWN_NAMES = 3

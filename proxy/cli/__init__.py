@@ -8,8 +8,8 @@ import importlib
 import sys
 from collections.abc import Iterable, Sequence
 
-from config.errors import ConfigError, ProblemsError
-from fastpath.logs.standard import open_missing
+from kssl.config.errors import ConfigError, ProblemsError
+from kssl.fastpath.logs.standard import open_missing
 
 # The module of each subcommand, in the order of `kssl --help`. Only the module of the subcommand
 # that is called is imported, because all of them together take 0.3 s.
@@ -39,7 +39,7 @@ def build_parser(modules: Iterable[str] = tuple(COMMANDS.values())) -> argparse.
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for module in dict.fromkeys(modules):
-        importlib.import_module(f"proxy.cli.{module}").register(commands)
+        importlib.import_module(f"kssl.proxy.cli.{module}").register(commands)
     return parser
 
 

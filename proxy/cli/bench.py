@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from config.errors import ConfigError
-from proxy.cli.ending import orderly_end
+from kssl.config.errors import ConfigError
+from kssl.proxy.cli.ending import orderly_end
 
 _ROUNDS, _SECONDS = 5, 3
 _QUICK_ROUNDS, _QUICK_SECONDS = 3, 1
@@ -52,9 +52,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(arguments: argparse.Namespace) -> int:
     # Imported here: no other subcommand should pay for it at its start.
-    from bench.errors import BenchError
-    from proxy.demo.process import DemoStartError
-    from proxy.spawn import ProxyStartError
+    from kssl.bench.errors import BenchError
+    from kssl.proxy.demo.process import DemoStartError
+    from kssl.proxy.spawn import ProxyStartError
 
     for mode in arguments.modes:
         if mode not in ("user", "kernel"):
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _read(path: Path) -> dict[str, Any]:
     """The report of an earlier run. Raises ConfigError."""
-    from bench.report.shape import SCHEMA
+    from kssl.bench.report.shape import SCHEMA
 
     try:
         report = json.loads(path.read_bytes())
@@ -96,11 +96,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    from bench import scenarios
-    from bench.outcome import Plan
-    from bench.progress import Progress
-    from bench.report.shape import to_report
-    from bench.run import run as run_bench
+    from kssl.bench import scenarios
+    from kssl.bench.outcome import Plan
+    from kssl.bench.progress import Progress
+    from kssl.bench.report.shape import to_report
+    from kssl.bench.run import run as run_bench
 
     plan = Plan(
         scenarios=scenarios.choose(arguments.scenarios),
@@ -122,10 +122,10 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _attack(arguments: argparse.Namespace) -> int:
-    from bench.attacks import report
-    from bench.attacks.kinds import choose
-    from bench.attacks.run import Wanted
-    from bench.attacks.run import run as run_attacks
+    from kssl.bench.attacks import report
+    from kssl.bench.attacks.kinds import choose
+    from kssl.bench.attacks.run import Wanted
+    from kssl.bench.attacks.run import run as run_attacks
 
     wanted = Wanted(
         attacks=choose(arguments.attacks),
@@ -147,7 +147,7 @@ def _attack(arguments: argparse.Namespace) -> int:
 
 
 def _peers(arguments: argparse.Namespace) -> list[str]:
-    from bench.stage import installed_peers
+    from kssl.bench.stage import installed_peers
 
     if arguments.peers == ["all"]:
         return installed_peers(arguments.peer_venv)
@@ -156,14 +156,14 @@ def _peers(arguments: argparse.Namespace) -> list[str]:
 
 
 def _print_configs(arguments: argparse.Namespace) -> int:
-    from bench.peers import print_configs
+    from kssl.bench.peers import print_configs
 
     print(print_configs(_peers(arguments)), end="")
     return 0
 
 
 def _show(arguments: argparse.Namespace, report: dict[str, Any]) -> None:
-    from bench.report.text import to_text
+    from kssl.bench.report.text import to_text
 
     told = json.dumps(report, indent=1)
     if arguments.json == Path("-"):
@@ -173,11 +173,11 @@ def _show(arguments: argparse.Namespace, report: dict[str, Any]) -> None:
         if arguments.json is not None:
             arguments.json.write_text(told + "\n")
     if arguments.html is not None:
-        from bench.html import render
+        from kssl.bench.html import render
 
         arguments.html.write_text(render(report))
     if arguments.svg is not None:
-        from bench.html import picture
+        from kssl.bench.html import picture
 
         arguments.svg.write_text(picture(report))
 

@@ -6,8 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from config.devca import DevelopmentCA
-from config.statedir import default_state_dir, ensure_state_dir
+from kssl.config.devca import DevelopmentCA
+from kssl.config.statedir import default_state_dir, ensure_state_dir
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -19,24 +19,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from config.credentials import Credentials, PassphraseNeededError, pem_credentials
-from config.document.where import NAME, VARIABLE, config_path
-from config.errors import ConfigError, printable
-from config.parameter import Profile
-from config.pemfile import SourceFile, read_source
-from config.profiles import RULES
-from config.running import RunningService, running_services
-from config.statedir import default_state_dir
-from config.store.bindings import read_bindings
-from config.store.pkcs12 import is_pkcs12, pkcs12_credentials
-from config.store.place import FORMS, HOSTNAMEPORT, IPPORT, Place, parse_place
-from config.store.report import list_report, show_report
-from config.store.sites import read_sites
-from config.store.staged import BIND, UNBIND
-from config.store.store import Store, short
-from fastpath.hardening import protect_memory
-from proxy.cli import cert_test
-from proxy.cli.cert_text import CERTHASH, STAGED, count, list_text, show_text, told
+from kssl.config.credentials import Credentials, PassphraseNeededError, pem_credentials
+from kssl.config.document.where import NAME, VARIABLE, config_path
+from kssl.config.errors import ConfigError, printable
+from kssl.config.parameter import Profile
+from kssl.config.pemfile import SourceFile, read_source
+from kssl.config.profiles import RULES
+from kssl.config.running import RunningService, running_services
+from kssl.config.statedir import default_state_dir
+from kssl.config.store.bindings import read_bindings
+from kssl.config.store.pkcs12 import is_pkcs12, pkcs12_credentials
+from kssl.config.store.place import FORMS, HOSTNAMEPORT, IPPORT, Place, parse_place
+from kssl.config.store.report import list_report, show_report
+from kssl.config.store.sites import read_sites
+from kssl.config.store.staged import BIND, UNBIND
+from kssl.config.store.store import Store, short
+from kssl.fastpath.hardening import protect_memory
+from kssl.proxy.cli import cert_test
+from kssl.proxy.cli.cert_text import CERTHASH, STAGED, count, list_text, show_text, told
 
 # Of `netsh http add sslcert`: what has no meaning here, and what would change the meaning.
 IGNORED = ("appid", "certstorename")

@@ -14,16 +14,16 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from config.errors import ConfigError, printable
-from config.pemfile import read_source
-from fastpath.clientcert.judge import judge
-from fastpath.clientcert.policy import DEFAULT_DEPTH, Policy
-from fastpath.clientcert.rules import FORMS
-from fastpath.clientcert.trust import CERTIFICATE_LABELS, blocks, load_certificates, load_crls
-from fastpath.retrieval import Retrieval
-from proxy.cli import cert_test_fetch, cert_test_site
-from proxy.cli.cert_test_follows import Follows, follows
-from proxy.cli.cert_test_text import as_json, verdict_text
+from kssl.config.errors import ConfigError, printable
+from kssl.config.pemfile import read_source
+from kssl.fastpath.clientcert.judge import judge
+from kssl.fastpath.clientcert.policy import DEFAULT_DEPTH, Policy
+from kssl.fastpath.clientcert.rules import FORMS
+from kssl.fastpath.clientcert.trust import CERTIFICATE_LABELS, blocks, load_certificates, load_crls
+from kssl.fastpath.retrieval import Retrieval
+from kssl.proxy.cli import cert_test_fetch, cert_test_site
+from kssl.proxy.cli.cert_test_follows import Follows, follows
+from kssl.proxy.cli.cert_test_text import as_json, verdict_text
 
 _WIDTH = 80
 

@@ -1,4 +1,4 @@
-"""`kssl cert test --fetch`: what is missing is asked for, by the rules of `fastpath.fetch`."""
+"""`kssl cert test --fetch`: what is missing is asked for, by the rules of `kssl.fastpath.fetch`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 from datetime import datetime
 
-from fastpath.clientcert.policy import Policy
-from fastpath.fetch import Allowed, Fetcher, FetchPool, Kind
-from fastpath.fetch.asker import Get
-from fastpath.retrieval import Retrieval, retrieve
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.fetch import Allowed, Fetcher, FetchPool, Kind
+from kssl.fastpath.fetch.asker import Get
+from kssl.fastpath.retrieval import Retrieval, retrieve
 
 
 def register(parser: argparse.ArgumentParser) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from config.client_certificates import ClientCertificates, Headers
-from config.model import Site
-from fastpath.clientcert.verdict import Verdict
-from fastpath.verifier.messages import ClientVerdict
-from fastpath.verifier.verdicts import told
-from proxy.frontend.certificate import TLS13, bars, refused
+from kssl.config.client_certificates import ClientCertificates, Headers
+from kssl.config.model import Site
+from kssl.fastpath.clientcert.verdict import Verdict
+from kssl.fastpath.verifier.messages import ClientVerdict
+from kssl.fastpath.verifier.verdicts import told
+from kssl.proxy.frontend.certificate import TLS13, bars, refused
 
 
 @dataclass(frozen=True, slots=True)

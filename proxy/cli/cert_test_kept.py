@@ -10,9 +10,9 @@ from pathlib import Path
 
 from cryptography import x509
 
-from config.errors import ConfigError, reason
-from config.trusted import check_trusted_content
-from fastpath.verifier.kept import FOLDER, kept_in
+from kssl.config.errors import ConfigError, reason
+from kssl.config.trusted import check_trusted_content
+from kssl.fastpath.verifier.kept import FOLDER, kept_in
 
 
 def read_kept(state_dir: Path, now: datetime) -> tuple[list[x509.Certificate], tuple[str, ...]]:

@@ -12,21 +12,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from config import routing
-from config.client_certificates import ClientCertificates
-from config.document.client_certificates import fetches_lists
-from config.document.read import Request, read_configuration
-from config.document.where import NAME, VARIABLE, config_path
-from config.errors import ConfigError, Problem, ProblemsError
-from config.model import Configuration, Site
-from config.statedir import default_state_dir
-from fastpath.clientcert.policy import Policy
-from fastpath.fetch import Allowed, Fetched, FetchError
-from fastpath.retrieval import Budget, Retrieval, retrieve
-from fastpath.verifier import policies
-from fastpath.verifier.network import Network
-from fastpath.verifier.policies import ALLOWED_SETTING, Loaded, UnusableError, prepare
-from proxy.cli.cert_test_kept import read_kept
+from kssl.config import routing
+from kssl.config.client_certificates import ClientCertificates
+from kssl.config.document.client_certificates import fetches_lists
+from kssl.config.document.read import Request, read_configuration
+from kssl.config.document.where import NAME, VARIABLE, config_path
+from kssl.config.errors import ConfigError, Problem, ProblemsError
+from kssl.config.model import Configuration, Site
+from kssl.config.statedir import default_state_dir
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.fetch import Allowed, Fetched, FetchError
+from kssl.fastpath.retrieval import Budget, Retrieval, retrieve
+from kssl.fastpath.verifier import policies
+from kssl.fastpath.verifier.network import Network
+from kssl.fastpath.verifier.policies import ALLOWED_SETTING, Loaded, UnusableError, prepare
+from kssl.proxy.cli.cert_test_kept import read_kept
 
 _CLOSING = 1.0  # seconds; what is left of a fetch ends with this process
 

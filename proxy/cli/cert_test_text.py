@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from fastpath.clientcert.verdict import Outcome, Source, Step
-from fastpath.retrieval import Retrieval
-from proxy.cli.cert_test_follows import Follows
+from kssl.fastpath.clientcert.verdict import Outcome, Source, Step
+from kssl.fastpath.retrieval import Retrieval
+from kssl.proxy.cli.cert_test_follows import Follows
 
 _INDENT = 14
 

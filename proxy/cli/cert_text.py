@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from config.store.place import HOSTNAMEPORT, IPPORT
-from config.store.staged import ADD, BIND, DELETE, UNBIND, Change
-from config.store.store import short
+from kssl.config.store.place import HOSTNAMEPORT, IPPORT
+from kssl.config.store.staged import ADD, BIND, DELETE, UNBIND, Change
+from kssl.config.store.store import short
 
 STAGED = "staged; nothing changes until: kssl cert commit"
 CERTHASH = "certhash"

@@ -12,17 +12,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from config.errors import ConfigError, ProblemsError
-from config.model import Configuration, Site
-from config.parameter import Profile
-from config.routing import tls_settings, verifier_settings
-from config.statedir import ensure_state_dir
-from config.support import Row, rows
-from config.target import Target, UpstreamTls, parse_target
-from fastpath.verifier.messages import VerifierSettings
-from fastpath.worker.processes import VERIFIER
-from fastpath.worker.supervisor import Supervisor, WorkerRefusedError, WorkerSettings
-from proxy.cli.options import (
+from kssl.config.errors import ConfigError, ProblemsError
+from kssl.config.model import Configuration, Site
+from kssl.config.parameter import Profile
+from kssl.config.routing import tls_settings, verifier_settings
+from kssl.config.statedir import ensure_state_dir
+from kssl.config.support import Row, rows
+from kssl.config.target import Target, UpstreamTls, parse_target
+from kssl.fastpath.verifier.messages import VerifierSettings
+from kssl.fastpath.worker.processes import VERIFIER
+from kssl.fastpath.worker.supervisor import Supervisor, WorkerRefusedError, WorkerSettings
+from kssl.proxy.cli.options import (
     TARGET_HELP,
     UsageError,
     add_configuration_options,
@@ -30,7 +30,7 @@ from proxy.cli.options import (
     configuration_file,
     state_dir,
 )
-from proxy.frontend.service import DEFAULT_NAMES
+from kssl.proxy.frontend.service import DEFAULT_NAMES
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

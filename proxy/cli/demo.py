@@ -9,16 +9,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from config.model import Configuration
-from config.target import Target
-from proxy.cli import demo_truncation
-from proxy.cli.options import UsageError, add_service_options, configuration, service_options
-from proxy.cli.serve import announce, serve
-from proxy.demo import large_post
-from proxy.demo.process import start_demo_app
-from proxy.frontend.service import Service
-from proxy.lifecycle.report import Starter
-from proxy.spawn import spawn_proxy
+from kssl.config.model import Configuration
+from kssl.config.target import Target
+from kssl.proxy.cli import demo_truncation
+from kssl.proxy.cli.options import UsageError, add_service_options, configuration, service_options
+from kssl.proxy.cli.serve import announce, serve
+from kssl.proxy.demo import large_post
+from kssl.proxy.demo.process import start_demo_app
+from kssl.proxy.frontend.service import Service
+from kssl.proxy.lifecycle.report import Starter
+from kssl.proxy.spawn import spawn_proxy
 
 # Options that are for the built-in app alone: the other demonstrations choose these themselves.
 _OF_THE_APP = {

@@ -9,17 +9,17 @@ import shutil
 import sys
 from pathlib import Path
 
-from config.errors import ConfigError, reason
-from proxy.cli.ending import orderly_end
+from kssl.config.errors import ConfigError, reason
+from kssl.proxy.cli.ending import orderly_end
 
 _WIDTH = 100  # columns, where the output is no terminal
 
 
 def run(arguments: argparse.Namespace) -> int:
     # Imported here: no other subcommand should pay for it at its start.
-    from proxy.demo.truncation import picture
-    from proxy.demo.truncation import run as demonstration
-    from proxy.demo.truncation.render import as_json, diagram, svg, table
+    from kssl.proxy.demo.truncation import picture
+    from kssl.proxy.demo.truncation import run as demonstration
+    from kssl.proxy.demo.truncation.render import as_json, diagram, svg, table
 
     modes = demonstration.MODES if arguments.mode is None else (arguments.mode,)
     with orderly_end():

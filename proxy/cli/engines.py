@@ -6,7 +6,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from fastpath.engines.registry import list_engines
+from kssl.fastpath.engines.registry import list_engines
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

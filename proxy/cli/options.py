@@ -7,17 +7,17 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.document.read import Request, read_configuration, unused_ca
-from config.document.where import VARIABLE, config_path
-from config.errors import ConfigError
-from config.model import Configuration
-from config.parameter import Profile
-from config.parameters import parse_assignments
-from config.statedir import default_state_dir
-from config.target import Target, parse_listen
+from kssl.config.document.read import Request, read_configuration, unused_ca
+from kssl.config.document.where import VARIABLE, config_path
+from kssl.config.errors import ConfigError
+from kssl.config.model import Configuration
+from kssl.config.parameter import Profile
+from kssl.config.parameters import parse_assignments
+from kssl.config.statedir import default_state_dir
+from kssl.config.target import Target, parse_listen
 
 if TYPE_CHECKING:
-    from proxy.frontend.service import ServiceOptions
+    from kssl.proxy.frontend.service import ServiceOptions
 
 DEFAULT_LISTEN = "127.0.0.1:8443"
 
@@ -81,8 +81,8 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
 def service_options(arguments: argparse.Namespace, read: Configuration) -> ServiceOptions:
     """Raises ConfigError."""
     # Imported here: `kssl start` and others take the options and need no front end.
-    from proxy.accesslog import standard_streams
-    from proxy.frontend.service import ServiceOptions
+    from kssl.proxy.accesslog import standard_streams
+    from kssl.proxy.frontend.service import ServiceOptions
 
     if not 1 <= arguments.workers <= 64:
         raise ConfigError(f"--workers {arguments.workers}: must be 1-64")

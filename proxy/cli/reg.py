@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.document.edit import Document, edit_file, read_document
-from config.document.where import VARIABLE, config_path
-from config.errors import ConfigError, printable, reason
-from config.parameter import Parameter, Profile, Value
-from config.parameters import find_parameter, parse_assignments
-from config.reg.parse import parse_reg
-from config.reg.render import Encoding, render_reg
-from config.reg.rows import (
+from kssl.config.document.edit import Document, edit_file, read_document
+from kssl.config.document.where import VARIABLE, config_path
+from kssl.config.errors import ConfigError, printable, reason
+from kssl.config.parameter import Parameter, Profile, Value
+from kssl.config.parameters import find_parameter, parse_assignments
+from kssl.config.reg.parse import parse_reg
+from kssl.config.reg.render import Encoding, render_reg
+from kssl.config.reg.rows import (
     Layers,
     Row,
     rows,
@@ -26,9 +26,9 @@ from config.reg.rows import (
     service_environment,
     service_profile,
 )
-from config.running import RunningService, running_services
-from config.sources import PREFIX, from_environment
-from config.statedir import default_state_dir
+from kssl.config.running import RunningService, running_services
+from kssl.config.sources import PREFIX, from_environment
+from kssl.config.statedir import default_state_dir
 
 _MAX_FILE = 1 << 26  # bytes; an export of all of HKLM\SYSTEM has some tens of MiB
 

@@ -12,23 +12,23 @@ from collections.abc import Callable, Sequence
 
 import uvloop
 
-from config.errors import ConfigError
-from config.model import Configuration, Site
-from config.running import State, remove_record
-from config.target import parse_target
-from fastpath import collector
-from fastpath.logs import messages
-from proxy.cli.options import (
+from kssl.config.errors import ConfigError
+from kssl.config.model import Configuration, Site
+from kssl.config.running import State, remove_record
+from kssl.config.target import parse_target
+from kssl.fastpath import collector
+from kssl.fastpath.logs import messages
+from kssl.proxy.cli.options import (
     add_serve_arguments,
     configuration,
     configuration_file,
     service_options,
 )
-from proxy.frontend.service import Service, ServiceOptions
-from proxy.lifecycle.launch import Launched
-from proxy.lifecycle.live import Live
-from proxy.lifecycle.report import Starter
-from proxy.lifecycle.staying import must_stay, stay_with
+from kssl.proxy.frontend.service import Service, ServiceOptions
+from kssl.proxy.lifecycle.launch import Launched
+from kssl.proxy.lifecycle.live import Live
+from kssl.proxy.lifecycle.report import Starter
+from kssl.proxy.lifecycle.staying import must_stay, stay_with
 
 log = logging.getLogger("kssl")
 

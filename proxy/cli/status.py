@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from config.errors import printable
-from config.running import RunningService
-from config.statedir import default_state_dir
-from proxy.cli.status_text import status_text
-from proxy.lifecycle.ask import NoAnswerError, ask
-from proxy.lifecycle.control import NotRunningError, find_services
+from kssl.config.errors import printable
+from kssl.config.running import RunningService
+from kssl.config.statedir import default_state_dir
+from kssl.proxy.cli.status_text import status_text
+from kssl.proxy.lifecycle.ask import NoAnswerError, ask
+from kssl.proxy.lifecycle.control import NotRunningError, find_services
 
 _DESCRIPTION = """What the services of a state folder are doing: connections, workers, and how the
 connections ended. Exit status 1: none runs, or one does not answer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fastpath.closing import End
+from kssl.fastpath.closing import End
 
 _COLUMNS = (End.CLOSE_NOTIFY, End.FIN, End.RESET, End.ALERT, End.NONE)
 
@@ -20,7 +20,8 @@ _LABEL, _NUMBER = 18, 14  # characters
 
 
 def status_text(document: dict[str, Any]) -> Iterator[str]:
-    """``document``: see `proxy.lifecycle.snapshot`; or one with "error", the service's words."""
+    """``document``: see `kssl.proxy.lifecycle.snapshot`; or one with "error", the service's
+    words."""
     yield f"{', '.join(document['urls'])} (process {document['pid']}, {document['mode']} mode)"
     if "error" in document:
         yield f"  {document['error']}"

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.errors import ConfigError, reason
-from config.target import Target
-from proxy.cli.ending import orderly_end
+from kssl.config.errors import ConfigError, reason
+from kssl.config.target import Target
+from kssl.proxy.cli.ending import orderly_end
 
 if TYPE_CHECKING:
-    from proxy.trace.run import Plan
+    from kssl.proxy.trace.run import Plan
 
 _WIDTH = 120  # columns, where the output is no terminal
 _DEMO_PATH, _DEMO_UPLOAD = "/tiny", "/upload"
@@ -54,10 +54,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(arguments: argparse.Namespace) -> int:
     # Imported here: no other subcommand should pay for it at its start.
-    from proxy.demo.process import DemoStartError
-    from proxy.spawn import ProxyStartError
-    from proxy.trace.client import ClientError
-    from proxy.trace.run import TraceError
+    from kssl.proxy.demo.process import DemoStartError
+    from kssl.proxy.spawn import ProxyStartError
+    from kssl.proxy.trace.client import ClientError
+    from kssl.proxy.trace.run import TraceError
 
     try:
         with orderly_end():
@@ -68,8 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from proxy.trace import run as tracing
-    from proxy.trace.render import as_json, svg, terminal
+    from kssl.proxy.trace import run as tracing
+    from kssl.proxy.trace.render import as_json, svg, terminal
 
     with _plan(arguments) as plan:
         traces = list(tracing.run(plan))
@@ -95,9 +95,9 @@ def _run(arguments: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _plan(arguments: argparse.Namespace) -> Iterator[Plan]:
     """What to do, checked; while it lasts the demo app runs, if it is the one."""
-    from proxy.demo.process import start_demo_app
-    from proxy.trace import request as asking
-    from proxy.trace import run as tracing
+    from kssl.proxy.demo.process import start_demo_app
+    from kssl.proxy.trace import request as asking
+    from kssl.proxy.trace import run as tracing
 
     if arguments.warm_up < 0:
         raise ConfigError(f"--warm-up {arguments.warm_up}: must be 0 or more")

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
-from proxy.demo import asgi, page, stream
-from proxy.demo.asgi import Receive, Scope, Send
-from proxy.demo.seen import seen
+from kssl.proxy.demo import asgi, page, stream
+from kssl.proxy.demo.asgi import Receive, Scope, Send
+from kssl.proxy.demo.seen import seen
 
 WS_MAX_SIZE = 16 * 2**20
 MAX_SLOW_SECONDS = 30.0

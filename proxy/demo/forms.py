@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from proxy.demo import stream
+from kssl.proxy.demo import stream
 
 Kind = Literal["urlencoded", "multipart"]
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from proxy.demo import forms
+from kssl.proxy.demo import forms
 
 _KIB, _MIB = 2**10, 2**20
 _TIMEOUT_SECONDS = 120.0

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping
 from importlib import resources
 
-from proxy.demo.seen import SeenRequest, TlsView
+from kssl.proxy.demo.seen import SeenRequest, TlsView
 
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
@@ -101,4 +101,4 @@ def _fill(template: str, **values: str) -> str:
 
 @functools.cache
 def _template() -> str:
-    return resources.files("proxy.demo").joinpath("page.html").read_text("utf-8")
+    return resources.files("kssl.proxy.demo").joinpath("page.html").read_text("utf-8")

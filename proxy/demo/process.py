@@ -13,7 +13,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from fastpath.hardening import interpreter
+from kssl.fastpath.hardening import interpreter
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 5.0
@@ -58,7 +58,7 @@ def start_demo_app(
     # The child lives as long as this pipe's writing end, which dies with this process however
     # that ends. (PR_SET_PDEATHSIG would fire when the *thread* that started the child ends.)
     lifeline_child, lifeline = os.pipe()
-    command = [*interpreter(), "-m", "proxy.demo.server", "--port", str(port)]
+    command = [*interpreter(), "-m", "kssl.proxy.demo.server", "--port", str(port)]
     command += ["--ready-fd", str(ready_child), "--lifeline-fd", str(lifeline_child)]
     if certfile is not None and keyfile is not None:
         command += ["--certfile", certfile, "--keyfile", keyfile]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from proxy.demo.asgi import Scope, header
+from kssl.proxy.demo.asgi import Scope, header
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""``python -m proxy.demo.server``: the demo application under uvicorn, on 127.0.0.1.
+"""``python -m kssl.proxy.demo.server``: the demo application under uvicorn, on 127.0.0.1.
 
-Other code starts it with :func:`proxy.demo.process.start_demo_app`.
+Other code starts it with :func:`kssl.proxy.demo.process.start_demo_app`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 
 import uvicorn
 
-from proxy.demo.app import WS_MAX_SIZE, DemoApp
-from proxy.demo.process import DemoProcess, DemoStartError, start_demo_app
+from kssl.proxy.demo.app import WS_MAX_SIZE, DemoApp
+from kssl.proxy.demo.process import DemoProcess, DemoStartError, start_demo_app
 
 __all__ = ["DemoProcess", "DemoStartError", "main", "start_demo_app"]
 
@@ -78,7 +78,7 @@ class _Server(uvicorn.Server):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until a signal, or until the parent has gone."""
-    parser = argparse.ArgumentParser(prog="python -m proxy.demo.server", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m kssl.proxy.demo.server", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--ready-fd", type=int, help="write the port here, then close it")
     parser.add_argument("--lifeline-fd", type=int, help="exit at the end of this file")

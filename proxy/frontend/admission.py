@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from config.client_certificates import REJECT
-from fastpath.engines.contract import Session
-from fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
-from proxy.frontend.certificate import Refused, bars, fails, refusal, refused
-from proxy.frontend.endpoint import Endpoint, host_name
-from proxy.frontend.site import SiteFront
-from proxy.http.client_cert import certificate_fields
-from proxy.http.messages import HttpError, RequestHead
-from proxy.http.policy import ResponsePolicy
-from proxy.http.site_rules import key_bits
+from kssl.config.client_certificates import REJECT
+from kssl.fastpath.engines.contract import Session
+from kssl.fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
+from kssl.proxy.frontend.certificate import Refused, bars, fails, refusal, refused
+from kssl.proxy.frontend.endpoint import Endpoint, host_name
+from kssl.proxy.frontend.site import SiteFront
+from kssl.proxy.http.client_cert import certificate_fields
+from kssl.proxy.http.messages import HttpError, RequestHead
+from kssl.proxy.http.policy import ResponsePolicy
+from kssl.proxy.http.site_rules import key_bits
 
 
 class Admission:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 
-from fastpath.closing import End, Ending
-from fastpath.engines.contract import Engine, Session
-from fastpath.logs.messages import limited
-from fastpath.verifier.messages import ClientVerdict
-from proxy.accesslog import describe_session
-from proxy.frontend.admission import Admission
-from proxy.frontend.endpoint import Endpoint, client_info
-from proxy.frontend.errorline import write_line
-from proxy.frontend.front import Front
-from proxy.frontend.responses import own_page, redirect_page
-from proxy.http.messages import HttpError, RequestHead
-from proxy.http.pages import body_size
+from kssl.fastpath.closing import End, Ending
+from kssl.fastpath.engines.contract import Engine, Session
+from kssl.fastpath.logs.messages import limited
+from kssl.fastpath.verifier.messages import ClientVerdict
+from kssl.proxy.accesslog import describe_session
+from kssl.proxy.frontend.admission import Admission
+from kssl.proxy.frontend.endpoint import Endpoint, client_info
+from kssl.proxy.frontend.errorline import write_line
+from kssl.proxy.frontend.front import Front
+from kssl.proxy.frontend.responses import own_page, redirect_page
+from kssl.proxy.http.messages import HttpError, RequestHead
+from kssl.proxy.http.pages import body_size
 
 log = logging.getLogger("kssl")
 

@@ -10,16 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from config.client_certificates import ClientCertificates, Failure
-from fastpath.clientcert.verdict import Outcome
-from fastpath.engines.contract import Session
-from fastpath.errors import Alert
-from fastpath.verifier.messages import ClientVerdict
-from fastpath.verifier.question import Question
-from fastpath.worker.link import WorkerLink
-from fastpath.worker.supervisor import Supervisor
-from proxy.http.client_cert import REASONS
-from proxy.http.messages import HttpError
+from kssl.config.client_certificates import ClientCertificates, Failure
+from kssl.fastpath.clientcert.verdict import Outcome
+from kssl.fastpath.engines.contract import Session
+from kssl.fastpath.errors import Alert
+from kssl.fastpath.verifier.messages import ClientVerdict
+from kssl.fastpath.verifier.question import Question
+from kssl.fastpath.worker.link import WorkerLink
+from kssl.fastpath.worker.supervisor import Supervisor
+from kssl.proxy.http.client_cert import REASONS
+from kssl.proxy.http.messages import HttpError
 
 TLS13 = "TLSv1.3"
 

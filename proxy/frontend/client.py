@@ -5,30 +5,30 @@ from __future__ import annotations
 import logging
 import socket
 
-from config.client_certificates import REJECT
-from config.profiles import no_client_certificates
-from fastpath.channel import RESETS, Channel, describe
-from fastpath.closing import GracefulClose
-from fastpath.engines.contract import Engine, Handover, Session
-from fastpath.engines.plain import PlainEngine
-from fastpath.errors import Alert
-from fastpath.handshake import Handshake
-from fastpath.logs.messages import limited
-from fastpath.poller import Poller
-from fastpath.record.wire import alert_record
-from fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
-from fastpath.worker.frames import FrameType, pack_begin
-from fastpath.worker.link import WorkerLink
-from proxy.accesslog import escape
-from proxy.frontend.certificate import CertificateWait, Refused, Shaken
-from proxy.frontend.deadlines import NEVER
-from proxy.frontend.endpoint import Endpoint
-from proxy.frontend.errorline import handshake_reason, write_line
-from proxy.frontend.front import Front
-from proxy.frontend.hello import HelloWait
-from proxy.frontend.http_connection import HttpConnection
-from proxy.frontend.preface import Preface, Refusal, answer_plain_http, look
-from proxy.http.policy import own_fields
+from kssl.config.client_certificates import REJECT
+from kssl.config.profiles import no_client_certificates
+from kssl.fastpath.channel import RESETS, Channel, describe
+from kssl.fastpath.closing import GracefulClose
+from kssl.fastpath.engines.contract import Engine, Handover, Session
+from kssl.fastpath.engines.plain import PlainEngine
+from kssl.fastpath.errors import Alert
+from kssl.fastpath.handshake import Handshake
+from kssl.fastpath.logs.messages import limited
+from kssl.fastpath.poller import Poller
+from kssl.fastpath.record.wire import alert_record
+from kssl.fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
+from kssl.fastpath.worker.frames import FrameType, pack_begin
+from kssl.fastpath.worker.link import WorkerLink
+from kssl.proxy.accesslog import escape
+from kssl.proxy.frontend.certificate import CertificateWait, Refused, Shaken
+from kssl.proxy.frontend.deadlines import NEVER
+from kssl.proxy.frontend.endpoint import Endpoint
+from kssl.proxy.frontend.errorline import handshake_reason, write_line
+from kssl.proxy.frontend.front import Front
+from kssl.proxy.frontend.hello import HelloWait
+from kssl.proxy.frontend.http_connection import HttpConnection
+from kssl.proxy.frontend.preface import Preface, Refusal, answer_plain_http, look
+from kssl.proxy.http.policy import own_fields
 
 log = logging.getLogger("kssl")
 
@@ -108,7 +108,7 @@ class ClientConnection:
 
     @property
     def held(self) -> int:
-        """See `proxy.frontend.capacity.Holder`."""
+        """See `kssl.proxy.frontend.capacity.Holder`."""
         given_back = self._channel.held - self._channel.backlog
         return given_back + (self._http.held if self._http is not None else self._channel.backlog)
 

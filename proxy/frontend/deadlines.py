@@ -11,7 +11,7 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
 from typing import Protocol
 
-from fastpath.logs.messages import limited
+from kssl.fastpath.logs.messages import limited
 
 log = logging.getLogger("kssl")
 

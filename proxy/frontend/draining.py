@@ -14,17 +14,17 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from proxy.http.bodies import BodyReader
-from proxy.http.messages import HttpError
+from kssl.proxy.http.bodies import BodyReader
+from kssl.proxy.http.messages import HttpError
 
 if TYPE_CHECKING:
-    from proxy.frontend.http_connection import HttpConnection
+    from kssl.proxy.frontend.http_connection import HttpConnection
 
 log = logging.getLogger("kssl")
 
 # What is read of a body that nobody wants, in bytes with its framing. As much as
-# `fastpath.closing` drops behind an answer that says close; a client that has more to send is told.
-# The time limit is EntityBodyTimeout, for all of it.
+# `kssl.fastpath.closing` drops behind an answer that says close; a client that has more to send is
+# told. The time limit is EntityBodyTimeout, for all of it.
 MAX_DRAIN = 16 * 1024 * 1024
 
 

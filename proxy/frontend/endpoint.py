@@ -6,12 +6,12 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from config import routing
-from config.model import Binding, Site
-from config.routing import NameTable
-from fastpath.engines.contract import Session
-from proxy.frontend.site import SiteFront, first_name
-from proxy.http.forward import ClientInfo
+from kssl.config import routing
+from kssl.config.model import Binding, Site
+from kssl.config.routing import NameTable
+from kssl.fastpath.engines.contract import Session
+from kssl.proxy.frontend.site import SiteFront, first_name
+from kssl.proxy.http.forward import ClientInfo
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104
 
@@ -20,7 +20,7 @@ _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104
 class Routes:
     """Host name → site, as of one configuration.
 
-    ``fallback``: whose certificate a client gets that names no site (`config.routing`).
+    ``fallback``: whose certificate a client gets that names no site (`kssl.config.routing`).
     """
 
     names: NameTable[SiteFront]

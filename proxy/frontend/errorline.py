@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from proxy.frontend.site import SiteFront
-from proxy.httperr import ErrorLog
+from kssl.proxy.frontend.site import SiteFront
+from kssl.proxy.httperr import ErrorLog
 
 HANDSHAKE = "Handshake"
 _IN_FRONT = frozenset(("Rc2_Suite",))

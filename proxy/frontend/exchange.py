@@ -13,21 +13,21 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fastpath.logs.messages import limited
-from fastpath.quantum import INTERIM_RESPONSES
-from proxy.frontend.draining import Drain
-from proxy.frontend.request_side import RequestSide
-from proxy.frontend.responses import own_page
-from proxy.frontend.site import SiteFront
-from proxy.http.bodies import BodyReader, LengthReader
-from proxy.http.forward import encode_chunks, last_chunk
-from proxy.http.memo import Response
-from proxy.http.messages import Framing, HttpError, RequestHead, ResponseHead, UpstreamError
-from proxy.http.pages import body_size
-from proxy.upstream.connection import HEADROOM, VIEW
+from kssl.fastpath.logs.messages import limited
+from kssl.fastpath.quantum import INTERIM_RESPONSES
+from kssl.proxy.frontend.draining import Drain
+from kssl.proxy.frontend.request_side import RequestSide
+from kssl.proxy.frontend.responses import own_page
+from kssl.proxy.frontend.site import SiteFront
+from kssl.proxy.http.bodies import BodyReader, LengthReader
+from kssl.proxy.http.forward import encode_chunks, last_chunk
+from kssl.proxy.http.memo import Response
+from kssl.proxy.http.messages import Framing, HttpError, RequestHead, ResponseHead, UpstreamError
+from kssl.proxy.http.pages import body_size
+from kssl.proxy.upstream.connection import HEADROOM, VIEW
 
 if TYPE_CHECKING:
-    from proxy.frontend.http_connection import HttpConnection
+    from kssl.proxy.frontend.http_connection import HttpConnection
 
 log = logging.getLogger("kssl")
 

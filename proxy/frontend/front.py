@@ -11,35 +11,35 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from config import routing
-from config.model import Binding, Configuration, Site
-from config.parameter import Profile
-from config.parameters import Parameters
-from config.profiles import RULES
-from config.table import PARAMETERS
-from config.target import Target
-from fastpath.channel import Channel
-from fastpath.engines.contract import MAX_AFTER_PAUSE, RECEIVE_SIZE, Engine
-from fastpath.logs.messages import limited
-from fastpath.worker.sessions import SessionOwners
-from fastpath.worker.supervisor import Supervisor
-from proxy.accesslog import AccessLog
-from proxy.frontend.capacity import Capacity, Closing, Holder
-from proxy.frontend.closes import Closes
-from proxy.frontend.deadlines import Deadlines
-from proxy.frontend.endpoint import Endpoint, Routes
-from proxy.frontend.site import SiteFront
-from proxy.http.codec import Codec
-from proxy.http.messages import Limits
-from proxy.http.url import UrlRules
-from proxy.httperr import ErrorLog
-from proxy.upstream.group import Group
-from proxy.upstream.names import Names
-from proxy.upstream.pool import Pool
-from proxy.upstream.secure import TlsClient
+from kssl.config import routing
+from kssl.config.model import Binding, Configuration, Site
+from kssl.config.parameter import Profile
+from kssl.config.parameters import Parameters
+from kssl.config.profiles import RULES
+from kssl.config.table import PARAMETERS
+from kssl.config.target import Target
+from kssl.fastpath.channel import Channel
+from kssl.fastpath.engines.contract import MAX_AFTER_PAUSE, RECEIVE_SIZE, Engine
+from kssl.fastpath.logs.messages import limited
+from kssl.fastpath.worker.sessions import SessionOwners
+from kssl.fastpath.worker.supervisor import Supervisor
+from kssl.proxy.accesslog import AccessLog
+from kssl.proxy.frontend.capacity import Capacity, Closing, Holder
+from kssl.proxy.frontend.closes import Closes
+from kssl.proxy.frontend.deadlines import Deadlines
+from kssl.proxy.frontend.endpoint import Endpoint, Routes
+from kssl.proxy.frontend.site import SiteFront
+from kssl.proxy.http.codec import Codec
+from kssl.proxy.http.messages import Limits
+from kssl.proxy.http.url import UrlRules
+from kssl.proxy.httperr import ErrorLog
+from kssl.proxy.upstream.group import Group
+from kssl.proxy.upstream.names import Names
+from kssl.proxy.upstream.pool import Pool
+from kssl.proxy.upstream.secure import TlsClient
 
 if TYPE_CHECKING:
-    from proxy.frontend.client import ClientConnection
+    from kssl.proxy.frontend.client import ClientConnection
 
 log = logging.getLogger("kssl")
 

@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from config import routing
-from config.errors import ConfigError
-from config.model import Configuration
-from fastpath.verifier.messages import VerifierSettings
-from fastpath.worker.processes import VERIFIER
-from fastpath.worker.supervisor import Settings, Supervisor, WorkerRefusedError, WorkerSettings
+from kssl.config import routing
+from kssl.config.errors import ConfigError
+from kssl.config.model import Configuration
+from kssl.fastpath.verifier.messages import VerifierSettings
+from kssl.fastpath.worker.processes import VERIFIER
+from kssl.fastpath.worker.supervisor import Settings, Supervisor, WorkerRefusedError, WorkerSettings
 
 log = logging.getLogger("kssl")
 

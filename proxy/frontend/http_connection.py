@@ -13,24 +13,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from fastpath.channel import RESETS
-from fastpath.engines.contract import Engine, Session
-from fastpath.errors import Alert
-from fastpath.logs.messages import limited
-from fastpath.poller import Poller
-from fastpath.verifier.messages import ClientVerdict
-from proxy.frontend.answering import Answering
-from proxy.frontend.certificate import Refused
-from proxy.frontend.deadlines import NEVER
-from proxy.frontend.draining import Drain
-from proxy.frontend.endpoint import Endpoint
-from proxy.frontend.exchange import Exchange
-from proxy.frontend.front import Front
-from proxy.frontend.tunnel import Tunnel
-from proxy.http.codec import find_head_end, skip_empty_lines
-from proxy.http.memo import RequestMemo
-from proxy.http.messages import HttpError, RequestHead
-from proxy.upstream.connection import UpstreamConnection
+from kssl.fastpath.channel import RESETS
+from kssl.fastpath.engines.contract import Engine, Session
+from kssl.fastpath.errors import Alert
+from kssl.fastpath.logs.messages import limited
+from kssl.fastpath.poller import Poller
+from kssl.fastpath.verifier.messages import ClientVerdict
+from kssl.proxy.frontend.answering import Answering
+from kssl.proxy.frontend.certificate import Refused
+from kssl.proxy.frontend.deadlines import NEVER
+from kssl.proxy.frontend.draining import Drain
+from kssl.proxy.frontend.endpoint import Endpoint
+from kssl.proxy.frontend.exchange import Exchange
+from kssl.proxy.frontend.front import Front
+from kssl.proxy.frontend.tunnel import Tunnel
+from kssl.proxy.http.codec import find_head_end, skip_empty_lines
+from kssl.proxy.http.memo import RequestMemo
+from kssl.proxy.http.messages import HttpError, RequestHead
+from kssl.proxy.upstream.connection import UpstreamConnection
 
 log = logging.getLogger("kssl")
 
@@ -375,8 +375,8 @@ class HttpConnection(Answering):
         Poller.of(self.front.loop).again(self)
 
     def read_on(self) -> None:
-        """See `fastpath.poller.Again`: goes on with what is held, the next request or the rest of
-        this one's body."""
+        """See `kssl.fastpath.poller.Again`: goes on with what is held, the next request or the rest
+        of this one's body."""
         if self.over or not self._buffer:
             return
         if self._next_waits:
@@ -392,7 +392,7 @@ class HttpConnection(Answering):
             self.peer_closed(self._peer_clean)  # now it is the end of what was held that counts
 
     def crashed(self) -> None:
-        """See `fastpath.poller.Again`."""
+        """See `kssl.fastpath.poller.Again`."""
         if not self.over:
             self.log_error("Internal")
             self.abort()

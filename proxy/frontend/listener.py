@@ -7,11 +7,11 @@ import os
 import socket
 from asyncio import AbstractEventLoop
 
-from fastpath.logs.messages import limited
-from proxy.frontend.client import ClientConnection
-from proxy.frontend.endpoint import Endpoint
-from proxy.frontend.errorline import write_line
-from proxy.frontend.front import Front
+from kssl.fastpath.logs.messages import limited
+from kssl.proxy.frontend.client import ClientConnection
+from kssl.proxy.frontend.endpoint import Endpoint
+from kssl.proxy.frontend.errorline import write_line
+from kssl.proxy.frontend.front import Front
 
 log = logging.getLogger("kssl")
 

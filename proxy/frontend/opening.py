@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable, Sequence
 
-from config import routing
-from config.model import Configuration
-from proxy.frontend.endpoint import Endpoint
-from proxy.frontend.sockets import open_listeners
+from kssl.config import routing
+from kssl.config.model import Configuration
+from kssl.proxy.frontend.endpoint import Endpoint
+from kssl.proxy.frontend.sockets import open_listeners
 
 Opened = tuple[Endpoint, socket.socket]
 """An endpoint may have several sockets, each in a pair of its own."""

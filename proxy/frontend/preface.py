@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from fastpath.errors import Alert
-from fastpath.legacy import NEED_MORE, SSL2_FORMAT_HELLO, recognise
-from proxy.frontend.errorline import HANDSHAKE
-from proxy.frontend.proxy_header import proxy_header_version
-from proxy.http.pages import plain_http_response
+from kssl.fastpath.errors import Alert
+from kssl.fastpath.legacy import NEED_MORE, SSL2_FORMAT_HELLO, recognise
+from kssl.proxy.frontend.errorline import HANDSHAKE
+from kssl.proxy.frontend.proxy_header import proxy_header_version
+from kssl.proxy.http.pages import plain_http_response
 
 _TLS_HANDSHAKE = 0x16  # ContentType of a ClientHello's record (RFC 9846 §5.1)
 

@@ -12,19 +12,19 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fastpath.logs.messages import limited
-from proxy.frontend.draining import MAX_DRAIN
-from proxy.frontend.expectation import CONTINUE, Expectation
-from proxy.frontend.site import SiteFront
-from proxy.http.bodies import BodyReader, LengthReader
-from proxy.http.forward import encode_chunks, last_chunk, without_trailer_field
-from proxy.http.messages import HttpError, RequestHead
-from proxy.upstream.connecting import Attempt
-from proxy.upstream.connection import UpstreamConnection
-from proxy.upstream.pool import Pool
+from kssl.fastpath.logs.messages import limited
+from kssl.proxy.frontend.draining import MAX_DRAIN
+from kssl.proxy.frontend.expectation import CONTINUE, Expectation
+from kssl.proxy.frontend.site import SiteFront
+from kssl.proxy.http.bodies import BodyReader, LengthReader
+from kssl.proxy.http.forward import encode_chunks, last_chunk, without_trailer_field
+from kssl.proxy.http.messages import HttpError, RequestHead
+from kssl.proxy.upstream.connecting import Attempt
+from kssl.proxy.upstream.connection import UpstreamConnection
+from kssl.proxy.upstream.pool import Pool
 
 if TYPE_CHECKING:
-    from proxy.frontend.http_connection import HttpConnection
+    from kssl.proxy.frontend.http_connection import HttpConnection
 
 log = logging.getLogger("kssl")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from proxy.http.pages import error_response, redirect_response
-from proxy.http.policy import own_fields
+from kssl.proxy.http.pages import error_response, redirect_response
+from kssl.proxy.http.policy import own_fields
 
 if TYPE_CHECKING:
-    from proxy.frontend.answering import Answering
+    from kssl.proxy.frontend.answering import Answering
 
 _Fields = tuple[tuple[bytes, bytes], ...]
 

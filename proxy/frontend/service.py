@@ -19,30 +19,30 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from config import routing
-from config.errors import ConfigError
-from config.model import Configuration
-from config.profiles import NEEDS_RESTART, RULES
-from config.running import FOLDER
-from config.statedir import ensure_state_dir, write_public
-from fastpath.engines.registry import choose_engine
-from fastpath.hardening import protect_memory
-from fastpath.logs import messages
-from fastpath.poller import Poller
-from proxy.accesslog import AccessLog, Standard, Stream, close_own, open_access_log
-from proxy.frontend.capacity import Capacity, FileLimit, automatic_ceiling
-from proxy.frontend.deadlines import Deadlines
-from proxy.frontend.front import Front
-from proxy.frontend.helpers import Helpers
-from proxy.frontend.listener import Listener
-from proxy.frontend.memory_limit import memory_limit, resident
-from proxy.frontend.opening import Opened, close_all, open_endpoints
-from proxy.http.codec import get_codec
-from proxy.httperr import ErrorLog
-from proxy.lifecycle.admin import AdminSocket, open_admin
-from proxy.lifecycle.snapshot import snapshot
-from proxy.upstream.lookup import Lookup, look_up
-from proxy.upstream.names import Names
+from kssl.config import routing
+from kssl.config.errors import ConfigError
+from kssl.config.model import Configuration
+from kssl.config.profiles import NEEDS_RESTART, RULES
+from kssl.config.running import FOLDER
+from kssl.config.statedir import ensure_state_dir, write_public
+from kssl.fastpath.engines.registry import choose_engine
+from kssl.fastpath.hardening import protect_memory
+from kssl.fastpath.logs import messages
+from kssl.fastpath.poller import Poller
+from kssl.proxy.accesslog import AccessLog, Standard, Stream, close_own, open_access_log
+from kssl.proxy.frontend.capacity import Capacity, FileLimit, automatic_ceiling
+from kssl.proxy.frontend.deadlines import Deadlines
+from kssl.proxy.frontend.front import Front
+from kssl.proxy.frontend.helpers import Helpers
+from kssl.proxy.frontend.listener import Listener
+from kssl.proxy.frontend.memory_limit import memory_limit, resident
+from kssl.proxy.frontend.opening import Opened, close_all, open_endpoints
+from kssl.proxy.http.codec import get_codec
+from kssl.proxy.httperr import ErrorLog
+from kssl.proxy.lifecycle.admin import AdminSocket, open_admin
+from kssl.proxy.lifecycle.snapshot import snapshot
+from kssl.proxy.upstream.lookup import Lookup, look_up
+from kssl.proxy.upstream.names import Names
 
 log = logging.getLogger("kssl")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from config.model import WILDCARD, Site
-from config.parameters import Parameters
-from config.profiles import Rules
-from proxy.http.policy import response_policy
-from proxy.http.site_rules import SiteRules
-from proxy.upstream.group import Group
+from kssl.config.model import WILDCARD, Site
+from kssl.config.parameters import Parameters
+from kssl.config.profiles import Rules
+from kssl.proxy.http.policy import response_policy
+from kssl.proxy.http.site_rules import SiteRules
+from kssl.proxy.upstream.group import Group
 
 
 class Running:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from proxy.http.messages import RequestHead
-from proxy.upstream.connection import HEADROOM, VIEW, UpstreamConnection
+from kssl.proxy.http.messages import RequestHead
+from kssl.proxy.upstream.connection import HEADROOM, VIEW, UpstreamConnection
 
 if TYPE_CHECKING:
-    from proxy.frontend.http_connection import HttpConnection
+    from kssl.proxy.frontend.http_connection import HttpConnection
 
 log = logging.getLogger("kssl")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from proxy.http.messages import ErrorFactory, Field, HttpError
+from kssl.proxy.http.messages import ErrorFactory, Field, HttpError
 
 
 class BodyReader(Protocol):
@@ -23,8 +23,8 @@ class BodyReader(Protocol):
         """Bytes → pieces of body (views into `data` where possible) and bytes consumed.
 
         Stops at the end of the message: what is not consumed belongs to the next one. May stop
-        before, when that was work enough (`fastpath.quantum`): not `done`, and the caller comes
-        again with the rest, in another turn.
+        before, when that was work enough (`kssl.fastpath.quantum`): not `done`, and the caller
+        comes again with the rest, in another turn.
         Raises HttpError or UpstreamError, by whose body it is.
         """
 

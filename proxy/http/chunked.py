@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fastpath.quantum import CHUNKS
-from proxy.http import grammar
-from proxy.http.bodies import cut_short
-from proxy.http.messages import MAX_BODY, ErrorFactory, Field
-from proxy.http.names import forbidden_in_trailer
-from proxy.http.strict import split_trailers
+from kssl.fastpath.quantum import CHUNKS
+from kssl.proxy.http import grammar
+from kssl.proxy.http.bodies import cut_short
+from kssl.proxy.http.messages import MAX_BODY, ErrorFactory, Field
+from kssl.proxy.http.names import forbidden_in_trailer
+from kssl.proxy.http.strict import split_trailers
 
 MAX_CHUNK_LINE = 256
 """Bytes of a chunk's first line with its CRLF: 16 digits and room for extensions. We drop

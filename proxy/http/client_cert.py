@@ -32,9 +32,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from urllib.parse import quote
 
-from config.client_certificates import Headers
-from fastpath.clientcert.verdict import Outcome
-from fastpath.verifier.messages import ClientVerdict
+from kssl.config.client_certificates import Headers
+from kssl.fastpath.clientcert.verdict import Outcome
+from kssl.fastpath.verifier.messages import ClientVerdict
 
 REASONS: Mapping[Outcome, str] = MappingProxyType(
     {

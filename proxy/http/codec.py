@@ -6,11 +6,11 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Protocol, cast
 
-from proxy.http import grammar
-from proxy.http.bodies import BodyReader
-from proxy.http.errors import too_long_request
-from proxy.http.messages import HttpError, Limits, RequestHead, ResponseHead
-from proxy.http.response_rules import UpgradeAsked
+from kssl.proxy.http import grammar
+from kssl.proxy.http.bodies import BodyReader
+from kssl.proxy.http.errors import too_long_request
+from kssl.proxy.http.messages import HttpError, Limits, RequestHead, ResponseHead
+from kssl.proxy.http.response_rules import UpgradeAsked
 
 MAX_EMPTY_LINES = 4
 """Empty lines tolerated before a request line (RFC 9112 section 2.2 asks for at least one)."""
@@ -45,9 +45,9 @@ class Codec(Protocol):
 # name → module:class. A module is imported when its codec is asked for, so that a missing library
 # breaks only the codec that needs it.
 _CODECS = {
-    "auto": "proxy.http.codec_httptools:HttptoolsCodec",
-    "httptools": "proxy.http.codec_httptools:HttptoolsCodec",
-    "h11": "proxy.http.codec_h11:H11Codec",
+    "auto": "kssl.proxy.http.codec_httptools:HttptoolsCodec",
+    "httptools": "kssl.proxy.http.codec_httptools:HttptoolsCodec",
+    "h11": "kssl.proxy.http.codec_h11:H11Codec",
 }
 
 

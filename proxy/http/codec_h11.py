@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import h11
 
-from proxy.http import strict
-from proxy.http.bodies import BodyReader, CloseReader, LengthReader, cut_short
-from proxy.http.chunked import ChunkedReader
-from proxy.http.errors import too_long_request, too_long_response
-from proxy.http.messages import (
+from kssl.proxy.http import strict
+from kssl.proxy.http.bodies import BodyReader, CloseReader, LengthReader, cut_short
+from kssl.proxy.http.chunked import ChunkedReader
+from kssl.proxy.http.errors import too_long_request, too_long_response
+from kssl.proxy.http.messages import (
     ErrorFactory,
     Field,
     Fields,
@@ -25,13 +25,13 @@ from proxy.http.messages import (
     client_error,
     upstream_error,
 )
-from proxy.http.repair import repair_response
-from proxy.http.request_rules import make_request
-from proxy.http.response_rules import UpgradeAsked, make_response
+from kssl.proxy.http.repair import repair_response
+from kssl.proxy.http.request_rules import make_request
+from kssl.proxy.http.response_rules import UpgradeAsked, make_response
 
 
 class H11Codec:
-    """See proxy.http.codec.Codec."""
+    """See kssl.proxy.http.codec.Codec."""
 
     name = "h11"
     remembers = False

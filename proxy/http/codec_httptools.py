@@ -17,11 +17,11 @@ from httptools import (
     HttpResponseParser,
 )
 
-from proxy.http import grammar, strict
-from proxy.http.bodies import BodyReader, CloseReader, LengthReader
-from proxy.http.chunked import ChunkedReader
-from proxy.http.errors import too_long_request, too_long_response
-from proxy.http.messages import (
+from kssl.proxy.http import grammar, strict
+from kssl.proxy.http.bodies import BodyReader, CloseReader, LengthReader
+from kssl.proxy.http.chunked import ChunkedReader
+from kssl.proxy.http.errors import too_long_request, too_long_response
+from kssl.proxy.http.messages import (
     Field,
     Fields,
     Framing,
@@ -33,11 +33,11 @@ from proxy.http.messages import (
     client_error,
     upstream_error,
 )
-from proxy.http.repair import repair_response
-from proxy.http.request_rules import make_request
-from proxy.http.response_rules import UpgradeAsked, make_response
-from proxy.http.shared_rules import surely_within
-from proxy.http.usual import usual_request, usual_response
+from kssl.proxy.http.repair import repair_response
+from kssl.proxy.http.request_rules import make_request
+from kssl.proxy.http.response_rules import UpgradeAsked, make_response
+from kssl.proxy.http.shared_rules import surely_within
+from kssl.proxy.http.usual import usual_request, usual_response
 
 _LENGTH = Framing.LENGTH  # looking up a member in the class takes 50 ns
 
@@ -102,7 +102,7 @@ def _response_taken(head: bytes) -> bool:
 
 
 class HttptoolsCodec:
-    """See proxy.http.codec.Codec."""
+    """See kssl.proxy.http.codec.Codec."""
 
     name = "httptools"
     remembers = True

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import quote
 
-from proxy.http.messages import Field, Framing, RequestHead, ResponseHead
-from proxy.http.names import END_TO_END, HARMLESS_OPTIONS, HOP_BY_HOP, is_forged
-from proxy.http.policy import ResponsePolicy
+from kssl.proxy.http.messages import Field, Framing, RequestHead, ResponseHead
+from kssl.proxy.http.names import END_TO_END, HARMLESS_OPTIONS, HOP_BY_HOP, is_forged
+from kssl.proxy.http.policy import ResponsePolicy
 
 _CRLF = b"\r\n"
 # Looking up a member in the class takes 50 ns (Python 3.11).

@@ -14,16 +14,16 @@ head from being remembered, and so do bodies, upgrades and expectations. The rul
 
 from __future__ import annotations
 
-from proxy.http import grammar
-from proxy.http.codec import Codec
-from proxy.http.forward import (
+from kssl.proxy.http import grammar
+from kssl.proxy.http.codec import Codec
+from kssl.proxy.http.forward import (
     ClientInfo,
     build_client_response,
     build_upstream_request,
     client_framing,
 )
-from proxy.http.messages import Fields, Framing, Limits, RequestHead, ResponseHead
-from proxy.http.policy import ResponsePolicy
+from kssl.proxy.http.messages import Fields, Framing, Limits, RequestHead, ResponseHead
+from kssl.proxy.http.policy import ResponsePolicy
 
 # A longer head is not remembered, in bytes: it would be kept for each idle connection.
 MAX_REMEMBERED = 4096

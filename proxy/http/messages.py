@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 # Who reads heads needs their errors too, and finds both here.
-from proxy.http.errors import (
+from kssl.proxy.http.errors import (
     ErrorFactory,
     HttpError,
     UpstreamError,
     client_error,
     upstream_error,
 )
-from proxy.http.url import UrlRules
+from kssl.proxy.http.url import UrlRules
 
 __all__ = [
     "MAX_BODY",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from proxy.http import grammar
+from kssl.proxy.http import grammar
 
 _PAGES: dict[int, tuple[str, str]] = {
     # status: reason phrase (RFC 9110 section 15), what to do

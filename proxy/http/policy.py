@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from config.model import Hsts
+from kssl.config.model import Hsts
 
 SERVER = (b"Server", b"kssl")
 _HSTS = b"Strict-Transport-Security"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from ipaddress import AddressValueError, IPv6Address
 
-from proxy.http import grammar
-from proxy.http.messages import Fields, HttpError, Limits, RequestHead, client_error
-from proxy.http.names import NOT_NOMINABLE
-from proxy.http.shared_rules import (
+from kssl.proxy.http import grammar
+from kssl.proxy.http.messages import Fields, HttpError, Limits, RequestHead, client_error
+from kssl.proxy.http.names import NOT_NOMINABLE
+from kssl.proxy.http.shared_rules import (
     COMMON_OPTIONS,
     check_count,
     check_lengths,

@@ -12,10 +12,17 @@ does not say whether the app knows that the body may not follow.
 
 from __future__ import annotations
 
-from proxy.http import grammar
-from proxy.http.keep_alive import idle_limit
-from proxy.http.messages import Fields, Framing, Limits, ResponseHead, UpstreamError, upstream_error
-from proxy.http.shared_rules import (
+from kssl.proxy.http import grammar
+from kssl.proxy.http.keep_alive import idle_limit
+from kssl.proxy.http.messages import (
+    Fields,
+    Framing,
+    Limits,
+    ResponseHead,
+    UpstreamError,
+    upstream_error,
+)
+from kssl.proxy.http.shared_rules import (
     COMMON_OPTIONS,
     check_count,
     connection_options,

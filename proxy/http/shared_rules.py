@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from proxy.http import grammar
-from proxy.http.messages import MAX_BODY, ErrorFactory, Fields, Limits
+from kssl.proxy.http import grammar
+from kssl.proxy.http.messages import MAX_BODY, ErrorFactory, Fields, Limits
 
 COMMON_OPTIONS = {
     spelling: frozenset(option.strip().lower() for option in spelling.split(b","))

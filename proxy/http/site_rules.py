@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from config.model import Site
-from config.profiles import Rules
-from proxy.http import grammar
-from proxy.http.bodies import BodyReader, LengthReader, LimitedReader
-from proxy.http.messages import HttpError, RequestHead
+from kssl.config.model import Site
+from kssl.config.profiles import Rules
+from kssl.proxy.http import grammar
+from kssl.proxy.http.bodies import BodyReader, LengthReader, LimitedReader
+from kssl.proxy.http.messages import HttpError, RequestHead
 
 STRONG = 128
 """Bits of key that Ssl128 asks for."""

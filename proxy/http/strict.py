@@ -7,8 +7,8 @@ uncommon. The h11 codec and trailers always come here.
 
 from __future__ import annotations
 
-from proxy.http import grammar
-from proxy.http.messages import ErrorFactory, Field, HttpError, client_error, upstream_error
+from kssl.proxy.http import grammar
+from kssl.proxy.http.messages import ErrorFactory, Field, HttpError, client_error, upstream_error
 
 
 def _lines(head: bytes, error: ErrorFactory) -> list[bytes]:

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-from config.parameters import Parameters
-from proxy.http.errors import HttpError
+from kssl.config.parameters import Parameters
+from kssl.proxy.http.errors import HttpError
 
 _UNLIMITED = 1 << 62  # longer than any target
 _PERCENT = 0x25  # as a number: looking for b"%" takes three times as long
@@ -30,7 +30,7 @@ _RESTRICTED = re.compile("[\0-\x1f\x7f-\x9f]")
 
 @dataclass(slots=True, frozen=True)
 class UrlRules:
-    """The parameters of the same names (config.table); the defaults are those of Windows.
+    """The parameters of the same names (kssl.config.table); the defaults are those of Windows.
 
     The two numbers are characters and segments, 0: unlimited.
     """

@@ -20,9 +20,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from proxy.http import grammar
-from proxy.http.keep_alive import idle_limit
-from proxy.http.messages import (
+from kssl.proxy.http import grammar
+from kssl.proxy.http.keep_alive import idle_limit
+from kssl.proxy.http.messages import (
     Field,
     Fields,
     Framing,
@@ -32,9 +32,9 @@ from proxy.http.messages import (
     ResponseHead,
     UpstreamError,
 )
-from proxy.http.names import HARMLESS_OPTIONS, HOP_BY_HOP, REBUILT, is_forged, special_lines
-from proxy.http.request_rules import make_request
-from proxy.http.response_rules import make_response
+from kssl.proxy.http.names import HARMLESS_OPTIONS, HOP_BY_HOP, REBUILT, is_forged, special_lines
+from kssl.proxy.http.request_rules import make_request
+from kssl.proxy.http.response_rules import make_response
 
 MAX_KEY = 256
 """Bytes of the special fields of one head; with more of them there is no plan."""

@@ -17,9 +17,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from config import statedir
-from config.errors import ConfigError, reason
-from config.running import FOLDER, start_time
+from kssl.config import statedir
+from kssl.config.errors import ConfigError, reason
+from kssl.config.running import FOLDER, start_time
 
 log = logging.getLogger("kssl")
 

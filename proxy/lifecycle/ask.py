@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from config.errors import ConfigError, reason
-from config.running import RunningService
-from proxy.lifecycle.admin import LIMIT, admin_path, short_name
+from kssl.config.errors import ConfigError, reason
+from kssl.config.running import RunningService
+from kssl.proxy.lifecycle.admin import LIMIT, admin_path, short_name
 
 # Seconds: others may be in front of us, and take all the time that they have.
 ASK_LIMIT = 2 * LIMIT

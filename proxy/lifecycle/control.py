@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from config.errors import ConfigError
-from config.running import RunningService, State, all_services, running_services
+from kssl.config.errors import ConfigError
+from kssl.config.running import RunningService, State, all_services, running_services
 
 # Seconds beyond the service's StopGrace: for last bytes, workers, logs, and some more.
 STOP_LIMIT = 15.0

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.errors import ConfigError
-from fastpath.hardening import interpreter
-from proxy.lifecycle.report import LISTENERS, PREDECESSOR, REPORT
+from kssl.config.errors import ConfigError
+from kssl.fastpath.hardening import interpreter
+from kssl.proxy.lifecycle.report import LISTENERS, PREDECESSOR, REPORT
 
 # Seconds until it must accept: the crypto worker has 30 for its certificates.
 START_LIMIT = 45.0
@@ -72,7 +72,7 @@ def launch(
             environment[PREDECESSOR] = str(os.getpid())
         try:
             process = subprocess.Popen(
-                [*interpreter(folder), "-m", "proxy", *arguments],
+                [*interpreter(folder), "-m", "kssl.proxy", *arguments],
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -15,17 +15,17 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from config.errors import ConfigError, ProblemsError
-from config.model import Configuration
-from config.running import (
+from kssl.config.errors import ConfigError, ProblemsError
+from kssl.config.model import Configuration
+from kssl.config.running import (
     RunningService,
     State,
     own_start_time,
     write_last_start,
     write_record,
 )
-from proxy.frontend.service import Service
-from proxy.lifecycle.launch import Launched, launch
+from kssl.proxy.frontend.service import Service
+from kssl.proxy.lifecycle.launch import Launched, launch
 
 log = logging.getLogger("kssl")
 

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
-from config.errors import ConfigError, ProblemsError
+from kssl.config.errors import ConfigError, ProblemsError
 
 REPORT = "KSSL_REPORT_FD"
 LISTENERS = "KSSL_LISTENER_FDS"

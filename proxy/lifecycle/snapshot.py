@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from config.running import State
-from fastpath.logs import messages
-from fastpath.worker.supervisor import Supervisor
-from proxy.frontend.front import Front
-from proxy.upstream.dial import Address
-from proxy.upstream.pool import Pool
+from kssl.config.running import State
+from kssl.fastpath.logs import messages
+from kssl.fastpath.worker.supervisor import Supervisor
+from kssl.proxy.frontend.front import Front
+from kssl.proxy.upstream.dial import Address
+from kssl.proxy.upstream.pool import Pool
 
 
 async def snapshot(

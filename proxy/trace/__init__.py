@@ -9,7 +9,7 @@ while the request is on its way, and a proxy that is not traced pays nothing.
     points.py      which methods are watched, in the order in which a request passes them, and why
     watch.py       the wrappers: each call becomes an event
     recorder.py    events, and the file in which a process leaves them
-    process.py     `python -m proxy.trace.process FOLDER MODULE …`: MODULE, watched
+    process.py     `python -m kssl.proxy.trace.process FOLDER MODULE …`: MODULE, watched
     client.py      the client, which records what it sends and gets
     request.py     what is asked for, as typed
     run.py         the traced proxy, the warm-up and the one request, in each mode
@@ -19,7 +19,8 @@ while the request is on its way, and a proxy that is not traced pays nothing.
     steps.py       the numbered steps
     render/        steps as text, as JSON, as a sequence diagram
 
-    counting.py    `python -m proxy.trace.counting OUT.json serve …`: the same points, only counted
+    counting.py    `python -m kssl.proxy.trace.counting OUT.json serve …`: the same points, only
+    counted
 
 An event holds sizes and times, never payload or keys.
 """

@@ -14,8 +14,8 @@ from typing import Self
 
 import h11
 
-from proxy.trace.recorder import Event, Moment, Recording
-from proxy.trace.request import Request
+from kssl.proxy.trace.recorder import Event, Moment, Recording
+from kssl.proxy.trace.request import Request
 
 # Seconds without a byte in either direction. Longer than the proxy's own limits, whose answers
 # (504, 408) say more.

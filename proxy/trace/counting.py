@@ -1,4 +1,4 @@
-"""``python -m proxy.trace.counting OUT.json serve …``: kssl with its system calls counted.
+"""``python -m kssl.proxy.trace.counting OUT.json serve …``: kssl with its system calls counted.
 
 SIGUSR1 makes it write the totals since the last SIGUSR1 to OUT.json, whole or not at all: remove
 the file, send the signal, wait for the file. All numbers are the front end's:
@@ -21,10 +21,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from proxy.cli import main as kssl
-from proxy.trace.points import COUNTED, install
-from proxy.trace.recorder import Event
-from proxy.trace.watch import Watch
+from kssl.proxy.cli import main as kssl
+from kssl.proxy.trace.points import COUNTED, install
+from kssl.proxy.trace.recorder import Event
+from kssl.proxy.trace.watch import Watch
 
 _PEERS = ("client", "link", "upstream")
 NAMES = (
@@ -71,7 +71,7 @@ def write(path: Path, totals: dict[str, int]) -> None:
 def main(argv: Sequence[str]) -> int:
     if len(argv) < 2 or not Path(argv[0]).parent.is_dir():
         # In a folder that does not exist, the first SIGUSR1 would end the proxy.
-        print("usage: python -m proxy.trace.counting OUT.json serve …", file=sys.stderr)
+        print("usage: python -m kssl.proxy.trace.counting OUT.json serve …", file=sys.stderr)
         return 2
     path, arguments = Path(argv[0]), argv[1:]
     counters = Counters()

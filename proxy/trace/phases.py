@@ -10,7 +10,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from proxy.trace.recorder import Event, Recording
+from kssl.proxy.trace.recorder import Event, Recording
 
 
 @enum.unique

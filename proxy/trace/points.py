@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 
-from proxy.trace.watch import Method, Watch
+from kssl.proxy.trace.watch import Method, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,44 +25,44 @@ class Point:
 
 # Whose socket it is: each of these classes gets one before anything is read from it.
 OWNERS = (
-    Point("proxy.frontend.client:ClientConnection.__init__", "client_accepted"),
-    Point("fastpath.worker.link:WorkerLink.__init__", "link_made"),
-    Point("proxy.upstream.connection:UpstreamConnection.__init__", "upstream_connected"),
+    Point("kssl.proxy.frontend.client:ClientConnection.__init__", "client_accepted"),
+    Point("kssl.fastpath.worker.link:WorkerLink.__init__", "link_made"),
+    Point("kssl.proxy.upstream.connection:UpstreamConnection.__init__", "upstream_connected"),
 )
 
 # Every recv and send of the front end, on clients, links and upstreams.
 SOCKETS = (
-    Point("fastpath.channel:Channel.recv_into", "channel_recv"),
-    Point("fastpath.channel:Channel._send_now", "channel_send"),
-    Point("fastpath.channel:Channel.send_parts", "channel_send_parts"),
-    Point("fastpath.channel:Channel._on_writable", "channel_drain"),
+    Point("kssl.fastpath.channel:Channel.recv_into", "channel_recv"),
+    Point("kssl.fastpath.channel:Channel._send_now", "channel_send"),
+    Point("kssl.fastpath.channel:Channel.send_parts", "channel_send_parts"),
+    Point("kssl.fastpath.channel:Channel._on_writable", "channel_drain"),
 )
 
 # Frames, which tell what the bytes on a link are for; one system call may carry several.
 FRAMES = (
-    Point("fastpath.worker.link:WorkerLink.send", "link_send"),
-    Point("fastpath.handshake:Handshake.frame_received", "frame_received"),
-    Point("fastpath.engines.worker:WorkerEngine.frame_received", "frame_received"),
-    Point("fastpath.engines.aead:AeadEngine.frame_received", "frame_received"),
+    Point("kssl.fastpath.worker.link:WorkerLink.send", "link_send"),
+    Point("kssl.fastpath.handshake:Handshake.frame_received", "frame_received"),
+    Point("kssl.fastpath.engines.worker:WorkerEngine.frame_received", "frame_received"),
+    Point("kssl.fastpath.engines.aead:AeadEngine.frame_received", "frame_received"),
 )
 
 # In the front end in kernel mode, in the worker in user mode.
 RECORDS = (
-    Point("fastpath.record.layer:RecordLayer.receive", "record_open"),
-    Point("fastpath.record.layer:RecordLayer.seal", "record_seal"),
+    Point("kssl.fastpath.record.layer:RecordLayer.receive", "record_open"),
+    Point("kssl.fastpath.record.layer:RecordLayer.seal", "record_seal"),
 )
 
 # From the request's head to the upstream, and what comes back; the time in between is HTTP's.
 HTTP = (
-    Point("proxy.frontend.exchange:Exchange.start", "exchange_start"),
-    Point("proxy.frontend.exchange:Exchange.upstream_received", "upstream_received"),
+    Point("kssl.proxy.frontend.exchange:Exchange.start", "exchange_start"),
+    Point("kssl.proxy.frontend.exchange:Exchange.upstream_received", "upstream_received"),
 )
 
 # The worker's own loop: a frame in, frames out, all written at once.
 WORKER = (
-    Point("fastpath.worker.process:Worker._handle", "worker_handle"),
-    Point("fastpath.worker.output:Output.commit", "worker_commit"),
-    Point("fastpath.worker.output:Output.flush", "worker_flush"),
+    Point("kssl.fastpath.worker.process:Worker._handle", "worker_handle"),
+    Point("kssl.fastpath.worker.output:Output.commit", "worker_commit"),
+    Point("kssl.fastpath.worker.output:Output.flush", "worker_flush"),
 )
 
 # The filter has no classes of its own, and no sockets but its two.

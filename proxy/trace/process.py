@@ -1,8 +1,8 @@
-"""``python -m proxy.trace.process FOLDER MODULE …``: runs MODULE with its points watched.
+"""``python -m kssl.proxy.trace.process FOLDER MODULE …``: runs MODULE with its points watched.
 
-MODULE is ``proxy`` (the front end), ``fastpath.worker`` or ``fastpath.filter``. What was seen is
-written to FOLDER when the process ends: nothing disturbs the frames, and a worker that closes all
-descriptors but its link needs no other one.
+MODULE is ``kssl.proxy`` (the front end), ``kssl.fastpath.worker`` or ``kssl.fastpath.filter``. What
+was seen is written to FOLDER when the process ends: nothing disturbs the frames, and a worker that
+closes all descriptors but its link needs no other one.
 """
 
 from __future__ import annotations
@@ -13,16 +13,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fastpath.worker import processes
-from proxy.trace import recorder
-from proxy.trace.points import TRACED, install
-from proxy.trace.recorder import Event
-from proxy.trace.watch import Watch
+from kssl.fastpath.worker import processes
+from kssl.proxy.trace import recorder
+from kssl.proxy.trace.points import TRACED, install
+from kssl.proxy.trace.recorder import Event
+from kssl.proxy.trace.watch import Watch
 
 # Seconds: for the events of some gigabytes on a busy machine.
 _WRITING = 15.0
 
-_ACTORS = {"proxy": "front", "fastpath.worker": "worker", "fastpath.filter": "filter"}
+_ACTORS = {
+    "kssl.proxy": "front",
+    "kssl.fastpath.worker": "worker",
+    "kssl.fastpath.filter": "filter",
+}
 
 
 def main() -> None:
@@ -52,7 +56,7 @@ def _trace_children(folder: Path) -> None:
         if "-m" in arguments[:2]:  # behind another option, maybe
             at = arguments.index("-m") + 1
             if arguments[at] in _ACTORS:
-                ours = ("proxy.trace.process", str(folder))
+                ours = ("kssl.proxy.trace.process", str(folder))
                 arguments = (*arguments[:at], *ours, *arguments[at:])
         return await start(program, *arguments, **options)
 

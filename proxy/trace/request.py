@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import h11
 
-from config.errors import ConfigError, reason
-from config.target import Target, parse_target
+from kssl.config.errors import ConfigError, reason
+from kssl.config.target import Target, parse_target
 
 # What RFC 3986 allows in a path and a query; anything else is percent-encoded.
 _ALLOWED = "/?:@!$&'()*+,;=-._~%[]"

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from config.errors import ConfigError
-from config.parameters import parse_assignments
-from config.target import Target
-from fastpath.engines.registry import choose_engine
-from proxy.spawn import ProxyProcess, ProxyStartError, spawn_proxy
-from proxy.trace import recorder
-from proxy.trace.client import ClientError, Reply, TracedClient
-from proxy.trace.recorder import Recording
-from proxy.trace.request import Request
-from proxy.trace.steps import Walk, handshake_walk, request_walk
-from proxy.upstream.lookup import LookupFailedError, resolve
+from kssl.config.errors import ConfigError
+from kssl.config.parameters import parse_assignments
+from kssl.config.target import Target
+from kssl.fastpath.engines.registry import choose_engine
+from kssl.proxy.spawn import ProxyProcess, ProxyStartError, spawn_proxy
+from kssl.proxy.trace import recorder
+from kssl.proxy.trace.client import ClientError, Reply, TracedClient
+from kssl.proxy.trace.recorder import Recording
+from kssl.proxy.trace.request import Request
+from kssl.proxy.trace.steps import Walk, handshake_walk, request_walk
+from kssl.proxy.upstream.lookup import LookupFailedError, resolve
 
 _CONNECT_SECONDS = 10.0
 
@@ -106,7 +106,7 @@ def _trace(plan: Plan, mode: str) -> Trace:
     with tempfile.TemporaryDirectory(prefix="kssl-trace-") as folder:
         events = Path(folder) / "events"
         events.mkdir(0o700)
-        program = ("proxy.trace.process", str(events), "proxy")
+        program = ("kssl.proxy.trace.process", str(events), "kssl.proxy")
         with (
             tempfile.TemporaryFile() as said,
             _told(said),

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from proxy.trace.phases import Phase, Placed, of_handshake, of_request
-from proxy.trace.recorder import Event, Recording
-from proxy.trace.timeline import Stretch, Visit, partition, visits
+from kssl.proxy.trace.phases import Phase, Placed, of_handshake, of_request
+from kssl.proxy.trace.recorder import Event, Recording
+from kssl.proxy.trace.timeline import Stretch, Visit, partition, visits
 
 # Seed 004's names. With a filter process they are seed 002's: HTTP SSL component, then LSASS.
 _SEED = {

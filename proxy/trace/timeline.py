@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from proxy.trace.phases import Placed
+from kssl.proxy.trace.phases import Placed
 
 # What wakes a process; anything else goes on with what was begun.
 _WAKES = ("recv", "drain", "connected")

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from time import monotonic_ns as now
 from typing import Any
 
-from fastpath.worker.frames import HEADER_SIZE, FrameType
-from proxy.trace.recorder import Event, Moment
+from kssl.fastpath.worker.frames import HEADER_SIZE, FrameType
+from kssl.proxy.trace.recorder import Event, Moment
 
 Method = Callable[..., Any]
 Observer = Callable[[Event], object]

@@ -14,13 +14,13 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from fastpath.channel import Channel
-from proxy.upstream.connection import UpstreamConnection
-from proxy.upstream.dial import Dial, Place
-from proxy.upstream.secure import SecureOpening
+from kssl.fastpath.channel import Channel
+from kssl.proxy.upstream.connection import UpstreamConnection
+from kssl.proxy.upstream.dial import Dial, Place
+from kssl.proxy.upstream.secure import SecureOpening
 
 if TYPE_CHECKING:
-    from proxy.upstream.pool import Pool
+    from kssl.proxy.upstream.pool import Pool
 
 # Seconds that a TCP connect may take before the next address, or upstream, is tried beside it: the
 # Connection Attempt Delay that RFC 8305 §5 recommends.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 from typing import Protocol
 
-from fastpath.channel import SMALL, Channel, describe
-from proxy.http import grammar
-from proxy.http.errors import too_long_response
-from proxy.http.memo import ResponseMemo
-from proxy.http.messages import UpstreamError
-from proxy.upstream.dial import Place
+from kssl.fastpath.channel import SMALL, Channel, describe
+from kssl.proxy.http import grammar
+from kssl.proxy.http.errors import too_long_response
+from kssl.proxy.http.memo import ResponseMemo
+from kssl.proxy.http.messages import UpstreamError
+from kssl.proxy.upstream.dial import Place
 
 # Reads from the upstream go into one buffer for the whole process, behind room in which the
 # response head for the client can be written just in front of the body that came with it.
@@ -43,7 +43,7 @@ class UpstreamUser(Protocol):
 
 
 class Stream(Protocol):
-    """What a user needs of `Channel`, and `proxy.upstream.secure.SecureChannel` has."""
+    """What a user needs of `Channel`, and `kssl.proxy.upstream.secure.SecureChannel` has."""
 
     @property
     def backlog(self) -> int: ...
@@ -156,7 +156,7 @@ class UpstreamConnection:
         return None, end
 
     def keep(self, start: int, end: int) -> None:
-        """``BUFFER[start:end]`` is more than the user's quantum (`fastpath.quantum`): it comes
+        """``BUFFER[start:end]`` is more than the user's quantum (`kssl.fastpath.quantum`): it comes
         again, in another turn. Called within `upstream_received`."""
         self.channel.unread(bytes(VIEW[start:end]))
 

@@ -5,7 +5,7 @@
 
 An upstream that cannot be connected to has seen nothing of the request, so another may have it:
 at once when it refuses, and beside it when it is slow (`Race`). One that failed is paused
-(`proxy.upstream.health`), unless the others have failed as well.
+(`kssl.proxy.upstream.health`), unless the others have failed as well.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop
 from collections.abc import Collection, Sequence
 
-from proxy.upstream.connecting import Connector
-from proxy.upstream.pool import Pool
-from proxy.upstream.race import Race
+from kssl.proxy.upstream.connecting import Connector
+from kssl.proxy.upstream.pool import Pool
+from kssl.proxy.upstream.race import Race
 
 
 class Group:

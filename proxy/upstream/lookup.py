@@ -18,8 +18,8 @@ from typing import Any
 
 import pycares
 
-from config.target import LOCALHOST, LOOPBACKS, Target
-from proxy.upstream.dial import Address
+from kssl.config.target import LOCALHOST, LOOPBACKS, Target
+from kssl.proxy.upstream.dial import Address
 
 # Seconds for all servers and tries together, whatever resolv.conf says.
 LIMIT = 15.0

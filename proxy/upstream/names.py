@@ -13,10 +13,10 @@ import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable
 
-from config.target import Target
-from proxy.upstream.dial import Address
-from proxy.upstream.freshness import STALE_UNANSWERED, STALE_UNKNOWN, Freshness
-from proxy.upstream.lookup import Found, Lookup, LookupFailedError, fixed, sockaddrs
+from kssl.config.target import Target
+from kssl.proxy.upstream.dial import Address
+from kssl.proxy.upstream.freshness import STALE_UNANSWERED, STALE_UNKNOWN, Freshness
+from kssl.proxy.upstream.lookup import Found, Lookup, LookupFailedError, fixed, sockaddrs
 
 log = logging.getLogger("kssl")
 

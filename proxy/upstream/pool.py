@@ -9,12 +9,12 @@ from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from config.target import Target
-from proxy.upstream.connecting import Connecting, Connector
-from proxy.upstream.connection import UpstreamConnection
-from proxy.upstream.dial import Address, Place
-from proxy.upstream.health import Health
-from proxy.upstream.secure import TlsClient
+from kssl.config.target import Target
+from kssl.proxy.upstream.connecting import Connecting, Connector
+from kssl.proxy.upstream.connection import UpstreamConnection
+from kssl.proxy.upstream.dial import Address, Place
+from kssl.proxy.upstream.health import Health
+from kssl.proxy.upstream.secure import TlsClient
 
 log = logging.getLogger("kssl")
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop, TimerHandle
 from typing import TYPE_CHECKING
 
-from proxy.upstream.connecting import ATTEMPT_DELAY, Connecting, Connector
-from proxy.upstream.connection import UpstreamConnection
-from proxy.upstream.pool import Pool
+from kssl.proxy.upstream.connecting import ATTEMPT_DELAY, Connecting, Connector
+from kssl.proxy.upstream.connection import UpstreamConnection
+from kssl.proxy.upstream.pool import Pool
 
 if TYPE_CHECKING:
-    from proxy.upstream.group import Group
+    from kssl.proxy.upstream.group import Group
 
 
 class Race:

@@ -12,17 +12,17 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from config.target import UpstreamTls
-from fastpath.channel import Channel
-from fastpath.closing import Ending
-from fastpath.engines.contract import Engine, Handover, Session, Sink
-from fastpath.errors import Alert
-from fastpath.handshake import Handshake
-from fastpath.poller import Poller
-from fastpath.worker.frames import FrameType, pack_connect
-from fastpath.worker.link import WorkerLink
-from fastpath.worker.supervisor import Supervisor
-from proxy.upstream.connection import (
+from kssl.config.target import UpstreamTls
+from kssl.fastpath.channel import Channel
+from kssl.fastpath.closing import Ending
+from kssl.fastpath.engines.contract import Engine, Handover, Session, Sink
+from kssl.fastpath.errors import Alert
+from kssl.fastpath.handshake import Handshake
+from kssl.fastpath.poller import Poller
+from kssl.fastpath.worker.frames import FrameType, pack_connect
+from kssl.fastpath.worker.link import WorkerLink
+from kssl.fastpath.worker.supervisor import Supervisor
+from kssl.proxy.upstream.connection import (
     HEADROOM,
     RECEIVE_SIZE,
     VIEW,
@@ -162,7 +162,7 @@ class SecureChannel:
         self._engine.pause_reading()
 
     def read_on(self) -> None:
-        """See `fastpath.poller.Again`."""
+        """See `kssl.fastpath.poller.Again`."""
         if self._reading and not self.closed:
             kept, self.kept = self.kept, bytearray()
             self._deliver(memoryview(kept))
@@ -170,7 +170,7 @@ class SecureChannel:
                 self._engine.resume_reading()
 
     def crashed(self) -> None:
-        """See `fastpath.poller.Again`."""
+        """See `kssl.fastpath.poller.Again`."""
         self.abort()
 
     def shutdown_write(self) -> None:

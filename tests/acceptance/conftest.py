@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.demo.process import start_demo_app
-from proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.proxy.demo.process import start_demo_app
+from kssl.proxy.spawn import ProxyProcess, spawn_proxy
 
 Start = Callable[..., ProxyProcess]
 Figure = Callable[[str], None]

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from proxy.spawn import spawn_proxy
+from kssl.proxy.spawn import spawn_proxy
 from tests.acceptance.services import Running
 from tests.fastpath.clientcert.pki import DAY, NOW, Extension, Made, self_signed
 

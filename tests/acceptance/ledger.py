@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from proxy.spawn import spawn_proxy
+from kssl.proxy.spawn import spawn_proxy
 from tests.acceptance.crowd import ALL_KINDS, Crowd
 from tests.acceptance.services import Running
 
@@ -53,7 +53,7 @@ class Ledger:
     def _come_and_go(self, count: int) -> None:
         try:
             self._crowd.run(count)
-            # Silent ones are given 5 s to answer close_notify (fastpath.closing.LINGER).
+            # Silent ones are given 5 s to answer close_notify (kssl.fastpath.closing.LINGER).
             self._server.wait_until_empty()
         finally:
             self._crowd.let_go()

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.proc import private_rss
-from config.running import RunningService, running_services
-from fastpath.hardening import interpreter
-from proxy.lifecycle.ask import ask
-from proxy.lifecycle.control import find_service
-from proxy.spawn import ProxyProcess
+from kssl.bench.proc import private_rss
+from kssl.config.running import RunningService, running_services
+from kssl.fastpath.hardening import interpreter
+from kssl.proxy.lifecycle.ask import ask
+from kssl.proxy.lifecycle.control import find_service
+from kssl.proxy.spawn import ProxyProcess
 
 _SECONDS = 30.0
 _POLL = 0.02
@@ -44,7 +44,7 @@ class Running:
 
     def status(self) -> dict[str, Any]:
         """The same by `kssl status --json`."""
-        command = [*interpreter(), "-m", "proxy", "status", "--json"]
+        command = [*interpreter(), "-m", "kssl.proxy", "status", "--json"]
         command += ["--state-dir", str(self.state), "--pid", str(self.process.pid)]
         done = subprocess.run(command, capture_output=True, check=False, timeout=_SECONDS)
         assert done.returncode == 0, done.stderr.decode()

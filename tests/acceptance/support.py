@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.proc import cpu_time_of, peak_rss
+from kssl.bench.proc import cpu_time_of, peak_rss
 
 MODES = ("user", "kernel")
 MIB = 2**20

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from bench.attacks.kinds import ATTACKS
-from proxy.cli import main
+from kssl.bench.attacks.kinds import ATTACKS
+from kssl.proxy.cli import main
 
 pytestmark = pytest.mark.acceptance
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from config.devca import DevelopmentCA
+from kssl.config.devca import DevelopmentCA
 from tests.acceptance.conftest import Figure, Start
 from tests.acceptance.support import MODES, TIMEOUT
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from config.devca import DevelopmentCA
-from proxy.demo.process import start_demo_app
+from kssl.config.devca import DevelopmentCA
+from kssl.proxy.demo.process import start_demo_app
 from tests.acceptance.conftest import Figure
 from tests.acceptance.ledger import Ledger, serving
 from tests.acceptance.support import MODES

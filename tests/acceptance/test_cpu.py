@@ -6,12 +6,12 @@ import io
 
 import pytest
 
-from bench import nginx, scenarios
-from bench.outcome import Plan
-from bench.progress import Progress
-from bench.report.shape import to_report
-from bench.report.text import to_text
-from bench.run import run
+from kssl.bench import nginx, scenarios
+from kssl.bench.outcome import Plan
+from kssl.bench.progress import Progress
+from kssl.bench.report.shape import to_report
+from kssl.bench.report.text import to_text
+from kssl.bench.run import run
 from tests.acceptance.conftest import Figure
 
 pytestmark = pytest.mark.acceptance

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.clients import CLIENTS
-from proxy.demo.truncation.link import Link
-from proxy.demo.truncation.records import Direction
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.clients import CLIENTS
+from kssl.proxy.demo.truncation.link import Link
+from kssl.proxy.demo.truncation.records import Direction
 from tests.acceptance.conftest import Figure
 from tests.acceptance.support import MODES
 from tests.needs import need

@@ -9,7 +9,7 @@ from itertools import count
 
 import pytest
 
-from proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.attacker import Attacker
 from tests.acceptance.conftest import Figure
 from tests.acceptance.support import MODES
 from tests.proxy.frontend.cuts.ends import ALERT, RESET

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.records import Direction
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.records import Direction
 from tests.acceptance.conftest import Figure
 from tests.acceptance.support import MODES
 from tests.proxy.frontend.cuts.https import Authority

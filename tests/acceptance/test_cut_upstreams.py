@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.attacker import Attacker
 from tests.acceptance.conftest import Figure
 from tests.acceptance.support import MODES
 from tests.proxy.frontend.cuts.https import Authority

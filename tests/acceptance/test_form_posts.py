@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.demo import large_post
+from kssl.proxy.demo import large_post
 from tests.acceptance.conftest import Figure, Start
 from tests.acceptance.support import MODES
 

@@ -7,8 +7,8 @@ import time
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from config.errors import ConfigError
-from config.reg.parse import parse_reg
+from kssl.config.errors import ConfigError
+from kssl.config.reg.parse import parse_reg
 from tests.acceptance.conftest import Figure
 from tests.config.reg.support import anything
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.proc import peak_rss
+from kssl.bench.proc import peak_rss
 from tests.acceptance.conftest import Figure
 from tests.acceptance.guarded import ROOT, Guarded, connect, context_of, guarded, issue, visit
 from tests.acceptance.hostile import Hostile, hostile, never

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from bench.proc import peak_rss
+from kssl.bench.proc import peak_rss
 from tests.acceptance.conftest import Figure
 from tests.acceptance.guarded import (
     ROOT,
@@ -37,8 +37,8 @@ pytestmark = pytest.mark.acceptance
 TIMEOUT = 2.0  # urlretrievaltimeout, in seconds, for all fetches of one verdict
 BOUND = TIMEOUT + 2.0
 AT_ONCE = 1.0  # where nobody is asked
-MOST = 4  # URLs of certificates for one verdict (`fastpath.retrieval.Budget`)
-REDIRECTS = 2  # that a fetch follows (`fastpath.fetch.limits.Limits`)
+MOST = 4  # URLs of certificates for one verdict (`kssl.fastpath.retrieval.Budget`)
+REDIRECTS = 2  # that a fetch follows (`kssl.fastpath.fetch.limits.Limits`)
 # Of the verifier: it holds a body of 64 KiB for each of four fetches, of 10 MiB if it is a CRL.
 MEMORY = 120 * MIB
 # What the kernels on both sides may hold of a body that nobody reads.

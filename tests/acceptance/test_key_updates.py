@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from proxy.demo.stream import stream_sha256
+from kssl.proxy.demo.stream import stream_sha256
 from tests.acceptance.conftest import Figure, Start
 from tests.acceptance.s_client import s_client
 from tests.acceptance.support import MIB, MODES, mib

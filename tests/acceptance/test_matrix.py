@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from proxy.demo.stream import pieces, stream_sha256
+from kssl.proxy.demo.stream import pieces, stream_sha256
 from tests.acceptance.conftest import Figure, Start
 from tests.acceptance.support import MODES, SIZE, fetch, fetch_hashed, mib
 from tests.needs import need

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from config.parameter import Profile
-from config.profiles import NEEDS_RESTART
+from kssl.config.parameter import Profile
+from kssl.config.profiles import NEEDS_RESTART
 from tests.acceptance.conftest import Figure
 from tests.acceptance.support import MODES
 from tests.proxy.frontend.rig import wait_for

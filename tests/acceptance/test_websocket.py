@@ -10,8 +10,8 @@ import time
 import pytest
 from websockets.asyncio.client import connect
 
-from proxy.demo.stream import BLOCK
-from proxy.spawn import ProxyProcess
+from kssl.proxy.demo.stream import BLOCK
+from kssl.proxy.spawn import ProxyProcess
 from tests.acceptance.conftest import Figure, Start
 from tests.acceptance.support import MODES
 

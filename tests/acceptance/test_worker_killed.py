@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from bench.proc import children
-from proxy.demo.stream import stream_sha256
+from kssl.bench.proc import children
+from kssl.proxy.demo.stream import stream_sha256
 from tests.acceptance.conftest import Figure, Start
 from tests.acceptance.support import MIB, SIZE, curl, fetch, mib
 from tests.needs import need

@@ -21,9 +21,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.cut import Cut, How
-from proxy.demo.truncation.records import Direction
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.cut import Cut, How
+from kssl.proxy.demo.truncation.records import Direction
 from tests.acceptance.services import Running
 from tests.needs import need
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import nginx, run
-from bench.measure.rounds import Bench
-from bench.subjects import PEERS
-from proxy.cli import main
+from kssl.bench import nginx, run
+from kssl.bench.measure.rounds import Bench
+from kssl.bench.subjects import PEERS
+from kssl.proxy.cli import main
 from tests.bench.report.schema import check
 from tests.needs import need
 
@@ -115,9 +115,9 @@ def test_without_any_tool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Our own client, the demo app behind, no peer: what is always there."""
-    monkeypatch.setattr("bench.nginx.find", lambda: None)
-    monkeypatch.setattr("bench.load.wrk.find", lambda: None)
-    monkeypatch.setattr("bench.load.h2load.find", lambda: None)
+    monkeypatch.setattr("kssl.bench.nginx.find", lambda: None)
+    monkeypatch.setattr("kssl.bench.load.wrk.find", lambda: None)
+    monkeypatch.setattr("kssl.bench.load.h2load.find", lambda: None)
     file = tmp_path / "bench.json"
     options = ["--rounds", "1", "--seconds", "1", "--modes", "kernel", "--peers", ""]
     options += ["--scenarios", "resumed,websocket"]

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from bench.pinning import Cores, choose_cores, pinned
+from kssl.bench.pinning import Cores, choose_cores, pinned
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.proc import (
+from kssl.bench.proc import (
     CpuTime,
     children,
     clock_name,

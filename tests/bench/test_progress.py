@@ -6,10 +6,10 @@ import io
 
 import pytest
 
-from bench import estimate
-from bench.outcome import Plan
-from bench.progress import Progress, duration
-from bench.scenarios import choose
+from kssl.bench import estimate
+from kssl.bench.outcome import Plan
+from kssl.bench.progress import Progress, duration
+from kssl.bench.scenarios import choose
 
 
 class _Terminal(io.StringIO):

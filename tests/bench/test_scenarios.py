@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from bench.backend import Backend
-from bench.errors import BenchError
-from bench.load.choose import Loads
-from bench.load.h2load import H2load
-from bench.load.own import OwnClient
-from bench.load.wrk import Wrk
-from bench.scenarios import SCENARIOS, Scenario, by_name, choose
+from kssl.bench.backend import Backend
+from kssl.bench.errors import BenchError
+from kssl.bench.load.choose import Loads
+from kssl.bench.load.h2load import H2load
+from kssl.bench.load.own import OwnClient
+from kssl.bench.load.wrk import Wrk
+from kssl.bench.scenarios import SCENARIOS, Scenario, by_name, choose
 
 NAMES = [
     "tiny", "varied", "10k", "1m", "10m", "10m-up", "form", "full", "resumed", "websocket",

@@ -21,16 +21,16 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from config.credentials import Credentials, pem_credentials
-from config.errors import ConfigError
-from config.pemfile import SourceFile
-from config.store.pkcs12 import pkcs12_credentials
-from config.store.report import key_type, names, subject
-from fastpath.clientcert.crl import Crl
-from fastpath.clientcert.judge import judge
-from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.trust import load_certificates
-from fastpath.worker.contexts import certificate_context
+from kssl.config.credentials import Credentials, pem_credentials
+from kssl.config.errors import ConfigError
+from kssl.config.pemfile import SourceFile
+from kssl.config.store.pkcs12 import pkcs12_credentials
+from kssl.config.store.report import key_type, names, subject
+from kssl.fastpath.clientcert.crl import Crl
+from kssl.fastpath.clientcert.judge import judge
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.clientcert.trust import load_certificates
+from kssl.fastpath.worker.contexts import certificate_context
 from tests.config import oddities
 from tests.config.oddities import ODD
 from tests.fastpath.clientcert import pki

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from config.der import encoded
+from kssl.config.der import encoded
 
 ODD = Path(__file__).parent / "odd"
 KEY = ec.generate_private_key(ec.SECP256R1())

@@ -1,4 +1,4 @@
-"""config.client_certificates: what the verifier is told, and the short name of it."""
+"""kssl.config.client_certificates: what the verifier is told, and the short name of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.client_certificates import REJECT, ClientCertificates, Failure, Headers
+from kssl.config.client_certificates import REJECT, ClientCertificates, Failure, Headers
 from tests.config.document.fuzzing import fuzz_settings
 from tests.config.document.support import FUZZ_EXAMPLES
 

@@ -1,4 +1,4 @@
-"""config.credentials: every way a certificate or a key can be wrong, and in which words."""
+"""kssl.config.credentials: every way a certificate or a key can be wrong, and in which words."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from config import pemfile
-from config.credentials import load_credentials
-from config.errors import ConfigError
-from config.keykinds import PrivateKey
-from config.pemfile import read_source
+from kssl.config import pemfile
+from kssl.config.credentials import load_credentials
+from kssl.config.errors import ConfigError
+from kssl.config.keykinds import PrivateKey
+from kssl.config.pemfile import read_source
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 AnyKey = PrivateKey | dsa.DSAPrivateKey | x25519.X25519PrivateKey

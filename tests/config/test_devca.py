@@ -1,4 +1,4 @@
-"""config.devca: what the CA vouches for, to other people's verifiers too, and its files."""
+"""kssl.config.devca: what the CA vouches for, to other people's verifiers too, and its files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from config.devca import (
+from kssl.config.devca import (
     CA_LIFETIME,
     DEFAULT_NAMES,
     LEAF_LIFETIME,
@@ -31,7 +31,7 @@ from config.devca import (
     DevelopmentCA,
     permitted,
 )
-from config.errors import ConfigError
+from kssl.config.errors import ConfigError
 from tests.needs import need
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -323,7 +323,7 @@ def test_made_once_with_the_right_modes(tmp_path: Path) -> None:
 
 def test_two_processes_at_once_make_one_ca(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from config.devca import DevelopmentCA\n"
+        "import sys; from pathlib import Path; from kssl.config.devca import DevelopmentCA\n"
         "print('ready', flush=True); sys.stdin.read()\n"
         "ca = DevelopmentCA.open_or_create(Path(sys.argv[1])); ca.ensure_leaf()\n"
         "print(ca.certificate.serial_number)"

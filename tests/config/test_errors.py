@@ -1,8 +1,8 @@
-"""config.errors: one printable line, whatever went into it."""
+"""kssl.config.errors: one printable line, whatever went into it."""
 
 from __future__ import annotations
 
-from config.errors import ConfigError, reason
+from kssl.config.errors import ConfigError, reason
 
 
 def test_message_is_one_printable_line() -> None:

@@ -11,13 +11,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from config import foreign
-from config.credentials import load_credentials
-from config.errors import ConfigError
-from config.keykinds import check_pss, pkcs8_pem
-from config.store.folder import Folder, thumbprint_of
-from config.store.report import key_type, names
-from fastpath.clientcert.trust import load_certificates
+from kssl.config import foreign
+from kssl.config.credentials import load_credentials
+from kssl.config.errors import ConfigError
+from kssl.config.keykinds import check_pss, pkcs8_pem
+from kssl.config.store.folder import Folder, thumbprint_of
+from kssl.config.store.report import key_type, names
+from kssl.fastpath.clientcert.trust import load_certificates
 from tests.config import oddities
 from tests.config.oddities import ODD
 
@@ -119,7 +119,7 @@ def test_what_an_rsassa_pss_key_may_sign(parameters: str, usable: bool) -> None:
     body = plain[2:] + bytes.fromhex(parameters)
     leaf = x509.load_pem_x509_certificate((ODD / "pss.pem").read_bytes())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("config.keykinds._algorithm", lambda _: bytes((0x30, len(body))) + body)
+        patch.setattr("kssl.config.keykinds._algorithm", lambda _: bytes((0x30, len(body))) + body)
         if usable:
             check_pss(leaf, "app.pem")
         else:

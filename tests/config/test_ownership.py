@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from config import ownership, trusted
-from config.errors import ConfigError
-from config.pemfile import SourceFile
-from config.trusted import check_trusted_content, read_trusted
+from kssl.config import ownership, trusted
+from kssl.config.errors import ConfigError
+from kssl.config.pemfile import SourceFile
+from kssl.config.trusted import check_trusted_content, read_trusted
 
 ME = os.geteuid()
 GID = os.getegid()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import config
+from kssl import config
 
 SOURCES = sorted(Path(config.__file__).parent.rglob("*.py"))
 

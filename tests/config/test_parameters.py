@@ -1,4 +1,4 @@
-"""config.parameters: the table, its bounds, and assignments."""
+"""kssl.config.parameters: the table, its bounds, and assignments."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from config.errors import ConfigError
-from config.parameter import Parameter, Profile, Value
-from config.parameters import Parameters, find_parameter, parse_assignments
-from config.table import PARAMETERS
+from kssl.config.errors import ConfigError
+from kssl.config.parameter import Parameter, Profile, Value
+from kssl.config.parameters import Parameters, find_parameter, parse_assignments
+from kssl.config.table import PARAMETERS
 
 each_row = pytest.mark.parametrize("row", PARAMETERS, ids=lambda row: row.name)
 

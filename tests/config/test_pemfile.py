@@ -1,4 +1,4 @@
-"""config.pemfile: a file is read as what it is, or refused with file, line and cause."""
+"""kssl.config.pemfile: a file is read as what it is, or refused with file, line and cause."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ConfigError
-from config.pemfile import SourceFile, pem_blocks
+from kssl.config.errors import ConfigError
+from kssl.config.pemfile import SourceFile, pem_blocks
 
 BODY = b"MIIB" + b"A" * 60
 ONE = b"-----BEGIN CERTIFICATE-----\n" + BODY + b"\n" + b"Qg==\n-----END CERTIFICATE-----\n"

@@ -1,4 +1,4 @@
-"""config.routing: names to sites, and which certificate is served where."""
+"""kssl.config.routing: names to sites, and which certificate is served where."""
 
 from __future__ import annotations
 
@@ -8,17 +8,11 @@ from typing import Any
 
 import pytest
 
-from config.client_certificates import REJECT, ClientCertificates
-from config.model import (
-    Binding,
-    CertificateBinding,
-    CertificateFiles,
-    Configuration,
-    Site,
-)
-from config.parameters import Parameters
-from config.routing import NameTable, endpoints, tls_settings, verifier_settings
-from config.target import Listen, Target
+from kssl.config.client_certificates import REJECT, ClientCertificates
+from kssl.config.model import Binding, CertificateBinding, CertificateFiles, Configuration, Site
+from kssl.config.parameters import Parameters
+from kssl.config.routing import NameTable, endpoints, tls_settings, verifier_settings
+from kssl.config.target import Listen, Target
 
 APP = (Target("http", "127.0.0.1", 8000),)
 HTTPS = Binding(Listen("0.0.0.0", 443))  # noqa: S104

@@ -1,4 +1,4 @@
-"""config.running: records of services, and telling the living from the dead."""
+"""kssl.config.running: records of services, and telling the living from the dead."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ConfigError
-from config.running import (
+from kssl.config.errors import ConfigError
+from kssl.config.running import (
     FOLDER,
     RunningService,
     last_start,

@@ -1,12 +1,12 @@
-"""config.sources: which source wins, and what the environment may say."""
+"""kssl.config.sources: which source wins, and what the environment may say."""
 
 from __future__ import annotations
 
 import pytest
 
-from config.errors import ConfigError
-from config.parameter import Profile
-from config.sources import from_environment, resolve
+from kssl.config.errors import ConfigError
+from kssl.config.parameter import Profile
+from kssl.config.sources import from_environment, resolve
 
 
 def test_the_later_source_wins() -> None:

@@ -1,4 +1,4 @@
-"""config.statedir: ownership, modes, atomic writing, the lock."""
+"""kssl.config.statedir: ownership, modes, atomic writing, the lock."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from config import statedir
-from config.errors import ConfigError
+from kssl.config import statedir
+from kssl.config.errors import ConfigError
 
 
 def mode(path: Path) -> int:

@@ -1,12 +1,12 @@
-"""config.support: what the table says of client certificates."""
+"""kssl.config.support: what the table says of client certificates."""
 
 from __future__ import annotations
 
 import pytest
 
-from config.document.read import Request
-from config.parameter import Profile
-from config.support import rows
+from kssl.config.document.read import Request
+from kssl.config.parameter import Profile
+from kssl.config.support import rows
 from tests.config.document.support import UPSTREAMS, a_request, read
 
 SITE = f'[[site]]\nname = "app"\n{UPSTREAMS}'

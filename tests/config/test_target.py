@@ -1,11 +1,11 @@
-"""config.target: what parses to what, and what is refused in which words."""
+"""kssl.config.target: what parses to what, and what is refused in which words."""
 
 from __future__ import annotations
 
 import pytest
 
-from config.errors import ConfigError
-from config.target import Listen, Target, UpstreamTls, parse_listen, parse_target
+from kssl.config.errors import ConfigError
+from kssl.config.target import Listen, Target, UpstreamTls, parse_listen, parse_target
 
 
 @pytest.mark.parametrize(

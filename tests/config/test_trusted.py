@@ -1,4 +1,4 @@
-"""config.trusted: who may change a file."""
+"""kssl.config.trusted: who may change a file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from config import trusted
-from config.errors import ConfigError
+from kssl.config import trusted
+from kssl.config.errors import ConfigError
 
 Foreign = Callable[[Path], None]
 

@@ -26,17 +26,17 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from config.devca import DEFAULT_NAMES
-from fastpath.channel import Channel
-from fastpath.closing import Ending
-from fastpath.engines.aead import AeadEngine
-from fastpath.engines.contract import Engine, Handover, Session
-from fastpath.engines.worker import WorkerEngine
-from fastpath.handshake import Handshake
-from fastpath.suites import CipherSuite
-from fastpath.worker.frames import FrameType, pack_begin, pack_connect
-from fastpath.worker.link import WorkerLink
-from fastpath.worker.supervisor import Supervisor, WorkerSettings
+from kssl.config.devca import DEFAULT_NAMES
+from kssl.fastpath.channel import Channel
+from kssl.fastpath.closing import Ending
+from kssl.fastpath.engines.aead import AeadEngine
+from kssl.fastpath.engines.contract import Engine, Handover, Session
+from kssl.fastpath.engines.worker import WorkerEngine
+from kssl.fastpath.handshake import Handshake
+from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.worker.frames import FrameType, pack_begin, pack_connect
+from kssl.fastpath.worker.link import WorkerLink
+from kssl.fastpath.worker.supervisor import Supervisor, WorkerSettings
 from tests.fastpath.client import Client
 
 ENGINES: tuple[type[Engine], ...] = (AeadEngine, WorkerEngine)
@@ -187,7 +187,7 @@ class Accepted:
         endpoint: int = 0,
         upstream: str | None = None,
     ) -> None:
-        """``upstream``: we are its client; as in `config.target.UpstreamTls.to_json`."""
+        """``upstream``: we are its client; as in `kssl.config.target.UpstreamTls.to_json`."""
         self.loop = asyncio.get_running_loop()
         self.sink = RecordingSink()
         self.session: Session | None = None
@@ -311,7 +311,7 @@ def worker_settings(
 def told_certificate(
     pair: tuple[Path, Path | None] | None, *, names: tuple[str, ...] = (), policy: str = ""
 ) -> dict[str, Any]:
-    """As in `config.routing.tls_settings`."""
+    """As in `kssl.config.routing.tls_settings`."""
     certificate, key = pair or (None, None)
     return {
         "certificate": str(certificate) if certificate is not None else None,

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from fastpath.clientcert.policy import Policy
-from fastpath.fetch import Fetched, FetchError, Kind
-from fastpath.fetch.content import sniff
-from fastpath.fetch.errors import FetchFailure
-from fastpath.retrieval import Budget, Retrieval, retrieve
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.fetch import Fetched, FetchError, Kind
+from kssl.fastpath.fetch.content import sniff
+from kssl.fastpath.fetch.errors import FetchFailure
+from kssl.fastpath.retrieval import Budget, Retrieval, retrieve
 from tests.fastpath.clientcert.pki import NOW, Extension, Made
 
 

@@ -14,9 +14,9 @@ import pytest_asyncio
 from cryptography import x509
 from OpenSSL import SSL
 
-from fastpath.engines.aead import AeadEngine
-from fastpath.worker.development import MAX_NAMES
-from fastpath.worker.handshake import MAX_SHORT_RECORDS
+from kssl.fastpath.engines.aead import AeadEngine
+from kssl.fastpath.worker.development import MAX_NAMES
+from kssl.fastpath.worker.handshake import MAX_SHORT_RECORDS
 from tests.fastpath.harness import Place, until
 from tests.fastpath.test_clienthello import hello
 from tests.processes import halt

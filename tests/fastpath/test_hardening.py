@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.hardening import interpreter
-from proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.fastpath.hardening import interpreter
+from kssl.proxy.spawn import ProxyProcess, spawn_proxy
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -75,7 +75,7 @@ def test_the_helpers_environment(proxy: ProxyProcess) -> None:
         path = Path(f"/proc/{pid}/environ")
         needs_root(path)
         values = dict(entry.partition("=")[::2] for entry in path.read_text().split("\0"))
-        assert Path(values.pop("OPENSSL_CONF")) == ROOT / "fastpath/worker/openssl.cnf"
+        assert Path(values.pop("OPENSSL_CONF")).resolve() == ROOT / "fastpath/worker/openssl.cnf"
         assert not values.keys() & {*SECRETIVE, "LD_PRELOAD", "PATH", "PYTEST_CURRENT_TEST"}
 
 
@@ -106,13 +106,19 @@ def test_the_current_folder_is_not_searched_for_modules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In /tmp, say, anybody may have put a package of our name."""
-    (tmp_path / "fastpath").mkdir()
-    (tmp_path / "fastpath" / "__init__.py").write_text("")
-    (tmp_path / "fastpath" / "worker.py").write_text("raise SystemExit('not ours')")
+    package = tmp_path / "kssl" / "fastpath"
+    package.mkdir(parents=True)
+    (tmp_path / "kssl" / "__init__.py").write_text("")
+    (package / "__init__.py").write_text("")
+    (package / "worker.py").write_text("raise SystemExit('not ours')")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    command = [*interpreter(), "-c", "import fastpath.worker; print(fastpath.worker.__file__)"]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    command = [
+        *interpreter(),
+        "-c",
+        "import kssl.fastpath.worker; print(kssl.fastpath.worker.__file__)",
+    ]
     found = subprocess.run(command, capture_output=True, text=True)
     assert found.stdout.startswith(str(ROOT)), found.stderr
-    assert interpreter(ROOT) == [sys.executable]  # as from a clone
+    assert interpreter(ROOT / "src") == [sys.executable]  # we are imported from there
     assert interpreter(tmp_path / "gone") == [sys.executable, "-P"]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpath import legacy
-from fastpath.clienthello import ClientHelloReader
+from kssl.fastpath import legacy
+from kssl.fastpath.clienthello import ClientHelloReader
 from tests.fastpath.test_clienthello import hello, real_hello
 
 

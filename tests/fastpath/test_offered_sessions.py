@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpath.clienthello import ClientHello, parse
+from kssl.fastpath.clienthello import ClientHello, parse
 from tests.fastpath.test_clienthello import hello, read, real_hello, server_name, vector
 
 OTHER = b"\x00\x17\x00\x00"  # an extension

@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from fastpath import poller as module
-from fastpath.poller import READABLE, Poller
-from fastpath.quantum import PUT_OFF
+from kssl.fastpath import poller as module
+from kssl.fastpath.poller import READABLE, Poller
+from kssl.fastpath.quantum import PUT_OFF
 
 _FD = 7
 

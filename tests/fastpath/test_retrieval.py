@@ -6,10 +6,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.verdict import Outcome, Source
-from fastpath.fetch import Kind
-from fastpath.retrieval import Budget, Found
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.clientcert.verdict import Outcome, Source
+from kssl.fastpath.fetch import Kind
+from kssl.fastpath.retrieval import Budget, Found
 from tests.fastpath.clientcert.pki import CLIENT, Made, rsa_key, self_signed, sign
 from tests.fastpath.retrieving import Web, aia
 

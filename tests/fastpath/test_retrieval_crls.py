@@ -6,11 +6,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from fastpath.clientcert.crl import CrlSet
-from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.verdict import Outcome
-from fastpath.fetch import Kind
-from fastpath.retrieval import Budget, Found
+from kssl.fastpath.clientcert.crl import CrlSet
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.clientcert.verdict import Outcome
+from kssl.fastpath.fetch import Kind
+from kssl.fastpath.retrieval import Budget, Found
 from tests.fastpath.clientcert.pki import DAY, Made, self_signed
 from tests.fastpath.retrieving import Web, aia, points
 
@@ -170,7 +170,7 @@ def test_time_is_shared_with_certificates() -> None:
 
 def test_too_many_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     full = policy(ROOT.crl())
-    monkeypatch.setattr("fastpath.clientcert.crl.MAX_CRLS", 1)
+    monkeypatch.setattr("kssl.fastpath.clientcert.crl.MAX_CRLS", 1)
     result = Web(GOOD).judge(ALICE, MIDDLE, policy=full)
     assert result.verdict.outcome is Outcome.REVOKED
     assert "more than 1 CRLs" in result.notes[0]

@@ -6,11 +6,11 @@ import socket
 import threading
 from collections.abc import Mapping, Sequence
 
-from fastpath.clientcert.crl import CrlSet
-from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.verdict import Outcome
-from fastpath.fetch import Allowed, Fetcher, FetchPool, Kind
-from fastpath.retrieval import Budget, Retrieval, retrieve
+from kssl.fastpath.clientcert.crl import CrlSet
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.clientcert.verdict import Outcome
+from kssl.fastpath.fetch import Allowed, Fetcher, FetchPool, Kind
+from kssl.fastpath.retrieval import Budget, Retrieval, retrieve
 from tests.fastpath.clientcert.pki import NOW, Made, self_signed
 from tests.fastpath.fetch.server import Play, ok, serving
 from tests.fastpath.retrieving import aia, points

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import fastpath
+from kssl import fastpath
 
 ROOT = Path(fastpath.__file__).parent
 CORE = sorted(

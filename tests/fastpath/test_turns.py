@@ -8,9 +8,9 @@ import contextlib
 import pytest
 import uvloop
 
-from fastpath import poller as module
-from fastpath.channel import Channel
-from fastpath.poller import Poller
+from kssl.fastpath import poller as module
+from kssl.fastpath.channel import Channel
+from kssl.fastpath.poller import Poller
 from tests.fastpath.harness import tcp_pair, until
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fastpath.engines.contract import Engine
+from kssl.fastpath.engines.contract import Engine
 from tests.fastpath.harness import ENGINES, PATIENCE, Place, tcp_pair, until
 from tests.fastpath.serving import server_context
 from tests.fastpath.test_upstreams import module_place, pki, place

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from fastpath.engines.aead import AeadEngine
-from fastpath.engines.contract import Engine
+from kssl.fastpath.engines.aead import AeadEngine
+from kssl.fastpath.engines.contract import Engine
 from tests.fastpath.harness import ENGINES, Accepted, Place, tcp_pair, until
 from tests.fastpath.serving import Served, SServer, connected, read_exactly, server_context
 from tests.fastpath.worker.servers import NAME, Pki, text, told

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from config.document.read import Request, read_configuration
-from config.model import Logs
-from fastpath.logs.descriptor import Descriptor
-from fastpath.logs.writer import LineWriter
-from proxy import accesslog
-from proxy.accesslog import AccessLog, open_access_log
+from kssl.config.document.read import Request, read_configuration
+from kssl.config.model import Logs
+from kssl.fastpath.logs.descriptor import Descriptor
+from kssl.fastpath.logs.writer import LineWriter
+from kssl.proxy import accesslog
+from kssl.proxy.accesslog import AccessLog, open_access_log
 from tests.proxy.frontend.rig import wait_for
 
 LINES = 2000
@@ -92,7 +92,7 @@ def test_a_reader_that_goes_and_comes_back(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("fastpath.logs.writer.RETRY", 0.001)
+    monkeypatch.setattr("kssl.fastpath.logs.writer.RETRY", 0.001)
     path, reading = fifo
     again = os.dup(reading)  # so that `fifo` may close its own
     stream = open_access_log(Logs(path), None)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ConfigError
-from config.model import Logs
-from fastpath.engines.contract import Session
-from proxy.accesslog import (
+from kssl.config.errors import ConfigError
+from kssl.config.model import Logs
+from kssl.fastpath.engines.contract import Session
+from kssl.proxy.accesslog import (
     MAX_REQUEST_LINE,
     AccessLog,
     describe_session,

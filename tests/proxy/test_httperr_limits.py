@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ConfigError
-from fastpath.logs.allowance import Allowance
-from proxy.httperr import PROBE_SECONDS, ErrorLog
-from proxy.httperr_files import Files
+from kssl.config.errors import ConfigError
+from kssl.fastpath.logs.allowance import Allowance
+from kssl.proxy.httperr import PROBE_SECONDS, ErrorLog
+from kssl.proxy.httperr_files import Files
 from tests.proxy.test_httperr import Turn, events, logs
 
 SECONDS = 60.0
@@ -136,7 +136,7 @@ def test_a_disk_that_hangs_stops_nobody(
         write(self, lines, date)
 
     monkeypatch.setattr(Files, "append", slow)
-    monkeypatch.setattr("proxy.httperr._LIMIT", 10_000)
+    monkeypatch.setattr("kssl.proxy.httperr._LIMIT", 10_000)
     log = open_log(tmp_path, turn, clock, in_background=True)
     log.write(reason="URL", method=b"GET", uri=b"/first")
     turn.end()

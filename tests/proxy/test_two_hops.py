@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from proxy.demo import forms
-from proxy.demo.process import DemoProcess, start_demo_app
-from proxy.demo.stream import pieces, stream_sha256
-from proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.proxy.demo import forms
+from kssl.proxy.demo.process import DemoProcess, start_demo_app
+from kssl.proxy.demo.stream import pieces, stream_sha256
+from kssl.proxy.spawn import ProxyProcess, spawn_proxy
 from tests.proxy.frontend.clients import Client
 
 SIZE = 10 * 2**20
@@ -100,7 +100,7 @@ def upload(
 def test_the_processes(proxy: ProxyProcess) -> None:
     [worker], [filter_] = proxy.worker_pids, proxy.filter_pids
     assert proxy.pids == [proxy.pid, worker, filter_]
-    assert b"fastpath.filter" in Path(f"/proc/{filter_}/cmdline").read_bytes()
+    assert b"kssl.fastpath.filter" in Path(f"/proc/{filter_}/cmdline").read_bytes()
 
 
 def test_one_filter_for_each_worker(app: DemoProcess, tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.html import svg
-from bench.html.figures import number, short
-from bench.html.look import css_of, row_name
-from bench.html.markup import NOTHING, Markup, join
-from bench.html.model import Spread, Subject
-from bench.html.scale import Scale, linear
+from kssl.bench.html import svg
+from kssl.bench.html.figures import number, short
+from kssl.bench.html.look import css_of, row_name
+from kssl.bench.html.markup import NOTHING, Markup, join
+from kssl.bench.html.model import Spread, Subject
+from kssl.bench.html.scale import Scale, linear
 
 _NAME = 106.0  # width of the names' column
 _FIGURE = 48.0  # least width of the figures' column

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.html.figures import interval, number
-from bench.html.model import Report, Scenario
-from bench.html.plots.bars import bars, plain_row
-from bench.html.plots.panel import Panel
+from kssl.bench.html.figures import interval, number
+from kssl.bench.html.model import Report, Scenario
+from kssl.bench.html.plots.bars import bars, plain_row
+from kssl.bench.html.plots.panel import Panel
 
 # Below this, MB/s say nothing that requests per second do not.
 _LARGE = 2**20

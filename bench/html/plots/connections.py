@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.html import svg
-from bench.html.figures import short, tick_micros
-from bench.html.look import css_of, shape_of
-from bench.html.markup import NOTHING, Markup
-from bench.html.model import Report, Result, Scenario, Spread, Subject
-from bench.html.plots.panel import Panel
-from bench.html.scale import Scale, apart, linear, logarithmic, spaced
+from kssl.bench.html import svg
+from kssl.bench.html.figures import short, tick_micros
+from kssl.bench.html.look import css_of, shape_of
+from kssl.bench.html.markup import NOTHING, Markup
+from kssl.bench.html.model import Report, Result, Scenario, Spread, Subject
+from kssl.bench.html.plots.panel import Panel
+from kssl.bench.html.scale import Scale, apart, linear, logarithmic, spaced
 
 _LEFT, _RIGHT = 40.0, 122.0  # least width of the axis' labels; the names after the lines
 _TOP, _HEIGHT, _LINE = 8.0, 270.0, 12.5

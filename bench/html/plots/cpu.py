@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bench.html.figures import micros, number
-from bench.html.look import swatch
-from bench.html.markup import Markup
-from bench.html.model import Report, Result, Scenario, Split, Subject
-from bench.html.plots.bars import Row, bars, longest
-from bench.html.plots.panel import Panel
+from kssl.bench.html.figures import micros, number
+from kssl.bench.html.look import swatch
+from kssl.bench.html.markup import Markup
+from kssl.bench.html.model import Report, Result, Scenario, Split, Subject
+from kssl.bench.html.plots.bars import Row, bars, longest
+from kssl.bench.html.plots.panel import Panel
 
 # Class and meaning of the parts, in the order in which they are stacked.
 _OURS = (

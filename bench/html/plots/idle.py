@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bench.html import svg
-from bench.html.figures import micros, number, tick_micros
-from bench.html.look import css_of, row_name
-from bench.html.markup import Markup
-from bench.html.model import Idle, Report, Scenario, Spread, Subject
-from bench.html.plots.bars import bars, plain_row
-from bench.html.plots.panel import Panel
-from bench.html.scale import Scale, logarithmic
+from kssl.bench.html import svg
+from kssl.bench.html.figures import micros, number, tick_micros
+from kssl.bench.html.look import css_of, row_name
+from kssl.bench.html.markup import Markup
+from kssl.bench.html.model import Idle, Report, Scenario, Spread, Subject
+from kssl.bench.html.plots.bars import bars, plain_row
+from kssl.bench.html.plots.panel import Panel
+from kssl.bench.html.scale import Scale, logarithmic
 
 _NAME, _FIGURE = 106.0, 56.0
 _ROW = 20.0

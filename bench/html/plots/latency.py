@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bench.html import svg
-from bench.html.figures import micros, percentile, tick_micros
-from bench.html.look import css_of, row_name
-from bench.html.markup import Markup, join
-from bench.html.model import Report, Result, Scenario, Subject
-from bench.html.plots.panel import Panel
-from bench.html.scale import Scale, logarithmic
+from kssl.bench.html import svg
+from kssl.bench.html.figures import micros, percentile, tick_micros
+from kssl.bench.html.look import css_of, row_name
+from kssl.bench.html.markup import Markup, join
+from kssl.bench.html.model import Report, Result, Scenario, Subject
+from kssl.bench.html.plots.panel import Panel
+from kssl.bench.html.scale import Scale, logarithmic
 
 _NAME, _FIGURE = 106.0, 56.0
 _ROW = 20.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.html.markup import NOTHING, Markup, element, escape
+from kssl.bench.html.markup import NOTHING, Markup, element, escape
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.html import svg
-from bench.html.figures import interval, times
-from bench.html.look import css_of, shape_of
-from bench.html.markup import NOTHING, Markup, join
-from bench.html.model import Ratio, Report
-from bench.html.plots.panel import Panel
-from bench.html.scale import Scale, logarithmic
+from kssl.bench.html import svg
+from kssl.bench.html.figures import interval, times
+from kssl.bench.html.look import css_of, shape_of
+from kssl.bench.html.markup import NOTHING, Markup, join
+from kssl.bench.html.model import Ratio, Report
+from kssl.bench.html.plots.panel import Panel
+from kssl.bench.html.scale import Scale, logarithmic
 
 _NAME, _FIGURE = 116.0, 38.0
 _LINE = 14.0  # between two dots, and between two lines of a scenario's name

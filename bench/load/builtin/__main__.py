@@ -1,4 +1,4 @@
-"""``python -m bench.load.builtin TASK``, the task as JSON."""
+"""``python -m kssl.bench.load.builtin TASK``, the task as JSON."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import resource
 import ssl
 import sys
 
-from bench.load.builtin.kinds import start
-from bench.load.builtin.loop import Loop
-from bench.load.builtin.task import Task
-from bench.load.builtin.window import Window
+from kssl.bench.load.builtin.kinds import start
+from kssl.bench.load.builtin.loop import Loop
+from kssl.bench.load.builtin.task import Task
+from kssl.bench.load.builtin.window import Window
 
 
 def main() -> int:

@@ -6,9 +6,9 @@ import itertools
 import re
 from collections.abc import Callable, Generator
 
-from bench.load.builtin.loop import Wait
-from bench.load.builtin.stream import Stream
-from bench.load.builtin.task import Task
+from kssl.bench.load.builtin.loop import Wait
+from kssl.bench.load.builtin.stream import Stream
+from kssl.bench.load.builtin.task import Task
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _GOOD = re.compile(rb"HTTP/1\.1 2\d\d ")

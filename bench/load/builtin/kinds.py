@@ -8,12 +8,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from bench.load.builtin.http import ReplyReader, requests
-from bench.load.builtin.loop import Loop, Steps
-from bench.load.builtin.stream import open_stream
-from bench.load.builtin.task import Task
-from bench.load.builtin.websocket import Messages
-from bench.load.builtin.window import Window, tell
+from kssl.bench.load.builtin.http import ReplyReader, requests
+from kssl.bench.load.builtin.loop import Loop, Steps
+from kssl.bench.load.builtin.stream import open_stream
+from kssl.bench.load.builtin.task import Task
+from kssl.bench.load.builtin.websocket import Messages
+from kssl.bench.load.builtin.window import Window, tell
 
 # How many idle connections come up at the same time.
 _AT_ONCE = 64

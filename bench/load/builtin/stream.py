@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Generator
 
-from bench.load.builtin.loop import Loop, Steps, Wait
+from kssl.bench.load.builtin.loop import Loop, Steps, Wait
 
 _WANTS = (ssl.SSLWantReadError, BlockingIOError)
 

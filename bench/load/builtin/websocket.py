@@ -7,9 +7,9 @@ import hashlib
 import os
 from collections.abc import Generator
 
-from bench.load.builtin.loop import Wait
-from bench.load.builtin.stream import Stream
-from bench.load.builtin.task import Task
+from kssl.bench.load.builtin.loop import Wait
+from kssl.bench.load.builtin.stream import Stream
+from kssl.bench.load.builtin.task import Task
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _BINARY = 0x82  # FIN and the opcode

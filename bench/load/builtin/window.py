@@ -6,8 +6,8 @@ import json
 import time
 from array import array
 
-from bench.load.builtin.loop import Loop, Steps
-from bench.load.percentiles import percentiles
+from kssl.bench.load.builtin.loop import Loop, Steps
+from kssl.bench.load.percentiles import percentiles
 
 _LOOK_SECONDS = 0.005
 

@@ -21,8 +21,8 @@ import time
 from types import TracebackType
 from typing import Self
 
-from proxy.demo.truncation.cut import Cut
-from proxy.demo.truncation.link import Link
+from kssl.proxy.demo.truncation.cut import Cut
+from kssl.proxy.demo.truncation.link import Link
 
 HOST = "127.0.0.1"
 _CONNECT_SECONDS = 5.0

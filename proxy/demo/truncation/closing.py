@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxy.demo.truncation.orders import CUT_EXECUTED, RESUMES
-from proxy.demo.truncation.rows import (
+from kssl.proxy.demo.truncation.orders import CUT_EXECUTED, RESUMES
+from kssl.proxy.demo.truncation.rows import (
     FALSE_ALARM,
     FOOLED,
     GUARD,

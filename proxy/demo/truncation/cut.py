@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from proxy.demo.truncation.records import Direction, Observer, Piece
+from kssl.proxy.demo.truncation.records import Direction, Observer, Piece
 
 How = Literal["FIN", "RST"]
 

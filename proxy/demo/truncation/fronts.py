@@ -8,9 +8,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from proxy.demo.truncation.play import Front, StagingError
-from proxy.demo.truncation.rows import GUARD, PASS
-from proxy.spawn import ProxyStartError, spawn_proxy
+from kssl.proxy.demo.truncation.play import Front, StagingError
+from kssl.proxy.demo.truncation.rows import GUARD, PASS
+from kssl.proxy.spawn import ProxyStartError, spawn_proxy
 
 _MAX_SAID = 400  # characters
 

@@ -8,8 +8,8 @@ import socket
 import struct
 from dataclasses import dataclass
 
-from proxy.demo.truncation.cut import Cut, Gate
-from proxy.demo.truncation.records import Direction, Observer, Record
+from kssl.proxy.demo.truncation.cut import Cut, Gate
+from kssl.proxy.demo.truncation.records import Direction, Observer, Record
 
 _READ = 1 << 16  # bytes
 # l_onoff 1, l_linger 0: close sends RST instead of FIN (socket(7)).

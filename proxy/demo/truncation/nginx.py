@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 
-from proxy.demo.truncation.play import Front, StagingError
-from proxy.demo.truncation.rows import OWN
+from kssl.proxy.demo.truncation.play import Front, StagingError
+from kssl.proxy.demo.truncation.rows import OWN
 
 HOST = "127.0.0.1"
 _START_SECONDS = 5.0

@@ -9,14 +9,14 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-from proxy.demo.truncation.app import FORM, FORM_FIRST, FORM_REST, App
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.clients import HOST, NAME
-from proxy.demo.truncation.cut import Cut
-from proxy.demo.truncation.play import Front, StagingError, watched
-from proxy.demo.truncation.records import Direction
-from proxy.demo.truncation.rows import OFF, ON, Row
-from proxy.demo.truncation.wire import Wire, wire_of
+from kssl.proxy.demo.truncation.app import FORM, FORM_FIRST, FORM_REST, App
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.clients import HOST, NAME
+from kssl.proxy.demo.truncation.cut import Cut
+from kssl.proxy.demo.truncation.play import Front, StagingError, watched
+from kssl.proxy.demo.truncation.records import Direction
+from kssl.proxy.demo.truncation.rows import OFF, ON, Row
+from kssl.proxy.demo.truncation.wire import Wire, wire_of
 
 EXECUTED, NOT_EXECUTED, CUT_EXECUTED = "executed", "not executed", "CUT ONE EXECUTED"
 RESUMES, FULL = "resumes", "full handshake"

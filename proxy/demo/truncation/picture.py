@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from proxy.demo.truncation.app import FIRST, REST
-from proxy.demo.truncation.rows import FOOLED, NOTICED, OFF, ON, Row
+from kssl.proxy.demo.truncation.app import FIRST, REST
+from kssl.proxy.demo.truncation.rows import FOOLED, NOTICED, OFF, ON, Row
 
 Lane = Literal["client", "attacker", "proxy", "app"]
 LANES: tuple[Lane, ...] = ("client", "attacker", "proxy", "app")

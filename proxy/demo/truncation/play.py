@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.clients import Client, Outcome
-from proxy.demo.truncation.cut import Cut
-from proxy.demo.truncation.link import Link
-from proxy.demo.truncation.records import Direction
-from proxy.demo.truncation.rows import WHOLE_VERDICT, Row, Scene, believes, verdict
-from proxy.demo.truncation.wire import Wire, wire_of
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.clients import Client, Outcome
+from kssl.proxy.demo.truncation.cut import Cut
+from kssl.proxy.demo.truncation.link import Link
+from kssl.proxy.demo.truncation.records import Direction
+from kssl.proxy.demo.truncation.rows import WHOLE_VERDICT, Row, Scene, believes, verdict
+from kssl.proxy.demo.truncation.wire import Wire, wire_of
 
 # On a busy machine the app's two writes may become one record after all.
 _TRIES = 5

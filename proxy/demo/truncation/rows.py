@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from proxy.demo.truncation.app import WHOLE
-from proxy.demo.truncation.clients import Client, Outcome
-from proxy.demo.truncation.wire import Wire
+from kssl.proxy.demo.truncation.app import WHOLE
+from kssl.proxy.demo.truncation.clients import Client, Outcome
+from kssl.proxy.demo.truncation.wire import Wire
 
 WHOLE_VERDICT, NOTICED, FOOLED, FALSE_ALARM = "whole", "noticed", "FOOLED", "false alarm"
 Scene = Literal["reply", "request", "upstream"]

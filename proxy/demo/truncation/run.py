@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from config.devca import DevelopmentCA
-from proxy.demo.truncation import fronts, nginx, orders, play
-from proxy.demo.truncation.app import App
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.clients import CLIENTS, Client
-from proxy.demo.truncation.play import StagingError
-from proxy.demo.truncation.rows import GUARD, OFF, ON, PASS, Row, Scene, judged, who_checks
+from kssl.config.devca import DevelopmentCA
+from kssl.proxy.demo.truncation import fronts, nginx, orders, play
+from kssl.proxy.demo.truncation.app import App
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.clients import CLIENTS, Client
+from kssl.proxy.demo.truncation.play import StagingError
+from kssl.proxy.demo.truncation.rows import GUARD, OFF, ON, PASS, Row, Scene, judged, who_checks
 
 MODES = ("user", "kernel")
 SCENES: tuple[Scene, ...] = ("reply", "request", "upstream")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from proxy.demo.truncation.app import REST
-from proxy.demo.truncation.link import Link
-from proxy.demo.truncation.records import APPLICATION_DATA, Direction, Record
+from kssl.proxy.demo.truncation.app import REST
+from kssl.proxy.demo.truncation.link import Link
+from kssl.proxy.demo.truncation.records import APPLICATION_DATA, Direction, Record
 
 # What the rest of the sentence may be wrapped in, in bytes: TLS 1.2's explicit nonce (RFC 5288,
 # 3; TLS 1.3 has one byte of type instead), a chunk's size and line ends, and the last chunk.

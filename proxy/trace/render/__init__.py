@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from proxy.trace.run import Trace
-from proxy.trace.steps import Step
+from kssl.proxy.trace.run import Trace
+from kssl.proxy.trace.steps import Step
 
 # Our names for the stations, beside the seeds'.
 ACTORS = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from proxy.trace.render import ACTORS, pid_of
-from proxy.trace.run import Trace
-from proxy.trace.steps import Step, Walk
+from kssl.proxy.trace.render import ACTORS, pid_of
+from kssl.proxy.trace.run import Trace
+from kssl.proxy.trace.steps import Step, Walk
 
 FORMAT = "kssl-trace/1"
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from proxy.trace.render import ACTORS, asked, micros, pid_of, printable, records, times, title
-from proxy.trace.run import Trace
-from proxy.trace.steps import Step, Walk
+from kssl.proxy.trace.render import ACTORS, asked, micros, pid_of, printable, records, times, title
+from kssl.proxy.trace.run import Trace
+from kssl.proxy.trace.steps import Step, Walk
 
 _LANE, _MARGIN, _EDGE = 215, 90, 60  # px: between lifelines, left of the first, right of the text
 _HEAD, _ROW, _GAP, _BAR = 92, 30, 30, 20  # px: heights of head, step, way between; width of a step

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from proxy.trace.render import ACTORS, asked, micros, pid_of, printable, records, times, title
-from proxy.trace.run import Trace
-from proxy.trace.steps import Step, Walk
+from kssl.proxy.trace.render import ACTORS, asked, micros, pid_of, printable, records, times, title
+from kssl.proxy.trace.run import Trace
+from kssl.proxy.trace.steps import Step, Walk
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _WAITING = "·"

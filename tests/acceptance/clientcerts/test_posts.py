@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.demo.stream import pieces, stream_sha256
+from kssl.proxy.demo.stream import pieces, stream_sha256
 from tests.acceptance.clientcerts.clients import CLIENTS, Reply, Visit, curl, s_client
 from tests.acceptance.clientcerts.conftest import Serve
 from tests.acceptance.support import MIB, MODES

@@ -7,12 +7,12 @@ import socket
 
 import pytest
 
-from bench.attacks import app, client
-from bench.attacks.kinds import ATTACKS, HOSTILE_NAME, by_name, choose
-from bench.attacks.report import to_report, to_text
-from bench.attacks.run import Found, Latency, Wanted, in_words
-from bench.errors import BenchError
-from proxy.cli import main
+from kssl.bench.attacks import app, client
+from kssl.bench.attacks.kinds import ATTACKS, HOSTILE_NAME, by_name, choose
+from kssl.bench.attacks.report import to_report, to_text
+from kssl.bench.attacks.run import Found, Latency, Wanted, in_words
+from kssl.bench.errors import BenchError
+from kssl.proxy.cli import main
 
 
 def test_each_attack_has_a_client() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from bench.html.svg import BOLD, TEXT, text_width
+from kssl.bench.html.svg import BOLD, TEXT, text_width
 
 _VOID = frozenset({"meta", "br"})
 # Of text that plot.css has in bold; a class of which it is one makes it so.

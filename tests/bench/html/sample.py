@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.html import picture, render
+from kssl.bench.html import picture, render
 
 HOSTILE = "<script>alert('1')</script>"
 LONG = "a-proxy-whose-name-is-as-long-as-anybody-could-ever-need-60ch"
@@ -82,7 +82,8 @@ def report(seed: int = 1) -> dict[str, Any]:
         "rounds": 5, "seconds": 3, "clock": "schedstat", "taken_seconds": 2512.3,
         "pinning": {"proxy": [0], "load": [1], "backend": [3]},
         "loads": [
-            {"scenario": "tiny", "name": "wrk", "version": "4.1.0", "command": "wrk -t1 -c32 -d3s https://localhost/"},
+            {"scenario": "tiny", "name": "wrk", "version": "4.1.0",
+            "command": "wrk -t1 -c32 -d3s https://localhost/"},
             {"name": "h2load", "version": None, "command": None},
         ],
         "backend": {"kind": "nginx", "version": "1.22.1", "config": "events { }\nhttp {\n}\n"},

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.html.headline import claims, totals
-from bench.html.model import parse
+from kssl.bench.html.headline import claims, totals
+from kssl.bench.html.model import parse
 from tests.bench.html.sample import small
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.html import picture, render
+from kssl.bench.html import picture, render
 from tests.bench.html.reading import Reading
 from tests.bench.html.sample import HOSTILE, LONG, report, small
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from bench.html import picture
+from kssl.bench.html import picture
 from tests.bench.html.reading import Reading
 from tests.bench.html.sample import HOSTILE, report, small
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from bench.html import picture, render
-from bench.html.markup import Markup
-from bench.html.model import Report, parse
-from bench.html.plots import bodies, connections, cpu, idle, latency, ratios
-from bench.html.plots.bars import longest
+from kssl.bench.html import picture, render
+from kssl.bench.html.markup import Markup
+from kssl.bench.html.model import Report, parse
+from kssl.bench.html.plots import bodies, connections, cpu, idle, latency, ratios
+from kssl.bench.html.plots.bars import longest
 from tests.bench.html.reading import Reading, overlapping
 from tests.bench.html.sample import report, small
 

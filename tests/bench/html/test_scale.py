@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.html.figures import micros, number, percentile, short, size, tick_micros, times
-from bench.html.scale import apart, linear, logarithmic, spaced, ticks
-from bench.html.svg import fit, text_width, wrap
+from kssl.bench.html.figures import micros, number, percentile, short, size, tick_micros, times
+from kssl.bench.html.scale import apart, linear, logarithmic, spaced, ticks
+from kssl.bench.html.svg import fit, text_width, wrap
 
 _SIZES = st.floats(1e-6, 1e12)
 

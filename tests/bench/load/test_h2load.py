@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import BenchError
-from bench.load.h2load import find, parse, parse_log
-from bench.load.job import Job
-from bench.scenarios import by_name
+from kssl.bench.errors import BenchError
+from kssl.bench.load.h2load import find, parse, parse_log
+from kssl.bench.load.job import Job
+from kssl.bench.scenarios import by_name
 from tests.bench.load.server import Server
 from tests.needs import need
 

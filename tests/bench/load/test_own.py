@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import BenchError
-from bench.load.job import Job, LoadResult
-from bench.load.own import OwnClient, parse
-from bench.scenarios import Scenario, by_name
+from kssl.bench.errors import BenchError
+from kssl.bench.load.job import Job, LoadResult
+from kssl.bench.load.own import OwnClient, parse
+from kssl.bench.scenarios import Scenario, by_name
 from tests.bench.load.server import Server, running
 
 SECONDS = 0.1

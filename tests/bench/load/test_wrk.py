@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import BenchError
-from bench.load.job import Job
-from bench.load.wrk import Wrk, find, parse
-from bench.scenarios import by_name
+from kssl.bench.errors import BenchError
+from kssl.bench.load.job import Job
+from kssl.bench.load.wrk import Wrk, find, parse
+from kssl.bench.scenarios import by_name
 from tests.bench.load.server import Server
 from tests.needs import need
 
@@ -82,6 +82,6 @@ def test_with_wrk(wrk: Wrk, server: Server, tmp_path: Path, name: str, path: str
 def test_with_wrk_and_bad_replies(
     wrk: Wrk, server: Server, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.load.wrk._UP_SECONDS", 1.0)
+    monkeypatch.setattr("kssl.bench.load.wrk._UP_SECONDS", 1.0)
     with pytest.raises(BenchError, match=r"saw failures|did not come to"):
         wrk.run(_job("tiny", path, server, tmp_path), lambda: None, lambda: None)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import BenchError
-from bench.measure.counting import Counted, per_unit
-from proxy.spawn import ProxyProcess
+from kssl.bench.errors import BenchError
+from kssl.bench.measure.counting import Counted, per_unit
+from kssl.proxy.spawn import ProxyProcess
 
 TOTALS = {
     "client_sends": 10, "client_recvs": 20, "client_bytes_in": 1000, "client_bytes_out": 2000,
@@ -32,8 +32,8 @@ def test_two_hops_copy_twice() -> None:
     assert per_unit(TOTALS, 10, hops=2).copied_bytes == (3600 + 4 * 1000) / 10
 
 
-# Writes its totals when it gets SIGUSR1, as `proxy.trace.counting` does, twice. It waits for the
-# signal itself: a handler does not run while a read goes on that began in the same moment.
+# Writes its totals when it gets SIGUSR1, as `kssl.proxy.trace.counting` does, twice. It waits for
+# the signal itself: a handler does not run while a read goes on that began in the same moment.
 _COUNTING = """
 import json, os, signal, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
@@ -67,7 +67,7 @@ def test_totals_are_asked_for_by_signal(tmp_path: Path) -> None:
 
 
 def test_a_proxy_that_does_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.measure.counting._ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("kssl.bench.measure.counting._ANSWER_SECONDS", 0.05)
     command = "trap '' USR1; echo ready; cat"
     with subprocess.Popen(
         ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.measure.pace import choose_rate, held
-from bench.measure.rounds import Round
-from bench.subjects import Subject
+from kssl.bench.measure.pace import choose_rate, held
+from kssl.bench.measure.rounds import Round
+from kssl.bench.subjects import Subject
 from tests.bench.report.sample import KERNEL, NGINX, one_round
 
 ROUNDS = [one_round("tiny", NGINX, number, 10.0, 0.0) for number in range(3)]

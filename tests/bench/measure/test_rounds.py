@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.backend import Backend
-from bench.errors import BenchError
-from bench.load.job import Hook, Job, LoadResult
-from bench.measure.rounds import Bench, Meter, Round, run_rounds
-from bench.scenarios import Scenario, by_name
-from bench.subjects import Subject
+from kssl.bench.backend import Backend
+from kssl.bench.errors import BenchError
+from kssl.bench.load.job import Hook, Job, LoadResult
+from kssl.bench.measure.rounds import Bench, Meter, Round, run_rounds
+from kssl.bench.scenarios import Scenario, by_name
+from kssl.bench.subjects import Subject
 
 TINY = by_name()["tiny"]
 BACKEND = Backend(1, "nginx", "1")

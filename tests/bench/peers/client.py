@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from bench.subjects import Subject
+from kssl.bench.subjects import Subject
 
 _TIMEOUT_SECONDS = 60.0
 

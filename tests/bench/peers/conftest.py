@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.subjects import Surroundings
-from config.devca import DevelopmentCA
-from proxy.demo.process import start_demo_app
+from kssl.bench.subjects import Surroundings
+from kssl.config.devca import DevelopmentCA
+from kssl.proxy.demo.process import start_demo_app
 
 # With the peers that are Python packages.
 VENV = Path(os.environ["KSSL_PEER_VENV"]) if "KSSL_PEER_VENV" in os.environ else None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench import nginx
+from kssl.bench import nginx
 from tests.needs import need
 
 SIZE = 10 * 2**20

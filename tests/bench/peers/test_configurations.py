@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import nginx
-from bench.errors import BenchError
-from bench.peers import PEERS, configurations, print_configs
-from bench.subjects import Surroundings
+from kssl.bench import nginx
+from kssl.bench.errors import BenchError
+from kssl.bench.peers import PEERS, configurations, print_configs
+from kssl.bench.subjects import Surroundings
 
 
 @pytest.mark.parametrize("name", PEERS)

@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from bench import echo
+from kssl.bench import echo
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.errors import BenchError
-from bench.kssl import can_hop_twice, kssl
-from bench.subjects import Surroundings
-from config.devca import DevelopmentCA
+from kssl.bench.errors import BenchError
+from kssl.bench.kssl import can_hop_twice, kssl
+from kssl.bench.subjects import Surroundings
+from kssl.config.devca import DevelopmentCA
 from tests.bench.peers.client import connected
 
 

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from websockets.asyncio.client import connect
 
-from bench import nginx
-from bench.contract import Subject, Surroundings
-from bench.peers import PEERS
-from config.devca import DevelopmentCA
-from proxy.demo.stream import stream_sha256
+from kssl.bench import nginx
+from kssl.bench.contract import Subject, Surroundings
+from kssl.bench.peers import PEERS
+from kssl.config.devca import DevelopmentCA
+from kssl.proxy.demo.stream import stream_sha256
 from tests.bench.peers.client import connected
 from tests.bench.peers.conftest import VENV
 from tests.needs import need

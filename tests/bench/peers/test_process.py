@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import process
-from bench.errors import BenchError
-from bench.process import find_program, free_port, open_files, running
+from kssl.bench import process
+from kssl.bench.errors import BenchError
+from kssl.bench.process import find_program, free_port, open_files, running
 
 # Listens, with a child; neither heeds SIGTERM.
 _STUBBORN = """

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bench.backend import Backend
-from bench.measure.counting import Counts
-from bench.measure.idle import Idle
-from bench.measure.rounds import Meter, Round
-from bench.outcome import LoadUsed, Outcome, Plan
-from bench.pinning import Cores
-from bench.probe import Probed
-from bench.proc import CpuTime
-from bench.scenarios import choose
-from bench.subjects import Subject
+from kssl.bench.backend import Backend
+from kssl.bench.measure.counting import Counts
+from kssl.bench.measure.idle import Idle
+from kssl.bench.measure.rounds import Meter, Round
+from kssl.bench.outcome import LoadUsed, Outcome, Plan
+from kssl.bench.pinning import Cores
+from kssl.bench.probe import Probed
+from kssl.bench.proc import CpuTime
+from kssl.bench.scenarios import choose
+from kssl.bench.subjects import Subject
 
 TINY, TEN_K, FULL, LATENCY, IDLE = choose(["tiny", "10k", "full", "latency", "idle"])
 PERCENTILES = ((50.0, 1000.0), (75.0, 1200.0), (90.0, 1500.0), (99.0, 2500.0), (99.9, 9000.0))

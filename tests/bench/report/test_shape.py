@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.report.shape import to_report
+from kssl.bench.report.shape import to_report
 from tests.bench.report.sample import outcome
 from tests.bench.report.schema import WrongShapeError, check
 

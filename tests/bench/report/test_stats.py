@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from bench.report.stats import Ratio, Spread, bootstrap, paired_ratio, spread
+from kssl.bench.report.stats import Ratio, Spread, bootstrap, paired_ratio, spread
 
 
 def test_spread() -> None:

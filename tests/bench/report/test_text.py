@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench.outcome import Outcome, Plan
-from bench.report.shape import to_report
-from bench.report.table import number, render
-from bench.report.text import to_text
+from kssl.bench.outcome import Outcome, Plan
+from kssl.bench.report.shape import to_report
+from kssl.bench.report.table import number, render
+from kssl.bench.report.text import to_text
 from tests.bench.report.sample import TINY, outcome
 
 

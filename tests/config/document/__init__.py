@@ -1,1 +1,1 @@
-"""Tests of `config.document`."""
+"""Tests of `kssl.config.document`."""

@@ -9,13 +9,13 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from config.document import keys
-from config.document.keys import SECTIONS
-from config.errors import ConfigError
-from config.model import CERTIFICATE_FLAGS
-from config.parameter import Profile
-from config.table import PARAMETERS
-from config.target import parse_target
+from kssl.config.document import keys
+from kssl.config.document.keys import SECTIONS
+from kssl.config.errors import ConfigError
+from kssl.config.model import CERTIFICATE_FLAGS
+from kssl.config.parameter import Profile
+from kssl.config.table import PARAMETERS
+from kssl.config.target import parse_target
 from tests.config.document.support import FakeFiles, a_request, read
 
 EXAMPLE = (Path(__file__).resolve().parents[3] / "docs" / "kssl.example.toml").read_text("utf-8")

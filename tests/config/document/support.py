@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from config.document.read import DEFAULT_LISTEN, Request, read_text
-from config.errors import ConfigError, ProblemsError
-from config.model import Configuration
-from config.parameter import Profile, Value
-from config.target import Listen, Target
+from kssl.config.document.read import DEFAULT_LISTEN, Request, read_text
+from kssl.config.errors import ConfigError, ProblemsError
+from kssl.config.model import Configuration
+from kssl.config.parameter import Profile, Value
+from kssl.config.target import Listen, Target
 from tests.examples import examples
 
 FUZZ_EXAMPLES = int(os.environ.get("KSSL_FUZZ_EXAMPLES", examples(500)))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from config.model import CertificateBinding, CertificateFiles
-from config.target import Listen
+from kssl.config.model import CertificateBinding, CertificateFiles
+from kssl.config.target import Listen
 from tests.config.document.support import UPSTREAMS, FakeFiles, problem, problems, read
 
 HASH = "ab" * 32

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from config.client_certificates import ClientCertificates, Failure, Headers
-from config.document import keys
-from config.document.read import Request, read_configuration
-from config.errors import ProblemsError
-from config.routing import verifier_settings
-from fastpath.clientcert import policy, rules
+from kssl.config.client_certificates import ClientCertificates, Failure, Headers
+from kssl.config.document import keys
+from kssl.config.document.read import Request, read_configuration
+from kssl.config.errors import ProblemsError
+from kssl.config.routing import verifier_settings
+from kssl.fastpath.clientcert import policy, rules
 from tests.config.document.support import (
     FOLDERS,
     UPSTREAMS,

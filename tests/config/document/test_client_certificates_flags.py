@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from config.client_certificates import Failure
-from config.parameter import Profile, Value
-from config.profiles import NO_CLIENT_CERTIFICATES, REJECTED
+from kssl.config.client_certificates import Failure
+from kssl.config.parameter import Profile, Value
+from kssl.config.profiles import NO_CLIENT_CERTIFICATES, REJECTED
 from tests.config.document.support import a_request, problem, problems, read
 from tests.config.document.test_client_certificates import (
     ASKING,

@@ -1,4 +1,4 @@
-"""config.document.edit: what is asked for changes, and nothing else does."""
+"""kssl.config.document.edit: what is asked for changes, and nothing else does."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from config.document.edit import Document, edit_file, read_document
-from config.document.where import config_path
-from config.errors import ConfigError, ProblemsError
-from config.parameter import Parameter, Profile, Value
-from config.table import PARAMETERS
+from kssl.config.document.edit import Document, edit_file, read_document
+from kssl.config.document.where import config_path
+from kssl.config.errors import ConfigError, ProblemsError
+from kssl.config.parameter import Parameter, Profile, Value
+from kssl.config.table import PARAMETERS
 from tests.config.reg.support import EXAMPLES, parameter_sets
 from tests.examples import examples
 

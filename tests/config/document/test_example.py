@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from config.client_certificates import ClientCertificates, Headers
-from config.document.keys import SECTIONS
-from config.document.read import Request, read_configuration
-from config.errors import ProblemsError
-from config.schema import as_json, as_schema
-from config.table import PARAMETERS
-from config.target import UpstreamTls
+from kssl.config.client_certificates import ClientCertificates, Headers
+from kssl.config.document.keys import SECTIONS
+from kssl.config.document.read import Request, read_configuration
+from kssl.config.errors import ProblemsError
+from kssl.config.schema import as_json, as_schema
+from kssl.config.table import PARAMETERS
+from kssl.config.target import UpstreamTls
 from tests.config.document.support import a_request, read
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -158,7 +158,7 @@ bindings = ["http://1.2.3.4:443"]
 
 def test_the_schema_is_made_from_the_tables() -> None:
     made = (DOCS / "kssl.schema.json").read_text("utf-8")
-    assert made == as_json(), "run: python -m config schema > docs/kssl.schema.json"
+    assert made == as_json(), "run: python -m kssl.config schema > docs/kssl.schema.json"
 
 
 def problems(value: Any, schema: Any, path: str = "") -> list[str]:
@@ -247,7 +247,7 @@ def test_every_object_of_the_schema_is_closed_and_described() -> None:
 
 @pytest.mark.parametrize("page", ["schema", "parameters", ""])
 def test_the_command_prints_the_pages(page: str) -> None:
-    command = [sys.executable, "-m", "config", *([page] if page else [])]
+    command = [sys.executable, "-m", "kssl.config", *([page] if page else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     file = "kssl.schema.json" if page == "schema" else "parameters.md"
     assert done.stdout == (DOCS / file).read_text("utf-8")

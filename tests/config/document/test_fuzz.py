@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from config.document.positions import positions
-from config.errors import ConfigError
+from kssl.config.document.positions import positions
+from kssl.config.errors import ConfigError
 from tests.config.document.fuzzing import (
     MUTATED,
     TEXTS,

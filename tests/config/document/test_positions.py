@@ -1,4 +1,4 @@
-"""config.document.positions: the line of every key, held against tomllib."""
+"""kssl.config.document.positions: the line of every key, held against tomllib."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tomlkit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.document.positions import MAX_DEPTH, KeyPath, positions
+from kssl.config.document.positions import MAX_DEPTH, KeyPath, positions
 from tests.examples import examples
 
 

@@ -1,4 +1,4 @@
-"""config.document.read: real files, TOML's own errors, and what the command line adds."""
+"""kssl.config.document.read: real files, TOML's own errors, and what the command line adds."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from config.client_certificates import ClientCertificates
-from config.document.read import Request, read_configuration
-from config.errors import ConfigError, ProblemsError
-from config.model import Binding, CertificateFiles, Logs
-from config.parameter import Profile
-from config.profiles import NO_CLIENT_CERTIFICATES, REJECTED
-from config.target import Listen, Target, UpstreamTls, parse_target
+from kssl.config.client_certificates import ClientCertificates
+from kssl.config.document.read import Request, read_configuration
+from kssl.config.errors import ConfigError, ProblemsError
+from kssl.config.model import Binding, CertificateFiles, Logs
+from kssl.config.parameter import Profile
+from kssl.config.profiles import NO_CLIENT_CERTIFICATES, REJECTED
+from kssl.config.target import Listen, Target, UpstreamTls, parse_target
 from tests.config.document.support import UPSTREAMS, FakeFiles, a_request, problem, problems, read
 
 SITE = f"[[site]]\n{UPSTREAMS}"

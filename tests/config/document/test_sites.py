@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from config.model import Binding, CertificateFiles, Hsts, SiteLimits
-from config.parameter import Profile
-from config.target import Listen, Target
+from kssl.config.model import Binding, CertificateFiles, Hsts, SiteLimits
+from kssl.config.parameter import Profile
+from kssl.config.target import Listen, Target
 from tests.config.document.support import UPSTREAMS, FakeFiles, a_request, problem, problems, read
 
 SITE = f"[[site]]\n{UPSTREAMS}"

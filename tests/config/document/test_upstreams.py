@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from config.document import keys
-from config.document.read import Request, read_configuration
-from config.errors import ProblemsError
-from config.routing import tls_settings
-from config.target import Target, UpstreamTls
+from kssl.config.document import keys
+from kssl.config.document.read import Request, read_configuration
+from kssl.config.errors import ProblemsError
+from kssl.config.routing import tls_settings
+from kssl.config.target import Target, UpstreamTls
 from tests.config.document.support import UPSTREAMS, FakeFiles, problem, problems, read
 
 PLAIN = f"[[site]]\n{UPSTREAMS}"

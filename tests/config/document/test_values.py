@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from config.parameter import Parameter, Profile, Value
-from config.profiles import OBSOLETE
-from config.table import PARAMETERS
+from kssl.config.parameter import Parameter, Profile, Value
+from kssl.config.profiles import OBSOLETE
+from kssl.config.table import PARAMETERS
 from tests.config.document.support import UPSTREAMS, a_request, problem, problems, read
 
 SITE = f"[[site]]\n{UPSTREAMS}"

@@ -1,1 +1,1 @@
-"""Tests of `config.reg`, and what they share."""
+"""Tests of `kssl.config.reg`, and what they share."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from config.parameter import Parameter, Value
-from config.table import PARAMETERS
+from kssl.config.parameter import Parameter, Value
+from kssl.config.table import PARAMETERS
 from tests.examples import examples
 
 EXPORT = Path(__file__).with_name("windows.reg")

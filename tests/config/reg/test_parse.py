@@ -1,4 +1,4 @@
-"""config.reg.parse: what a file says, and what is wrong with it."""
+"""kssl.config.reg.parse: what a file says, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import codecs
 import pytest
 from hypothesis import example, given, settings
 
-from config.errors import ConfigError, ProblemsError
-from config.parameter import Parameter, Value
-from config.reg.parse import RegFile, parse_reg
-from config.table import PARAMETERS
+from kssl.config.errors import ConfigError, ProblemsError
+from kssl.config.parameter import Parameter, Value
+from kssl.config.reg.parse import RegFile, parse_reg
+from kssl.config.table import PARAMETERS
 from tests.config.reg.support import EXAMPLES, EXPORT, EXPORTED, OUR_KEY, anything, v5
 
 

@@ -1,4 +1,4 @@
-"""config.reg.render: byte for byte, and there and back."""
+"""kssl.config.reg.render: byte for byte, and there and back."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from config.errors import ConfigError
-from config.parameter import Value
-from config.reg.parse import parse_reg
-from config.reg.render import Encoding, render_reg
+from kssl.config.errors import ConfigError
+from kssl.config.parameter import Value
+from kssl.config.reg.parse import parse_reg
+from kssl.config.reg.render import Encoding, render_reg
 from tests.config.reg.support import EXAMPLES, EXPORT, EXPORTED, parameter_sets
 
 KEY = r"[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\HTTP\Parameters]"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config.store.store import Store
+from kssl.config.store.store import Store
 
 
 @pytest.fixture

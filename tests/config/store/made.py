@@ -8,9 +8,9 @@ from pathlib import Path
 import trustme
 from cryptography import x509
 
-from config.credentials import Credentials, pem_credentials
-from config.pemfile import SourceFile
-from config.store.folder import thumbprint_of
+from kssl.config.credentials import Credentials, pem_credentials
+from kssl.config.pemfile import SourceFile
+from kssl.config.store.folder import thumbprint_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 ROOT = trustme.CA()

@@ -1,4 +1,4 @@
-"""config.store.bindings: [[binding]] tables change, the rest of the file does not."""
+"""kssl.config.store.bindings: [[binding]] tables change, the rest of the file does not."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ConfigError
-from config.store.bindings import read_bindings, write_bindings
-from config.store.place import HOSTNAMEPORT, IPPORT, parse_place
+from kssl.config.errors import ConfigError
+from kssl.config.store.bindings import read_bindings, write_bindings
+from kssl.config.store.place import HOSTNAMEPORT, IPPORT, parse_place
 
 ADDRESS = parse_place(IPPORT, "0.0.0.0:443")
 ANY = parse_place(IPPORT, "*:8443")

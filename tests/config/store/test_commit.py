@@ -1,4 +1,4 @@
-"""config.store.store: commit refuses what does not fit, and can be repeated after a crash."""
+"""kssl.config.store.store: commit refuses what does not fit, and can be repeated after a crash."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from config import statedir
-from config.errors import ConfigError
-from config.store import store as module
-from config.store.bindings import read_bindings
-from config.store.folder import Folder
-from config.store.place import IPPORT, parse_place
-from config.store.store import Store
+from kssl.config import statedir
+from kssl.config.errors import ConfigError
+from kssl.config.store import store as module
+from kssl.config.store.bindings import read_bindings
+from kssl.config.store.folder import Folder
+from kssl.config.store.place import IPPORT, parse_place
+from kssl.config.store.store import Store
 from tests.config.store.made import APP, NOW, OTHER, WEB
 from tests.config.store.test_store import committed, contents, stored
 

@@ -1,4 +1,4 @@
-"""config.store.pkcs12: what openssl exports, as Windows does; and everything that is none."""
+"""kssl.config.store.pkcs12: what openssl exports, as Windows does; and everything that is none."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from config.credentials import PassphraseNeededError
-from config.errors import ConfigError
-from config.pemfile import SourceFile
-from config.store.folder import thumbprint_of
-from config.store.pkcs12 import is_pkcs12, pkcs12_credentials
+from kssl.config.credentials import PassphraseNeededError
+from kssl.config.errors import ConfigError
+from kssl.config.pemfile import SourceFile
+from kssl.config.store.folder import thumbprint_of
+from kssl.config.store.pkcs12 import is_pkcs12, pkcs12_credentials
 from tests.config.store.made import APP, NOW, OTHER, secrets_of
 from tests.needs import need
 

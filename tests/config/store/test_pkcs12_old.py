@@ -12,9 +12,9 @@ import pytest
 PROGRAM = """
 import sys
 from pathlib import Path
-from config.errors import ConfigError
-from config.pemfile import read_source
-from config.store.pkcs12 import pkcs12_credentials
+from kssl.config.errors import ConfigError
+from kssl.config.pemfile import read_source
+from kssl.config.store.pkcs12 import pkcs12_credentials
 try:
     pkcs12_credentials(read_source(Path(sys.argv[1]), "certificate"), sys.argv[2].encode())
 except ConfigError as error:

@@ -1,11 +1,11 @@
-"""config.store.place: what a certificate can be bound to."""
+"""kssl.config.store.place: what a certificate can be bound to."""
 
 from __future__ import annotations
 
 import pytest
 
-from config.errors import ConfigError
-from config.store.place import HOSTNAMEPORT, IPPORT, parse_place, place_of
+from kssl.config.errors import ConfigError
+from kssl.config.store.place import HOSTNAMEPORT, IPPORT, parse_place, place_of
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""config.store.sites and config.store.report: what is served, and what a certificate covers."""
+"""kssl.config.store.sites and kssl.config.store.report: what is served, and what a certificate
+covers."""
 
 from __future__ import annotations
 
@@ -9,12 +10,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from config.errors import ConfigError
-from config.store.place import HOSTNAMEPORT, IPPORT, Place, parse_place
-from config.store.report import list_report, show_report
-from config.store.sites import SiteNames, covers, read_sites, unused
-from config.store.store import Store
-from config.target import Listen
+from kssl.config.errors import ConfigError
+from kssl.config.store.place import HOSTNAMEPORT, IPPORT, Place, parse_place
+from kssl.config.store.report import list_report, show_report
+from kssl.config.store.sites import SiteNames, covers, read_sites, unused
+from kssl.config.store.store import Store
+from kssl.config.target import Listen
 from tests.config.store.made import APP, NOW, WEB, Made
 from tests.config.store.test_store import stored
 

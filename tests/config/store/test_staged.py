@@ -1,4 +1,4 @@
-"""config.store.staged: what staged changes amount to, and their file."""
+"""kssl.config.store.staged: what staged changes amount to, and their file."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ConfigError
-from config.store.place import HOSTNAMEPORT, IPPORT, parse_place
-from config.store.staged import (
+from kssl.config.errors import ConfigError
+from kssl.config.store.place import HOSTNAMEPORT, IPPORT, parse_place
+from kssl.config.store.staged import (
     ADD,
     BIND,
     DELETE,

@@ -1,4 +1,4 @@
-"""config.store.store: staging. Nothing of it may be seen outside the staged folder."""
+"""kssl.config.store.store: staging. Nothing of it may be seen outside the staged folder."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ConfigError
-from config.store.bindings import read_bindings
-from config.store.place import HOSTNAMEPORT, IPPORT, parse_place
-from config.store.staged import ADD, DELETE
-from config.store.store import Store
+from kssl.config.errors import ConfigError
+from kssl.config.store.bindings import read_bindings
+from kssl.config.store.place import HOSTNAMEPORT, IPPORT, parse_place
+from kssl.config.store.staged import ADD, DELETE
+from kssl.config.store.store import Store
 from tests.config.store.made import APP, NOW, OTHER, WEB, Made, secrets_of
 
 ANY = parse_place(IPPORT, "*:443")

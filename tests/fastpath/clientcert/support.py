@@ -8,9 +8,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
-from fastpath.clientcert.judge import judge
-from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.verdict import Kind, Outcome, Verdict
+from kssl.fastpath.clientcert.judge import judge
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.clientcert.verdict import Kind, Outcome, Verdict
 from tests.fastpath.clientcert.pki import (
     CLIENT,
     NOW,

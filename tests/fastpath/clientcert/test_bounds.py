@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fastpath.clientcert import path
-from fastpath.clientcert.judge import judge
-from fastpath.clientcert.policy import Policy, by_subject
-from fastpath.clientcert.presented import MAX_PRESENTED
-from fastpath.clientcert.profile import issuer_key_fault, leaf_key_fault
-from fastpath.clientcert.reach import reach, signed
-from fastpath.clientcert.verdict import Outcome
+from kssl.fastpath.clientcert import path
+from kssl.fastpath.clientcert.judge import judge
+from kssl.fastpath.clientcert.policy import Policy, by_subject
+from kssl.fastpath.clientcert.presented import MAX_PRESENTED
+from kssl.fastpath.clientcert.profile import issuer_key_fault, leaf_key_fault
+from kssl.fastpath.clientcert.reach import reach, signed
+from kssl.fastpath.clientcert.verdict import Outcome
 from tests.examples import examples
 from tests.fastpath.clientcert.pki import DAY, NOW, Made, cross, self_signed, sign, tower
 from tests.fastpath.clientcert.support import LEAF, MIDDLE, OTHER, POLICY, ROOT, ask, untrusted
@@ -148,7 +148,7 @@ class Counted:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
         self.count = 0
-        monkeypatch.setattr(f"fastpath.clientcert.{module}.signed", self)
+        monkeypatch.setattr(f"kssl.fastpath.clientcert.{module}.signed", self)
 
     def __call__(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
         self.count += 1
@@ -193,10 +193,10 @@ def test_the_explanation_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("fastpath.clientcert.judge.explain", fails)
+    monkeypatch.setattr("kssl.fastpath.clientcert.judge.explain", fails)
     verdict = untrusted(ask(LEAF), "it cannot be said why (RuntimeError)")
     assert verdict.identity is not None
-    monkeypatch.setattr("fastpath.clientcert.judge.constraint_fault", fails)
+    monkeypatch.setattr("kssl.fastpath.clientcert.judge.constraint_fault", fails)
     untrusted(ask(LEAF, MIDDLE), "could not be checked to the end (RuntimeError)")
 
 

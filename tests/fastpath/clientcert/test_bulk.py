@@ -6,9 +6,9 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
-from fastpath.clientcert import presented
-from fastpath.clientcert.bulk import bulk
-from fastpath.clientcert.verdict import Outcome
+from kssl.fastpath.clientcert import presented
+from kssl.fastpath.clientcert.bulk import bulk
+from kssl.fastpath.clientcert.verdict import Outcome
 from tests.fastpath.clientcert.pki import (
     CLIENT,
     Extension,

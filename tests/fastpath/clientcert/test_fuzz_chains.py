@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fastpath.clientcert.crl import CrlSet
-from fastpath.clientcert.judge import judge
-from fastpath.clientcert.policy import DEFAULT_DEPTH, Policy
-from fastpath.clientcert.presented import MAX_PRESENTED
-from fastpath.clientcert.verdict import Outcome, Verdict
+from kssl.fastpath.clientcert.crl import CrlSet
+from kssl.fastpath.clientcert.judge import judge
+from kssl.fastpath.clientcert.policy import DEFAULT_DEPTH, Policy
+from kssl.fastpath.clientcert.presented import MAX_PRESENTED
+from kssl.fastpath.clientcert.verdict import Outcome, Verdict
 from tests.examples import examples
 from tests.fastpath.clientcert.pki import NOW, Made, cross, self_signed, tower
 from tests.fastpath.clientcert.support import LEAF, MIDDLE, OTHER, POLICY, ROOT, within

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 
-from fastpath.clientcert.explain import date_fault
-from fastpath.clientcert.judge import judge
-from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.verdict import Kind, Outcome, Source
+from kssl.fastpath.clientcert.explain import date_fault
+from kssl.fastpath.clientcert.judge import judge
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.clientcert.verdict import Kind, Outcome, Source
 from tests.fastpath.clientcert.pki import (
     CLIENT,
     DAY,

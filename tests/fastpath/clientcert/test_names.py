@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
-from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.verdict import Kind
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.clientcert.verdict import Kind
 from tests.fastpath.clientcert.pki import (
     Made,
     cross,

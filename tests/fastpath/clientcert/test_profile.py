@@ -6,8 +6,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.verdict import Kind
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.clientcert.verdict import Kind
 from tests.fastpath.clientcert.pki import (
     ANY,
     CLIENT,

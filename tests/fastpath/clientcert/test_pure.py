@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-import fastpath.clientcert
+import kssl.fastpath.clientcert
 from tests.fastpath.test_sans_io import FORBIDDEN, imported
 
-MODULES = sorted(Path(fastpath.clientcert.__file__).parent.glob("*.py"))
+MODULES = sorted(Path(kssl.fastpath.clientcert.__file__).parent.glob("*.py"))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)

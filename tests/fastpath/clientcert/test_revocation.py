@@ -9,10 +9,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from config.errors import ConfigError
-from fastpath.clientcert.crl import CrlSet
-from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.verdict import Kind, Outcome, Verdict
+from kssl.config.errors import ConfigError
+from kssl.fastpath.clientcert.crl import CrlSet
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.clientcert.verdict import Kind, Outcome, Verdict
 from tests.fastpath.clientcert.pki import (
     DAY,
     NOW,

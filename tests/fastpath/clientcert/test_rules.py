@@ -17,11 +17,11 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.errors import ConfigError
-from fastpath.clientcert.names import dn_text
-from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.rules import MAX_NAMES, MAX_RULES, parse_rule
-from fastpath.clientcert.verdict import Kind, Outcome
+from kssl.config.errors import ConfigError
+from kssl.fastpath.clientcert.names import dn_text
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.clientcert.rules import MAX_NAMES, MAX_RULES, parse_rule
+from kssl.fastpath.clientcert.verdict import Kind, Outcome
 from tests.examples import examples
 from tests.fastpath.clientcert.pki import Made, elements, self_signed, sequence, sign
 from tests.fastpath.clientcert.support import LEAF, MIDDLE, ROOT, ask, refused, untrusted

@@ -8,11 +8,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from config.errors import ConfigError
-from fastpath.clientcert import trust
-from fastpath.clientcert.crl import CrlSet
-from fastpath.clientcert.policy import MAX_DEPTH, Policy
-from fastpath.clientcert.trust import load_certificates, load_crls
+from kssl.config.errors import ConfigError
+from kssl.fastpath.clientcert import trust
+from kssl.fastpath.clientcert.crl import CrlSet
+from kssl.fastpath.clientcert.policy import MAX_DEPTH, Policy
+from kssl.fastpath.clientcert.trust import load_certificates, load_crls
 from tests.fastpath.clientcert.support import LEAF, MIDDLE, OTHER, ROOT
 
 SYSTEM = Path("/etc/ssl/certs/ca-certificates.crt")

@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
-from fastpath.clientcert.urls import MAX_LENGTH, Urls, crl_urls, issuer_urls
+from kssl.fastpath.clientcert.urls import MAX_LENGTH, Urls, crl_urls, issuer_urls
 from tests.fastpath.clientcert.pki import Extension, name, self_signed
 from tests.fastpath.retrieving import aia, points
 

@@ -1,5 +1,5 @@
-"""The contract suite: every promise of `fastpath.engines.contract`, for every engine, with batches
-of records and with one at a time; for the engine without TLS what is not about records.
+"""The contract suite: every promise of `kssl.fastpath.engines.contract`, for every engine, with
+batches of records and with one at a time; for the engine without TLS what is not about records.
 
 On uvloop, with a real worker process and a real client over TCP.
 """
@@ -11,10 +11,10 @@ import asyncio
 import pytest
 from OpenSSL import SSL
 
-from fastpath.engines.contract import MAX_AFTER_PAUSE, Engine
-from fastpath.engines.plain import PlainEngine
-from fastpath.errors import Alert
-from fastpath.suites import SUITES, CipherSuite
+from kssl.fastpath.engines.contract import MAX_AFTER_PAUSE, Engine
+from kssl.fastpath.engines.plain import PlainEngine
+from kssl.fastpath.errors import Alert
+from kssl.fastpath.suites import SUITES, CipherSuite
 from tests.fastpath.engines.variants import VARIANTS, identify
 from tests.fastpath.harness import Place, until
 from tests.fastpath.record.peers import KEY_UPDATE, KEY_UPDATE_REQUEST

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastpath.engines.cutter import MAX_LENGTH, MAX_RECORD, RecordCutter
+from kssl.fastpath.engines.cutter import MAX_LENGTH, MAX_RECORD, RecordCutter
 from tests.fastpath.record.peers import DATA, TLS12, TLS13, Forger, server_layer
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fastpath.engines import aead, base, worker
-from fastpath.engines.contract import Engine
+from kssl.fastpath.engines import aead, base, worker
+from kssl.fastpath.engines.contract import Engine
 from tests.fastpath.client import Client
 from tests.fastpath.engines.variants import ONE_BY_ONE, identify
 from tests.fastpath.harness import ENGINES, Accepted, Place, until

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from fastpath.engines.worker import WorkerEngine
-from fastpath.poller import Poller
-from fastpath.worker.frames import FrameType
+from kssl.fastpath.engines.worker import WorkerEngine
+from kssl.fastpath.poller import Poller
+from kssl.fastpath.worker.frames import FrameType
 from tests.fastpath.client import Client
 from tests.fastpath.harness import Accepted, Place, until
 

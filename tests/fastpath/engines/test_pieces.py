@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from fastpath.channel import Channel
-from fastpath.engines.aead import AeadEngine
-from fastpath.engines.contract import MAX_PIECE, RECEIVE_SIZE, Engine
-from fastpath.engines.worker import WorkerEngine
-from fastpath.record.layer import RecordLayer
-from fastpath.worker.frames import FrameType
-from fastpath.worker.link import WorkerLink
+from kssl.fastpath.channel import Channel
+from kssl.fastpath.engines.aead import AeadEngine
+from kssl.fastpath.engines.contract import MAX_PIECE, RECEIVE_SIZE, Engine
+from kssl.fastpath.engines.worker import WorkerEngine
+from kssl.fastpath.record.layer import RecordLayer
+from kssl.fastpath.worker.frames import FrameType
+from kssl.fastpath.worker.link import WorkerLink
 from tests.fastpath.engines.plain_peer import EitherPlace
 from tests.fastpath.engines.variants import ONE_BY_ONE, identify, variant
 from tests.fastpath.harness import ENGINES, Accepted, Place, until

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from fastpath.channel import Channel
-from fastpath.engines import plain
-from fastpath.engines.plain import PlainEngine
-from fastpath.engines.registry import load_engines
-from fastpath.errors import Alert
+from kssl.fastpath.channel import Channel
+from kssl.fastpath.engines import plain
+from kssl.fastpath.engines.plain import PlainEngine
+from kssl.fastpath.engines.registry import load_engines
+from kssl.fastpath.errors import Alert
 from tests.fastpath.engines.plain_peer import EitherPlace
 from tests.fastpath.harness import until
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from fastpath.engines.aead import AeadEngine
-from fastpath.engines.contract import Engine, Handover, Sink
-from fastpath.engines.worker import WorkerEngine
+from kssl.fastpath.engines.aead import AeadEngine
+from kssl.fastpath.engines.contract import Engine, Handover, Sink
+from kssl.fastpath.engines.worker import WorkerEngine
 from tests.fastpath.harness import ENGINES
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from fastpath.fetch import Fetched, FetchError, Form, Kind
+from kssl.fastpath.fetch import Fetched, FetchError, Form, Kind
 
 
 def until(condition: Callable[[], bool]) -> None:

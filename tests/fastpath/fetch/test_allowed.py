@@ -6,10 +6,10 @@ import ipaddress
 
 import pytest
 
-from config.errors import ConfigError
-from fastpath.fetch.allowed import Allowed
-from fastpath.fetch.errors import FetchFailure
-from fastpath.fetch.url import parse
+from kssl.config.errors import ConfigError
+from kssl.fastpath.fetch.allowed import Allowed
+from kssl.fastpath.fetch.errors import FetchFailure
+from kssl.fastpath.fetch.url import parse
 
 
 def check(allowed: Allowed, url: str, address: str = "") -> None:

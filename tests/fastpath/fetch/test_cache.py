@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpath.fetch.cache import Cache
+from kssl.fastpath.fetch.cache import Cache
 
 
 class Clock:

@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpath.fetch.content import Form, sniff
-from fastpath.fetch.errors import FetchFailure
-from fastpath.fetch.limits import Kind
+from kssl.fastpath.fetch.content import Form, sniff
+from kssl.fastpath.fetch.errors import FetchFailure
+from kssl.fastpath.fetch.limits import Kind
 from tests.fastpath.fetch.samples import certificate, crl
 
 SIGNED = [x509.load_der_x509_certificate(certificate())] * 2

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from fastpath.fetch import Allowed, Fetcher, FetchError, Form, Kind, Limits
+from kssl.fastpath.fetch import Allowed, Fetcher, FetchError, Form, Kind, Limits
 from tests.fastpath.fetch.samples import certificate, crl
 from tests.fastpath.fetch.server import Play, moved, ok, serving
 

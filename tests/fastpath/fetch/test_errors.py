@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpath.fetch.errors import FetchError, shown
-from fastpath.fetch.limits import Kind, Limits
+from kssl.fastpath.fetch.errors import FetchError, shown
+from kssl.fastpath.fetch.limits import Kind, Limits
 
 
 def test_the_sentence() -> None:

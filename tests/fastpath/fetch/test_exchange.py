@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpath.fetch.errors import FetchFailure
-from fastpath.fetch.exchange import Exchange, Moved, Reply
-from fastpath.fetch.limits import Kind
-from fastpath.fetch.url import parse
+from kssl.fastpath.fetch.errors import FetchFailure
+from kssl.fastpath.fetch.exchange import Exchange, Moved, Reply
+from kssl.fastpath.fetch.limits import Kind
+from kssl.fastpath.fetch.url import parse
 from tests.fastpath.fetch.server import moved, ok
 
 LIMIT = 1000

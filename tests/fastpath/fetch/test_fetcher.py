@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from fastpath.fetch import Allowed, Fetcher, FetchError, Form, Kind, Limits
-from fastpath.fetch.url import Address
+from kssl.fastpath.fetch import Allowed, Fetcher, FetchError, Form, Kind, Limits
+from kssl.fastpath.fetch.url import Address
 from tests.fastpath.fetch.samples import certificate
 from tests.fastpath.fetch.server import Server, moved, ok
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpath.fetch.freshness import LONGEST, SHORTEST, lifetime
+from kssl.fastpath.fetch.freshness import LONGEST, SHORTEST, lifetime
 
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 

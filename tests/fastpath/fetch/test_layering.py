@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-import fastpath.fetch
+import kssl.fastpath.fetch
 from tests.fastpath.test_sans_io import imported
 
-ROOT = Path(fastpath.fetch.__file__).parent
+ROOT = Path(kssl.fastpath.fetch.__file__).parent
 CORE = ("errors", "limits", "url", "special", "allowed", "content", "freshness", "exchange")
 FORBIDDEN = {"asyncio", "os", "random", "select", "socket", "ssl", "threading", "time"}
 

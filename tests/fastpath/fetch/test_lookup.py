@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from fastpath.fetch.errors import FetchFailure
-from fastpath.fetch.lookup import Lookups, resolve
+from kssl.fastpath.fetch.errors import FetchFailure
+from kssl.fastpath.fetch.lookup import Lookups, resolve
 
 
 def answer(*addresses: str) -> Lookups:

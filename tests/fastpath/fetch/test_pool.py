@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from fastpath.fetch import FetchError, FetchPool, Kind, Room
+from kssl.fastpath.fetch import FetchError, FetchPool, Kind, Room
 from tests.fastpath.fetch.held import Held, until, why
 
 A, B = "http://ca.example/a", "http://ca.example/b"

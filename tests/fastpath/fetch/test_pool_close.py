@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastpath.fetch import Allowed, Fetcher, FetchPool, Kind, Limits
+from kssl.fastpath.fetch import Allowed, Fetcher, FetchPool, Kind, Limits
 from tests.fastpath.fetch.held import Held, until, why
 from tests.fastpath.fetch.samples import certificate
 from tests.fastpath.fetch.server import ok, serving

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fastpath.fetch.errors import FetchFailure
-from fastpath.fetch.url import MAX_LENGTH, Target, parse
+from kssl.fastpath.fetch.errors import FetchFailure
+from kssl.fastpath.fetch.url import MAX_LENGTH, Target, parse
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.engines.worker import WorkerEngine
+from kssl.fastpath.engines.worker import WorkerEngine
 from tests.fastpath.engines.conftest import place as place
 
 _HERE = str(Path(__file__).parent / "test_")  # compared with every path: cheap as text

@@ -34,7 +34,7 @@ class Filter:
         with front, worker:
             descriptors = [front.fileno(), worker.fileno()]
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "fastpath.filter", *map(str, descriptors)],
+                [sys.executable, "-m", "kssl.fastpath.filter", *map(str, descriptors)],
                 pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

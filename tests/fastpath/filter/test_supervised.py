@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from fastpath.engines.worker import WorkerEngine
-from fastpath.worker import processes
-from fastpath.worker import supervisor as module
-from fastpath.worker.supervisor import Supervisor, WorkerRefusedError
+from kssl.fastpath.engines.worker import WorkerEngine
+from kssl.fastpath.worker import processes
+from kssl.fastpath.worker import supervisor as module
+from kssl.fastpath.worker.supervisor import Supervisor, WorkerRefusedError
 from tests.fastpath.harness import Certificates, Place, process_exists, until, worker_settings
 from tests.processes import halt
 
@@ -154,7 +154,7 @@ async def test_a_filter_that_cannot_be_started(
     real = asyncio.create_subprocess_exec
 
     async def start(*command: str, **options: object) -> asyncio.subprocess.Process:
-        if "fastpath.filter" in command:
+        if "kssl.fastpath.filter" in command:
             raise OSError(11, "Resource temporarily unavailable")
         process = await real(*command, **options)  # type: ignore[arg-type]
         started.append(process.pid)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastpath.logs.allowance import Allowance
+from kssl.fastpath.logs.allowance import Allowance
 
 
 class Clock:

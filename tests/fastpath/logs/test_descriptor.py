@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.logs.descriptor import Descriptor
-from fastpath.logs.writer import LineWriter
+from kssl.fastpath.logs.descriptor import Descriptor
+from kssl.fastpath.logs.writer import LineWriter
 
 SECONDS = 60.0
 

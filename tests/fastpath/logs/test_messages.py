@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from fastpath.logs.allowance import Allowance
-from fastpath.logs.messages import Messages, limited
+from kssl.fastpath.logs.allowance import Allowance
+from kssl.fastpath.logs.messages import Messages, limited
 from tests.fastpath.logs.programs import SECONDS, start
 
 _BEGIN = """
 import logging, sys, threading, warnings
-from fastpath.logs import messages
+from kssl.fastpath.logs import messages
 messages.take_over("kssl")
 log = logging.getLogger("kssl")
 """

@@ -12,7 +12,7 @@ from tests.fastpath.logs.programs import PYTHON, run_in_shell
 
 _PROGRAM = """
 import os, sys
-from fastpath.logs.standard import open_missing
+from kssl.fastpath.logs.standard import open_missing
 open_missing()
 with open(sys.argv[1], "w") as file:
     for fd in (0, 1, 2):

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from fastpath.logs import writer as writer_module
-from fastpath.logs.writer import LineWriter
+from kssl.fastpath.logs import writer as writer_module
+from kssl.fastpath.logs.writer import LineWriter
 
 SECONDS = 60.0
 

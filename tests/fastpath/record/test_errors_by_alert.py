@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from fastpath.errors import Alert, PeerIncompatible, PeerMisbehaved
-from fastpath.suites import CipherSuite
+from kssl.fastpath.errors import Alert, PeerIncompatible, PeerMisbehaved
+from kssl.fastpath.suites import CipherSuite
 from tests.fastpath.record.peers import (
     ALERT,
     CHANGE_CIPHER_SPEC,

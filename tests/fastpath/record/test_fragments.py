@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpath.engines import aead
-from fastpath.engines.contract import MAX_PIECE
-from fastpath.errors import Alert
-from fastpath.fragment import MAX_FRAGMENT, SIZES
-from fastpath.keys import ConnectionKeys
-from fastpath.record import RecordLayer
-from fastpath.suites import CipherSuite
-from fastpath.worker.frames import MAX_PAYLOAD
+from kssl.fastpath.engines import aead
+from kssl.fastpath.engines.contract import MAX_PIECE
+from kssl.fastpath.errors import Alert
+from kssl.fastpath.fragment import MAX_FRAGMENT, SIZES
+from kssl.fastpath.keys import ConnectionKeys
+from kssl.fastpath.record import RecordLayer
+from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.worker.frames import MAX_PAYLOAD
 from tests.fastpath.record.peers import (
     DATA,
     TLS12,

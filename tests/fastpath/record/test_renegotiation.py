@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpath.errors import Alert
-from fastpath.keys import ConnectionKeys
-from fastpath.record import RecordLayer
-from fastpath.record.wire import MAX_CLIENT_HELLO_LENGTH
+from kssl.fastpath.errors import Alert
+from kssl.fastpath.keys import ConnectionKeys
+from kssl.fastpath.record import RecordLayer
+from kssl.fastpath.record.wire import MAX_CLIENT_HELLO_LENGTH
 from tests.fastpath.record.peers import (
     ALERT,
     HANDSHAKE,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fastpath.errors import Alert, PeerMisbehaved
-from fastpath.keys import ConnectionKeys
-from fastpath.record import RecordLayer
-from fastpath.record.wire import MAX_TICKET_LENGTH, MAX_TICKETS, MIN_TICKET_LENGTH
-from fastpath.suites import CipherSuite
+from kssl.fastpath.errors import Alert, PeerMisbehaved
+from kssl.fastpath.keys import ConnectionKeys
+from kssl.fastpath.record import RecordLayer
+from kssl.fastpath.record.wire import MAX_TICKET_LENGTH, MAX_TICKETS, MIN_TICKET_LENGTH
+from kssl.fastpath.suites import CipherSuite
 from tests.fastpath.record.peers import (
     ALERT,
     HANDSHAKE,

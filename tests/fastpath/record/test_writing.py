@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fastpath.errors import Alert, ApiMisused, KeyLimitReached
-from fastpath.keys import ConnectionKeys
-from fastpath.record import RecordLayer
-from fastpath.record.wire import MAX_OWN_KEY_UPDATES
-from fastpath.suites import BY_OPENSSL_NAME, CipherSuite
+from kssl.fastpath.errors import Alert, ApiMisused, KeyLimitReached
+from kssl.fastpath.keys import ConnectionKeys
+from kssl.fastpath.record import RecordLayer
+from kssl.fastpath.record.wire import MAX_OWN_KEY_UPDATES
+from kssl.fastpath.suites import BY_OPENSSL_NAME, CipherSuite
 from tests.fastpath.record.peers import (
     ALERT,
     ALL_SUITES,

@@ -13,10 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from config.client_certificates import ClientCertificates
-from fastpath.verifier.messages import ClientVerdict, pack_judge, unpack_verdict
-from fastpath.verifier.process import Verifier
-from fastpath.worker.frames import HEADER, FrameType, Joined, append, pieces
+from kssl.config.client_certificates import ClientCertificates
+from kssl.fastpath.verifier.messages import ClientVerdict, pack_judge, unpack_verdict
+from kssl.fastpath.verifier.process import Verifier
+from kssl.fastpath.worker.frames import HEADER, FrameType, Joined, append, pieces
 from tests.fastpath.clientcert.pki import NOW, Made, self_signed
 
 SECONDS = 60.0

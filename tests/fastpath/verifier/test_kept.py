@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from fastpath.verifier import kept as module
-from fastpath.verifier.kept import Kept
+from kssl.fastpath.verifier import kept as module
+from kssl.fastpath.verifier.kept import Kept
 from tests.fastpath.clientcert.pki import DAY, NOW, Made, rsa_key, self_signed
 from tests.fastpath.verifier.support import site, told, verifier
 

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 
-from config.errors import ConfigError
-from fastpath.clientcert.crl import Crl, CrlSet
-from fastpath.clientcert.revocation import State, status
-from fastpath.retrieval import FoundList
-from fastpath.verifier import lists as module
-from fastpath.verifier.lists import Lists, Reader, good_for
+from kssl.config.errors import ConfigError
+from kssl.fastpath.clientcert.crl import Crl, CrlSet
+from kssl.fastpath.clientcert.revocation import State, status
+from kssl.fastpath.retrieval import FoundList
+from kssl.fastpath.verifier import lists as module
+from kssl.fastpath.verifier.lists import Lists, Reader, good_for
 from tests.fastpath.clientcert.pki import DAY, NOW, Made, self_signed
 from tests.fastpath.verifier.support import Clock
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.clientcert.crl import Crl
-from fastpath.verifier import policies
-from fastpath.verifier.policies import Loaded, Site, load, prepare
+from kssl.fastpath.clientcert.crl import Crl
+from kssl.fastpath.verifier import policies
+from kssl.fastpath.verifier.policies import Loaded, Site, load, prepare
 from tests.fastpath.clientcert.pki import CLIENT, self_signed
 from tests.fastpath.clientcert.support import ask
 from tests.fastpath.verifier.support import ROOT, site, told

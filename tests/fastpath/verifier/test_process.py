@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.clientcert.judge import judge
-from fastpath.clientcert.policy import Policy
-from fastpath.clientcert.verdict import Outcome, Verdict
-from fastpath.verifier import questions
-from fastpath.worker.frames import FrameType
+from kssl.fastpath.clientcert.judge import judge
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.clientcert.verdict import Outcome, Verdict
+from kssl.fastpath.verifier import questions
+from kssl.fastpath.worker.frames import FrameType
 from tests.fastpath.clientcert.pki import CLIENT, DAY
 from tests.fastpath.verifier.support import ROOT, Clock, site, told, verifier, write
 

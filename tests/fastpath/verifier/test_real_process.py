@@ -1,4 +1,4 @@
-"""`python -m fastpath.verifier`, as the supervisor starts it."""
+"""`python -m kssl.fastpath.verifier`, as the supervisor starts it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def started() -> Iterator[tuple[Front, subprocess.Popen[bytes]]]:
         with theirs:
             descriptor = theirs.fileno()
             process = subprocess.Popen(
-                [sys.executable, "-m", "fastpath.verifier", str(descriptor)],
+                [sys.executable, "-m", "kssl.fastpath.verifier", str(descriptor)],
                 pass_fds=[descriptor],
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fastpath.clientcert.crl import CrlSet
-from fastpath.clientcert.policy import Policy
-from fastpath.verifier import remembering
-from fastpath.verifier.remembering import Remembered, key_of, until
+from kssl.fastpath.clientcert.crl import CrlSet
+from kssl.fastpath.clientcert.policy import Policy
+from kssl.fastpath.verifier import remembering
+from kssl.fastpath.verifier.remembering import Remembered, key_of, until
 from tests.fastpath.clientcert.pki import CLIENT, DAY, NOW, self_signed
 from tests.fastpath.clientcert.support import ask
 from tests.fastpath.verifier.support import Clock

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from fastpath.keys import DirectionKeys
-from fastpath.suites import CipherSuite
+from kssl.fastpath.keys import DirectionKeys
+from kssl.fastpath.suites import CipherSuite
 from tests.fastpath.record.peers import HANDSHAKE, split_records
 from tests.fastpath.test_clienthello import vector
 

@@ -23,10 +23,10 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import SSL
 
-from fastpath.record.layer import RecordLayer
-from fastpath.worker.client_handshake import ClientHandshake
-from fastpath.worker.handshake import Established, Failure, Flight
-from fastpath.worker.upstreams import Upstreams
+from kssl.fastpath.record.layer import RecordLayer
+from kssl.fastpath.worker.client_handshake import ClientHandshake
+from kssl.fastpath.worker.handshake import Established, Failure, Flight
+from kssl.fastpath.worker.upstreams import Upstreams
 
 NAME = "a.example"
 NOW = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from OpenSSL import SSL
 
-from fastpath.worker.store import ContextStore
+from kssl.fastpath.worker.store import ContextStore
 from tests.fastpath.clientcert import pki
 from tests.fastpath.worker.visits import told_file, visit, write_certificate
 

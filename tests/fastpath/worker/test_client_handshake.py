@@ -8,15 +8,10 @@ from pathlib import Path
 import pytest
 from OpenSSL import SSL
 
-from fastpath.record.layer import RecordLayer
-from fastpath.suites import SUITES, CipherSuite
-from fastpath.worker.client_handshake import ClientHandshake
-from fastpath.worker.handshake import (
-    MAX_HANDSHAKE_BYTES,
-    MAX_SHORT_RECORDS,
-    Failure,
-    Flight,
-)
+from kssl.fastpath.record.layer import RecordLayer
+from kssl.fastpath.suites import SUITES, CipherSuite
+from kssl.fastpath.worker.client_handshake import ClientHandshake
+from kssl.fastpath.worker.handshake import MAX_HANDSHAKE_BYTES, MAX_SHORT_RECORDS, Failure, Flight
 from tests.fastpath.worker.servers import (
     NAME,
     OpenSslServer,
@@ -197,7 +192,7 @@ def test_a_protocol_that_was_not_offered_and_openssl_accepts(
     pki: Pki, tls13: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Older versions of OpenSSL do; here it was offered, but the handshake wants another."""
-    monkeypatch.setattr("fastpath.worker.client_handshake.UPSTREAM_ALPN", (b"http/1.0",))
+    monkeypatch.setattr("kssl.fastpath.worker.client_handshake.UPSTREAM_ALPN", (b"http/1.0",))
     server = PythonServer(pki.ecdsa, tls13=tls13, alpn=("http/1.1",))
     result = shake(told(ca=pki.ca), server)
     assert result.reason == "it chose a protocol that was not offered"

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from fastpath.worker.control import Control
-from fastpath.worker.frames import FrameType
+from kssl.fastpath.worker.control import Control
+from kssl.fastpath.worker.frames import FrameType
 
 pytestmark = pytest.mark.asyncio
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from fastpath.engines.contract import Engine
-from fastpath.worker import supervisor as module
-from fastpath.worker.frames import FrameType
-from fastpath.worker.link import WorkerLink
-from fastpath.worker.supervisor import Supervisor, WorkerRefusedError
+from kssl.fastpath.engines.contract import Engine
+from kssl.fastpath.worker import supervisor as module
+from kssl.fastpath.worker.frames import FrameType
+from kssl.fastpath.worker.link import WorkerLink
+from kssl.fastpath.worker.supervisor import Supervisor, WorkerRefusedError
 from tests.fastpath.harness import (
     ENGINES,
     PATIENCE,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from fastpath.worker.store import RECHECK, ContextStore
+from kssl.fastpath.worker.store import RECHECK, ContextStore
 from tests.fastpath.worker.visits import START, Visit, told_names, visit
 
 every_version = pytest.mark.parametrize("tls13", [True, False], ids=["TLS1.3", "TLS1.2"])

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from fastpath.engines.aead import AeadEngine
-from fastpath.worker import link as link_module
-from fastpath.worker import processes
-from fastpath.worker import supervisor as module
-from fastpath.worker.frames import Frame, parse
-from fastpath.worker.link import WorkerLink
-from fastpath.worker.supervisor import Supervisor, WorkerRefusedError
+from kssl.fastpath.engines.aead import AeadEngine
+from kssl.fastpath.worker import link as link_module
+from kssl.fastpath.worker import processes
+from kssl.fastpath.worker import supervisor as module
+from kssl.fastpath.worker.frames import Frame, parse
+from kssl.fastpath.worker.link import WorkerLink
+from kssl.fastpath.worker.supervisor import Supervisor, WorkerRefusedError
 from tests.fastpath.harness import Certificates, Place, process_exists, until, worker_settings
 from tests.processes import halt
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from OpenSSL import SSL
 
-from fastpath.clienthello import ClientHelloReader
-from fastpath.fragment import MAX_FRAGMENT, SIZES
-from fastpath.keyschedule import traffic_keys
-from fastpath.suites import BY_OPENSSL_NAME
-from fastpath.worker.contexts import client_context
-from fastpath.worker.handshake import Established, Flight
-from fastpath.worker.server_handshake import ServerHandshake
-from fastpath.worker.server_hello import asks_again, extensions
-from fastpath.worker.store import ContextStore
+from kssl.fastpath.clienthello import ClientHelloReader
+from kssl.fastpath.fragment import MAX_FRAGMENT, SIZES
+from kssl.fastpath.keyschedule import traffic_keys
+from kssl.fastpath.suites import BY_OPENSSL_NAME
+from kssl.fastpath.worker.contexts import client_context
+from kssl.fastpath.worker.handshake import Established, Flight
+from kssl.fastpath.worker.server_handshake import ServerHandshake
+from kssl.fastpath.worker.server_hello import asks_again, extensions
+from kssl.fastpath.worker.store import ContextStore
 from tests.fastpath.worker.everything import (
     NAMES,
     hello,

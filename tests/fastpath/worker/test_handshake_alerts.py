@@ -11,10 +11,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from fastpath.worker.handshake import MAX_HANDSHAKE_BYTES, Established, Failure, Flight
-from fastpath.worker.handshake import openssl_reason as reason_of
-from fastpath.worker.server_handshake import ServerHandshake
-from fastpath.worker.store import ContextStore
+from kssl.fastpath.worker.handshake import MAX_HANDSHAKE_BYTES, Established, Failure, Flight
+from kssl.fastpath.worker.handshake import openssl_reason as reason_of
+from kssl.fastpath.worker.server_handshake import ServerHandshake
+from kssl.fastpath.worker.store import ContextStore
 from tests.fastpath.record.peers import split_records
 from tests.fastpath.test_clienthello import hello, real_hello, server_name
 from tests.fastpath.worker.visits import told_file, visit, write_certificate

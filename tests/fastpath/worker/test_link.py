@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from fastpath.worker import link as module
-from fastpath.worker.frames import DROP, KEEP, FrameType, parse
-from fastpath.worker.link import WorkerLink
+from kssl.fastpath.worker import link as module
+from kssl.fastpath.worker.frames import DROP, KEEP, FrameType, parse
+from kssl.fastpath.worker.link import WorkerLink
 from tests.fastpath.harness import until
 
 pytestmark = pytest.mark.asyncio

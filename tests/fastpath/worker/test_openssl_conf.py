@@ -8,14 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fastpath.worker.processes import environment
+from kssl.fastpath.worker.processes import environment
 
 # Its context is the worker's; the last flight has a ticket's record, or two of the same size.
 _FLIGHT = """
 import sys
 from pathlib import Path
 from OpenSSL import SSL
-from fastpath.worker.store import ContextStore
+from kssl.fastpath.worker.store import ContextStore
 store = ContextStore(Path(sys.argv[1]))
 certificate = {"certificate": None, "key": None, "names": ["localhost"], "policy": ""}
 store.load({"certificates": [certificate], "endpoints": [{"names": {}, "default": 0}]})

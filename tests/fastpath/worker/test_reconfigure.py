@@ -13,12 +13,12 @@ import pytest
 import pytest_asyncio
 from cryptography.x509.oid import NameOID
 
-from fastpath.engines.aead import AeadEngine
-from fastpath.engines.contract import Engine
-from fastpath.worker import processes
-from fastpath.worker import supervisor as module
-from fastpath.worker.frames import MAX_PAYLOAD, FrameType, pieces
-from fastpath.worker.supervisor import (
+from kssl.fastpath.engines.aead import AeadEngine
+from kssl.fastpath.engines.contract import Engine
+from kssl.fastpath.worker import processes
+from kssl.fastpath.worker import supervisor as module
+from kssl.fastpath.worker.frames import MAX_PAYLOAD, FrameType, pieces
+from kssl.fastpath.worker.supervisor import (
     Supervisor,
     WorkerRefusedError,
     WorkerSettings,

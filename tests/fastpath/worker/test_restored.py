@@ -13,13 +13,13 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 from OpenSSL import SSL
 
-from fastpath.engines.aead import AeadEngine
-from fastpath.worker import supervisor as module
-from fastpath.worker.handshake import Failure
-from fastpath.worker.server_handshake import ServerHandshake
-from fastpath.worker.store import CertificatesError, ContextStore
-from fastpath.worker.supervisor import WorkerRefusedError, WorkerSettings
-from fastpath.worker.upstreams import UnknownUpstreamError
+from kssl.fastpath.engines.aead import AeadEngine
+from kssl.fastpath.worker import supervisor as module
+from kssl.fastpath.worker.handshake import Failure
+from kssl.fastpath.worker.server_handshake import ServerHandshake
+from kssl.fastpath.worker.store import CertificatesError, ContextStore
+from kssl.fastpath.worker.supervisor import WorkerRefusedError, WorkerSettings
+from kssl.fastpath.worker.upstreams import UnknownUpstreamError
 from tests.config import oddities
 from tests.config.oddities import ODD
 from tests.fastpath.harness import Certificates, Place, told_certificate, until

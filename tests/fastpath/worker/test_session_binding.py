@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from OpenSSL import SSL
 
-from fastpath.worker.store import ContextStore
+from kssl.fastpath.worker.store import ContextStore
 from tests.fastpath.worker.visits import (
     START,
     told_file,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpath.worker.session_id import of_server_hello, of_ticket
-from fastpath.worker.store import ContextStore
+from kssl.fastpath.worker.session_id import of_server_hello, of_ticket
+from kssl.fastpath.worker.store import ContextStore
 from tests.fastpath.worker.visits import told_names, visit
 
 every_version = pytest.mark.parametrize("tls13", [True, False], ids=["TLS1.3", "TLS1.2"])

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from config import devca
-from fastpath.worker import development
-from fastpath.worker.certificates import Loaded
-from fastpath.worker.contexts import certificate_context
-from fastpath.worker.handshake import Failure
-from fastpath.worker.server_handshake import ServerHandshake
-from fastpath.worker.store import (
+from kssl.config import devca
+from kssl.fastpath.worker import development
+from kssl.fastpath.worker.certificates import Loaded
+from kssl.fastpath.worker.contexts import certificate_context
+from kssl.fastpath.worker.handshake import Failure
+from kssl.fastpath.worker.server_handshake import ServerHandshake
+from kssl.fastpath.worker.store import (
     RECHECK,
     CertificatesError,
     ContextStore,
@@ -196,7 +196,7 @@ def test_only_what_changed_is_built_again(
         built.append(credentials.chain[0].subject.rfc4514_string())
         return real(credentials, policy)
 
-    monkeypatch.setattr("fastpath.worker.certificates.certificate_context", counted)
+    monkeypatch.setattr("kssl.fastpath.worker.certificates.certificate_context", counted)
     told = tls([told_file(path) for path in files], {"one.example": 1, "default": 0})
     store.load(told)
     assert built == ["CN=zero", "CN=one", "CN=two"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.worker.frames import (
+from kssl.fastpath.worker.frames import (
     HEADER,
     FrameType,
     append,
@@ -19,7 +19,7 @@ from fastpath.worker.frames import (
     pack_failed,
     pieces,
 )
-from fastpath.worker.supervisor import WorkerSettings
+from kssl.fastpath.worker.supervisor import WorkerSettings
 from tests.fastpath.harness import Certificates, worker_settings
 
 
@@ -31,7 +31,7 @@ class Worker:
         self.sock.settimeout(60)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "fastpath.worker", str(theirs.fileno())],
+                [sys.executable, "-m", "kssl.fastpath.worker", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

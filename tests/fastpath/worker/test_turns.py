@@ -11,13 +11,13 @@ from typing import cast
 import pytest
 from OpenSSL import SSL
 
-from fastpath.keys import ConnectionKeys
-from fastpath.quantum import RECORDS, TURN_RECORDS
-from fastpath.worker import process
-from fastpath.worker.connections import WorkerConnection
-from fastpath.worker.frames import KEEP, FrameType, append, pack_begin, parse
-from fastpath.worker.handshake import Established, TlsHandshake
-from fastpath.worker.process import Worker
+from kssl.fastpath.keys import ConnectionKeys
+from kssl.fastpath.quantum import RECORDS, TURN_RECORDS
+from kssl.fastpath.worker import process
+from kssl.fastpath.worker.connections import WorkerConnection
+from kssl.fastpath.worker.frames import KEEP, FrameType, append, pack_begin, parse
+from kssl.fastpath.worker.handshake import Established, TlsHandshake
+from kssl.fastpath.worker.process import Worker
 from tests.fastpath.record.peers import TLS13, Forger, example_keys
 
 COUNT = 10 * RECORDS

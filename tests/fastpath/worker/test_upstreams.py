@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from config.target import UpstreamTls
-from fastpath.worker import upstreams as module
-from fastpath.worker.store import CertificatesError, ContextStore
-from fastpath.worker.upstreams import UnknownUpstreamError, Upstreams
+from kssl.config.target import UpstreamTls
+from kssl.fastpath.worker import upstreams as module
+from kssl.fastpath.worker.store import CertificatesError, ContextStore
+from kssl.fastpath.worker.upstreams import UnknownUpstreamError, Upstreams
 from tests.fastpath.worker.servers import (
     NAME,
     NOW,

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from config.errors import ConfigError
-from fastpath.worker.client_handshake import ClientHandshake
-from fastpath.worker.verification import Identity
+from kssl.config.errors import ConfigError
+from kssl.fastpath.worker.client_handshake import ClientHandshake
+from kssl.fastpath.worker.verification import Identity
 from tests.fastpath.worker.servers import (
     CLIENT_AUTH,
     NAME,

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
-from fastpath.clienthello import ClientHelloReader
-from fastpath.worker.handshake import Established, Failure
-from fastpath.worker.server_handshake import ServerHandshake
-from fastpath.worker.store import ContextStore
+from kssl.fastpath.clienthello import ClientHelloReader
+from kssl.fastpath.worker.handshake import Established, Failure
+from kssl.fastpath.worker.server_handshake import ServerHandshake
+from kssl.fastpath.worker.store import ContextStore
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 

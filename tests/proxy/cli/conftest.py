@@ -32,7 +32,7 @@ def kssl_process(environment: dict[str, str]) -> Kssl:
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "proxy", *arguments],
+            [sys.executable, "-m", "kssl.proxy", *arguments],
             capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
             env=environment,
         )  # fmt: skip

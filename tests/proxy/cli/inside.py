@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 from unittest import mock
 
-from proxy.cli import main
+from kssl.proxy.cli import main
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR2)
 
@@ -36,7 +36,9 @@ def run_inside(
         with _streams(files), _surroundings(["kssl", *arguments], environment):
             code = _code()
         told = [_text(file) for file in files[1:]]
-    return subprocess.CompletedProcess([sys.executable, "-m", "proxy", *arguments], code, *told)
+    return subprocess.CompletedProcess(
+        [sys.executable, "-m", "kssl.proxy", *arguments], code, *told
+    )
 
 
 def _code() -> int:

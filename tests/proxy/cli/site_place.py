@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from fastpath.verifier.kept import FOLDER
-from proxy.cli import main
+from kssl.fastpath.verifier.kept import FOLDER
+from kssl.proxy.cli import main
 from tests.fastpath.clientcert.pki import Made, self_signed
 
 ROOT = self_signed("CN=Root,O=Example")

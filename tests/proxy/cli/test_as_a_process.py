@@ -98,8 +98,9 @@ def variables(folder: Path) -> dict[str, str]:
 
 def as_a_process(arguments: list[str], folder: Path) -> tuple[int, str, str]:
     result = subprocess.run(
-        [sys.executable, "-m", "proxy", *arguments], stdin=subprocess.DEVNULL, capture_output=True,
-        cwd=folder, env=variables(folder) | {"PYTHONPATH": str(ROOT)}, timeout=120,
+        [sys.executable, "-m", "kssl.proxy", *arguments], stdin=subprocess.DEVNULL,
+         capture_output=True,
+        cwd=folder, env=variables(folder) | {"PYTHONPATH": str(ROOT / "src")}, timeout=120,
     )  # fmt: skip
     out, err = (data.decode(errors="surrogateescape") for data in (result.stdout, result.stderr))
     return result.returncode, out, err

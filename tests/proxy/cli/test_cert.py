@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from config.document.keys import CLIENT_CERTIFICATES
-from config.running import RunningService, remove_record, start_time, write_record
-from config.store.bindings import read_bindings
-from config.store.place import IPPORT, parse_place
-from proxy.cli.cert import ELSEWHERE
+from kssl.config.document.keys import CLIENT_CERTIFICATES
+from kssl.config.running import RunningService, remove_record, start_time, write_record
+from kssl.config.store.bindings import read_bindings
+from kssl.config.store.place import IPPORT, parse_place
+from kssl.proxy.cli.cert import ELSEWHERE
 from tests.config.store.made import APP, NOW, OTHER, WEB, Made, secrets_of
 from tests.needs import need
 from tests.proxy.cli.conftest import Kssl
@@ -153,7 +153,7 @@ def test_the_configuration_file_of_the_environment(kssl: Kssl, folder: Path, sta
     added(kssl, folder)
     for action in (("bind", "ipport=*:443", f"certhash={APP.thumbprint}"), ("commit",)):
         subprocess.run(
-            [sys.executable, "-m", "proxy", "cert", *action, "--state-dir", str(state)],
+            [sys.executable, "-m", "kssl.proxy", "cert", *action, "--state-dir", str(state)],
             env={**os.environ, "KSSL_CONFIG": str(folder / "env.toml")},
             check=True, capture_output=True, timeout=60,
         )  # fmt: skip
@@ -237,7 +237,7 @@ def test_the_passphrase_is_asked_for_on_a_terminal(
 ) -> None:
     master, slave = os.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "proxy", "cert", "add", str(folder / "app.pem"), "--key",
+        [sys.executable, "-m", "kssl.proxy", "cert", "add", str(folder / "app.pem"), "--key",
          str(folder / "encrypted.key"), "--state-dir", str(folder / "state")],
         stdin=slave, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from fastpath.fetch import Allowed
-from proxy.cli import cert_test_fetch, main
+from kssl.fastpath.fetch import Allowed
+from kssl.proxy.cli import cert_test_fetch, main
 from tests.fastpath.clientcert.pki import Made, self_signed
 from tests.fastpath.fetch.server import Server, serving
 from tests.fastpath.retrieving import aia, points

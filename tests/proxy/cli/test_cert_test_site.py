@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from proxy.cli import main
+from kssl.proxy.cli import main
 from tests.fastpath.clientcert.pki import SERVER
 from tests.proxy.cli.conftest import Kssl
 from tests.proxy.cli.site_place import ALICE, AT, MIDDLE, ROOT, Place, made_place

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from config.parameter import Profile
-from config.support import rows
+from kssl.config.parameter import Profile
+from kssl.config.support import rows
 from tests.proxy.cli.conftest import Files, Kssl
 
 SITE = '[[site]]\nhostnames = ["app.localhost"]\nupstreams = ["8000"]\n'

@@ -73,7 +73,7 @@ def test_the_help_names_what_a_target_may_be(kssl: Kssl, command: str) -> None:
 def test_demo(tmp_path: Path, number: int) -> None:
     ready = tmp_path / "ready.json"
     process = subprocess.Popen(
-        [sys.executable, "-m", "proxy", "demo", "--listen", "127.0.0.1:0", "--ready-file",
+        [sys.executable, "-m", "kssl.proxy", "demo", "--listen", "127.0.0.1:0", "--ready-file",
          str(ready), "--state-dir", str(tmp_path / "state")],
         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from config.running import running_services
+from kssl.config.running import running_services
 from tests.proxy.cli.conftest import Kssl
 from tests.proxy.frontend.clients import Client
 from tests.proxy.frontend.rig import wait_for

@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from proxy.cli import main
-from proxy.demo.truncation import run as demonstration
-from proxy.demo.truncation.run import Result
+from kssl.proxy.cli import main
+from kssl.proxy.demo.truncation import run as demonstration
+from kssl.proxy.demo.truncation.run import Result
 from tests.proxy.cli.conftest import Kssl
 from tests.proxy.demo.truncation.sample import result, row
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from config.running import all_services, running_services
-from fastpath.hardening import interpreter
+from kssl.config.running import all_services, running_services
+from kssl.fastpath.hardening import interpreter
 from tests.proxy.cli.conftest import Kssl
 from tests.proxy.frontend.rig import wait_for
 from tests.proxy.frontend.upstreams import Upstream
@@ -25,7 +25,7 @@ class Terminal:
     def __init__(self, state: Path, *arguments: str) -> None:
         self.ours, theirs = os.openpty()
         self.process = subprocess.Popen(
-            [*interpreter(), "-m", "proxy", "serve", *arguments, "--state-dir", str(state)],
+            [*interpreter(), "-m", "kssl.proxy", "serve", *arguments, "--state-dir", str(state)],
             preexec_fn=lambda: os.login_tty(theirs),
             pass_fds=[theirs],
         )

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cli import COMMANDS, build_parser
+from kssl.proxy.cli import COMMANDS, build_parser
 
 PROGRAM = """
 import contextlib, io, json, sys
-from proxy.cli import main
+from kssl.proxy.cli import main
 with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
     with contextlib.suppress(SystemExit):
         main()
@@ -25,14 +25,14 @@ MODULES = set(COMMANDS.values())
 def imported(folder: Path, *arguments: str) -> set[str]:
     output = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments], capture_output=True, check=True, timeout=120,
-        env={"XDG_STATE_HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[3])},
+        env={"XDG_STATE_HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[3] / "src")},
     ).stdout  # fmt: skip
     return set(json.loads(output))
 
 
 def test_the_version_needs_next_to_nothing(tmp_path: Path) -> None:
     found = imported(tmp_path, "--version")
-    assert not found & {f"proxy.cli.{module}" for module in MODULES}
+    assert not found & {f"kssl.proxy.cli.{module}" for module in MODULES}
     assert not found & {"asyncio", "cryptography", "tomlkit", "uvloop"}
     assert len(found) < 250
 
@@ -42,13 +42,13 @@ def test_the_version_needs_next_to_nothing(tmp_path: Path) -> None:
     [
         (("reg", "query"), {"asyncio", "cryptography", "uvloop"}),
         (("status",), {"cryptography", "uvloop"}),
-        (("stop",), {"proxy.frontend.service", "uvloop"}),
-        (("start", "--help"), {"proxy.frontend.service", "uvloop"}),
+        (("stop",), {"kssl.proxy.frontend.service", "uvloop"}),
+        (("start", "--help"), {"kssl.proxy.frontend.service", "uvloop"}),
         (("ca", "path"), {"asyncio", "uvloop"}),
-        (("cert", "list"), {"proxy.frontend.service", "uvloop"}),
+        (("cert", "list"), {"kssl.proxy.frontend.service", "uvloop"}),
         (("trace", "--help"), {"cryptography", "uvloop"}),
         (("bench", "--help"), {"cryptography", "uvloop"}),
-        (("engines",), {"proxy.frontend.service", "uvloop"}),
+        (("engines",), {"kssl.proxy.frontend.service", "uvloop"}),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -57,7 +57,7 @@ def test_a_subcommand_needs_its_own(
 ) -> None:
     found = imported(tmp_path, *arguments)
     others = MODULES - {COMMANDS[arguments[0]]}
-    assert not found & {f"proxy.cli.{module}" for module in others}
+    assert not found & {f"kssl.proxy.cli.{module}" for module in others}
     assert not found & needless
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from config.running import running_services
-from proxy.lifecycle.ask import ask
+from kssl.config.running import running_services
+from kssl.proxy.lifecycle.ask import ask
 from tests.proxy.frontend.clients import Client
 from tests.proxy.frontend.rig import wait_for
 from tests.proxy.frontend.upstreams import Upstream
@@ -54,7 +54,7 @@ class Running:
 def serving(app: Upstream, state: Path, *options: str, **streams: Any) -> Iterator[Running]:
     redirections = streams.pop("redirections", "")
     command = [
-        sys.executable, "-m", "proxy", "serve", str(app.port), "--listen", "127.0.0.1:0",
+        sys.executable, "-m", "kssl.proxy", "serve", str(app.port), "--listen", "127.0.0.1:0",
         "--state-dir", str(state), *options,
     ]  # fmt: skip
     process = subprocess.Popen(
@@ -148,7 +148,8 @@ def test_the_access_log_on_stdout(app: Upstream, tmp_path: Path) -> None:
     file.chmod(0o600)
     state = tmp_path / "state"
     command = [
-        sys.executable, "-m", "proxy", "serve", "--config", str(file), "--listen", "127.0.0.1:0",
+        sys.executable, "-m", "kssl.proxy", "serve", "--config", str(file), "--listen",
+        "127.0.0.1:0",
         "--state-dir", str(state),
     ]  # fmt: skip
     process = subprocess.Popen(

@@ -41,7 +41,7 @@ class Shell:
             cwd=folder if folder.exists() else self.home,
             env={
                 "PATH": f"{self.home / 'bin'}:{os.environ['PATH']}",
-                "PYTHONPATH": str(ROOT),
+                "PYTHONPATH": str(ROOT / "src"),
                 "XDG_STATE_HOME": str(self.home / "xdg"),
             },
         )  # fmt: skip
@@ -58,7 +58,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     need("curl")
     kssl = tmp_path / "bin" / "kssl"
     kssl.parent.mkdir()
-    kssl.write_text(f'#!/bin/sh\nexec {sys.executable} -m proxy "$@"\n')
+    kssl.write_text(f'#!/bin/sh\nexec {sys.executable} -m kssl.proxy "$@"\n')
     kssl.chmod(0o755)
     shell = Shell(tmp_path)
     yield shell

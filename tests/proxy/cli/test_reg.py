@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from config import running
-from config.running import RunningService
-from config.table import PARAMETERS
-from proxy.cli import main
+from kssl.config import running
+from kssl.config.running import RunningService
+from kssl.config.table import PARAMETERS
+from kssl.proxy.cli import main
 from tests.config.reg.support import EXPORT, EXPORTED, OUR_KEY, v5
 from tests.proxy.cli.conftest import Kssl
 

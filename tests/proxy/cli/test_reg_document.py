@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cli import main
+from kssl.proxy.cli import main
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "registry.md"
 _TRANSCRIPT = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from config.target import UpstreamTls, parse_target
-from proxy.cli import build_parser
-from proxy.cli.options import configuration
-from proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.config.target import UpstreamTls, parse_target
+from kssl.proxy.cli import build_parser
+from kssl.proxy.cli.options import configuration
+from kssl.proxy.spawn import ProxyProcess, spawn_proxy
 from tests.fastpath.clientcert.pki import self_signed
 from tests.proxy.cli.conftest import Files, Kssl
 from tests.proxy.frontend.clients import Client
@@ -215,7 +215,8 @@ def test_the_access_log(
 def test_ready_file(app: Upstream, tmp_path: Path) -> None:
     ready = tmp_path / "ready.json"
     process = subprocess.Popen(
-        [sys.executable, "-m", "proxy", "serve", str(app.port), *ANY, "--ready-file", str(ready),
+        [sys.executable, "-m", "kssl.proxy", "serve", str(app.port), *ANY, "--ready-file",
+         str(ready),
          "--state-dir", str(tmp_path / "state"), "--mode", "user"],
         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -260,14 +261,14 @@ def test_the_verifier_in_the_ready_file(app: Upstream, tmp_path: Path) -> None:
         'sslFlags = ["Ssl", "SslNegotiateCert"]\nclient_ca = "clients.pem"\n'
     )
     process = subprocess.Popen(
-        [sys.executable, "-m", "proxy", "serve", "--config", str(tmp_path / "kssl.toml"),
+        [sys.executable, "-m", "kssl.proxy", "serve", "--config", str(tmp_path / "kssl.toml"),
          "--ready-file", str(ready), "--state-dir", str(tmp_path / "state")],
         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         wait_for(ready.exists, "the ready file")
         pid = json.loads(ready.read_text())["verifier_pid"]
-        assert b"fastpath.verifier" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert b"kssl.fastpath.verifier" in Path(f"/proc/{pid}/cmdline").read_bytes()
     finally:
         process.terminate()
         process.communicate(timeout=60)

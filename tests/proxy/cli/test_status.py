@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from config.parameters import Parameters
-from config.running import running_services
-from proxy.cli import main
-from proxy.cli import status as module
-from proxy.lifecycle.admin import admin_path
-from proxy.lifecycle.ask import NoAnswerError, ask
-from proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.config.parameters import Parameters
+from kssl.config.running import running_services
+from kssl.proxy.cli import main
+from kssl.proxy.cli import status as module
+from kssl.proxy.lifecycle.admin import admin_path
+from kssl.proxy.lifecycle.ask import NoAnswerError, ask
+from kssl.proxy.spawn import ProxyProcess, spawn_proxy
 from tests.fastpath.clientcert.pki import self_signed
 from tests.processes import halt
 from tests.proxy.cli.conftest import Kssl

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastpath.closing import End, Ending
-from proxy.cli.status_text import status_text
-from proxy.frontend.closes import Closes
+from kssl.fastpath.closing import End, Ending
+from kssl.proxy.cli.status_text import status_text
+from kssl.proxy.frontend.closes import Closes
 
 
 def document(**other: Any) -> dict[str, Any]:

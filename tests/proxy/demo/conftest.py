@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from proxy.demo.process import DemoProcess, start_demo_app
+from kssl.proxy.demo.process import DemoProcess, start_demo_app
 
 
 @dataclass(frozen=True)

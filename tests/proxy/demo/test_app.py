@@ -13,10 +13,10 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from proxy.demo.app import DemoApp
-from proxy.demo.asgi import Message, Scope
-from proxy.demo.process import DemoProcess
-from proxy.demo.stream import BLOCK, pieces, stream_sha256
+from kssl.proxy.demo.app import DemoApp
+from kssl.proxy.demo.asgi import Message, Scope
+from kssl.proxy.demo.process import DemoProcess
+from kssl.proxy.demo.stream import BLOCK, pieces, stream_sha256
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, unquote_to_bytes
 
 import pytest
 
-from proxy.demo import forms
-from proxy.demo.stream import BLOCK_LENGTH, stream_sha256
+from kssl.proxy.demo import forms
+from kssl.proxy.demo.stream import BLOCK_LENGTH, stream_sha256
 
 SIZES = [400, 16384, 49153, BLOCK_LENGTH - 1, BLOCK_LENGTH, 3 * BLOCK_LENGTH + 11]
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.demo import forms, large_post
-from proxy.demo.large_post import Row
-from proxy.demo.process import DemoProcess
+from kssl.proxy.demo import forms, large_post
+from kssl.proxy.demo.large_post import Row
+from kssl.proxy.demo.process import DemoProcess
 from tests.proxy.demo.conftest import TlsDemo
 
 

@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
-from proxy.demo import page
-from proxy.demo.process import DemoProcess
-from proxy.demo.seen import SeenRequest, TlsView
+from kssl.proxy.demo import page
+from kssl.proxy.demo.process import DemoProcess
+from kssl.proxy.demo.seen import SeenRequest, TlsView
 
 EVIL = "<script>alert(1)</script>\"'&{{nonce}}"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.demo.process import DemoProcess, DemoStartError, start_demo_app
+from kssl.proxy.demo.process import DemoProcess, DemoStartError, start_demo_app
 
 
 def _descriptors() -> set[str]:
@@ -64,7 +64,7 @@ def test_a_port_in_use(demo: DemoProcess, capfd: pytest.CaptureFixture[str]) -> 
 
 def test_the_app_dies_with_its_parent() -> None:
     code = (
-        "from proxy.demo.process import start_demo_app; import time\n"
+        "from kssl.proxy.demo.process import start_demo_app; import time\n"
         "print(start_demo_app().process.pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
@@ -79,7 +79,7 @@ def test_the_app_dies_with_its_parent() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_by_hand(number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "proxy.demo.server"]
+    command = [sys.executable, "-m", "kssl.proxy.demo.server"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"http://127.0.0.1:")

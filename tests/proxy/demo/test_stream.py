@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from proxy.demo import stream
+from kssl.proxy.demo import stream
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from config.client_certificates import REJECT
-from config.document.read import Request, read_configuration
-from config.errors import ProblemsError
-from config.model import Configuration
-from config.parameter import Value
-from config.profiles import REJECTED
-from config.routing import tls_settings, verifier_settings
+from kssl.config.client_certificates import REJECT
+from kssl.config.document.read import Request, read_configuration
+from kssl.config.errors import ProblemsError
+from kssl.config.model import Configuration
+from kssl.config.parameter import Value
+from kssl.config.profiles import REJECTED
+from kssl.config.routing import tls_settings, verifier_settings
 from tests.proxy.effects.service import Services, as_toml
 
 _SITE = '[[site]]\nupstreams = ["8000"]\n'

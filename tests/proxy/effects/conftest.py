@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from config.parameter import Profile
+from kssl.config.parameter import Profile
 from tests.proxy.effects.service import Running, Services, app
 from tests.proxy.frontend.upstreams import Upstream
 

@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-from config.running import State, all_services
+from kssl.config.running import State, all_services
 from tests.proxy.effects.service import Services
 from tests.proxy.frontend.clients import request
 from tests.proxy.frontend.rig import wait_for

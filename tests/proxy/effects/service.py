@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from config.parameter import Profile, Value
-from config.running import FOLDER, RunningService, running_services
-from proxy.httperr import FIELDS
-from proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.config.parameter import Profile, Value
+from kssl.config.running import FOLDER, RunningService, running_services
+from kssl.proxy.httperr import FIELDS
+from kssl.proxy.spawn import ProxyProcess, spawn_proxy
 from tests.proxy.frontend.clients import Answer, Client, request
 from tests.proxy.frontend.rig import wait_for
 from tests.proxy.frontend.upstreams import Upstream, UpstreamSide, response

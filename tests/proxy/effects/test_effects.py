@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from config.parameter import Parameter, Profile, Value
-from config.table import PARAMETERS
+from kssl.config.parameter import Parameter, Profile, Value
+from kssl.config.table import PARAMETERS
 from tests.proxy.effects import client_certificates, graces, logs, requests, timers, transport
 from tests.proxy.effects.service import Services
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from config.document.read import Request, read_configuration
-from config.errors import ProblemsError
-from config.parameter import Parameter, Profile, Value
-from config.parameters import Parameters
-from config.table import PARAMETERS
-from config.target import parse_target
-from proxy.cli import build_parser, main
-from proxy.cli.options import configuration
+from kssl.config.document.read import Request, read_configuration
+from kssl.config.errors import ProblemsError
+from kssl.config.parameter import Parameter, Profile, Value
+from kssl.config.parameters import Parameters
+from kssl.config.table import PARAMETERS
+from kssl.config.target import parse_target
+from kssl.proxy.cli import build_parser, main
+from kssl.proxy.cli.options import configuration
 from tests.config.reg.support import v5
 from tests.config.test_parameters import EXPECTED, WINDOWS
 from tests.proxy.effects.service import Services, as_toml

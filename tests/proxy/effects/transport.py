@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 from OpenSSL import SSL
 
-from config.parameter import Profile
+from kssl.config.parameter import Profile
 from tests.proxy.effects.service import Running, Services, error_lines
 from tests.proxy.frontend.clients import SECONDS, Client, request
 

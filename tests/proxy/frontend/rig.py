@@ -18,16 +18,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from config.model import Binding, Configuration, Site
-from config.parameter import Profile
-from config.parameters import Parameters
-from config.target import Listen, Target
-from proxy.accesslog import AccessLog
-from proxy.frontend.front import Front
-from proxy.frontend.service import Service, ServiceOptions
-from proxy.http.codec import get_codec
-from proxy.httperr import ErrorLog
-from proxy.upstream.lookup import Lookup, look_up
+from kssl.config.model import Binding, Configuration, Site
+from kssl.config.parameter import Profile
+from kssl.config.parameters import Parameters
+from kssl.config.target import Listen, Target
+from kssl.proxy.accesslog import AccessLog
+from kssl.proxy.frontend.front import Front
+from kssl.proxy.frontend.service import Service, ServiceOptions
+from kssl.proxy.http.codec import get_codec
+from kssl.proxy.httperr import ErrorLog
+from kssl.proxy.upstream.lookup import Lookup, look_up
 from tests.loops import new_event_loop
 from tests.proxy.frontend.clients import Client
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from proxy.frontend.proxy_header import proxy_header_version
+from kssl.proxy.frontend.proxy_header import proxy_header_version
 from tests.proxy.frontend.clients import ClosedError, CutError, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig, wait_for

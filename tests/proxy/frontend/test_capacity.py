@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.poller import Poller
-from proxy.frontend.capacity import (
+from kssl.fastpath.poller import Poller
+from kssl.proxy.frontend.capacity import (
     CONNECTION_COST,
     RESERVED_FILES,
     Capacity,
     FileLimit,
     automatic_ceiling,
 )
-from proxy.frontend.memory_limit import memory_limit, resident
+from kssl.proxy.frontend.memory_limit import memory_limit, resident
 
 MIB = 1 << 20
 MANY = FileLimit.of(1 << 20, 0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy.frontend import deadlines as module
-from proxy.frontend.deadlines import NEVER, Deadlines
+from kssl.proxy.frontend import deadlines as module
+from kssl.proxy.frontend.deadlines import NEVER, Deadlines
 
 
 class _Clock:

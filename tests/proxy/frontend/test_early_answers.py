@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from proxy.frontend import draining, request_side
+from kssl.proxy.frontend import draining, request_side
 from tests.proxy.frontend.clients import Client, ClosedError, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig, wait_for

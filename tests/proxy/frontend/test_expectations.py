@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from proxy.frontend import expectation
+from kssl.proxy.frontend import expectation
 from tests.proxy.frontend.clients import ClosedError, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig

@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from proxy.upstream.connecting import Connecting
-from proxy.upstream.connection import UpstreamConnection
+from kssl.proxy.upstream.connecting import Connecting
+from kssl.proxy.upstream.connection import UpstreamConnection
 from tests.proxy.frontend.clients import Answer, Client, ClosedError, post, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig, wait_for

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpath.clienthello import ClientHello, ClientHelloReader
-from proxy.frontend.hello import HelloCollector
+from kssl.fastpath.clienthello import ClientHello, ClientHelloReader
+from kssl.proxy.frontend.hello import HelloCollector
 from tests.fastpath.test_clienthello import hello, vector
 from tests.fastpath.test_offered_sessions import pre_shared_key
 
@@ -126,7 +126,7 @@ def test_a_client_that_trickles_costs_no_more(monkeypatch: pytest.MonkeyPatch) -
         made.append(Counting())
         return made[-1]
 
-    monkeypatch.setattr("proxy.frontend.hello.ClientHelloReader", make)
+    monkeypatch.setattr("kssl.proxy.frontend.hello.ClientHelloReader", make)
     data = in_records(1 << 14, b"\x01\xff\xff\xff" + bytes(100_000))[: 1 << 16]
     collector = HelloCollector()
     enough = [collector.add(data[at : at + 1]) for at in range(len(data))]

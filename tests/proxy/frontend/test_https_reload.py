@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from config.model import Configuration
-from config.target import Target
+from kssl.config.model import Configuration
+from kssl.config.target import Target
 from tests.proxy.frontend.rig import BINDINGS, Rig, one_site
 from tests.proxy.frontend.test_https_upstreams import Https, World, https, world
 from tests.proxy.frontend.upstreams import UpstreamSide, echo

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from config.model import Configuration
-from config.target import Target, UpstreamTls
+from kssl.config.model import Configuration
+from kssl.config.target import Target, UpstreamTls
 from tests.proxy.frontend.clients import CutError, post, request
 from tests.proxy.frontend.rig import BINDINGS, Rig, one_site, wait_for
 from tests.proxy.frontend.upstreams import (

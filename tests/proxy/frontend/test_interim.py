@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from proxy.frontend import exchange
-from proxy.frontend.answering import Answering
-from proxy.frontend.exchange import Exchange
-from proxy.upstream.connection import RECEIVE_SIZE
+from kssl.proxy.frontend import exchange
+from kssl.proxy.frontend.answering import Answering
+from kssl.proxy.frontend.exchange import Exchange
+from kssl.proxy.upstream.connection import RECEIVE_SIZE
 from tests.proxy.frontend.clients import request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig, wait_for

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from proxy.lifecycle.snapshot import snapshot
-from proxy.upstream.pool import MAX_IDLE_TIME
+from kssl.proxy.lifecycle.snapshot import snapshot
+from kssl.proxy.upstream.pool import MAX_IDLE_TIME
 from tests.proxy.frontend.clients import post, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import pytest
 
-from config.target import Target
-from fastpath import keepalive
-from proxy.frontend.http_connection import HttpConnection
-from proxy.frontend.tunnel import UNHEARD
+from kssl.config.target import Target
+from kssl.fastpath import keepalive
+from kssl.proxy.frontend.http_connection import HttpConnection
+from kssl.proxy.frontend.tunnel import UNHEARD
 from tests.proxy.frontend.clients import Client, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.plain import PlainClient
@@ -275,7 +275,7 @@ def test_what_is_acknowledged_is_heard(proxy: Rig, serve: Serve) -> None:
 
 def test_keep_alive_both_ways(proxy: Rig, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[socket.socket] = []
-    monkeypatch.setattr("proxy.upstream.dial.keep_alive", asked.append)
+    monkeypatch.setattr("kssl.proxy.upstream.dial.keep_alive", asked.append)
     serve(tunnel)
     with proxy.client() as client:
         open_tunnel(client)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from config.model import Binding, Configuration
-from config.target import Listen, parse_target
+from kssl.config.model import Binding, Configuration
+from kssl.config.target import Listen, parse_target
 from tests.proxy.frontend.clients import Client
 from tests.proxy.frontend.rig import Rig, one_site
 from tests.proxy.frontend.test_sockets import needs_ipv6

@@ -1,5 +1,5 @@
 """Connections that have ended go by their reference counts alone: the cyclic collector, which is
-set to look seldom (`fastpath.collector`), finds nothing of ours."""
+set to look seldom (`kssl.fastpath.collector`), finds nothing of ours."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from fastpath.channel import Channel
-from proxy.frontend.client import ClientConnection
-from proxy.frontend.exchange import Exchange
+from kssl.fastpath.channel import Channel
+from kssl.proxy.frontend.client import ClientConnection
+from kssl.proxy.frontend.exchange import Exchange
 from tests.proxy.frontend.clients import ClosedError, CutError, request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig, wait_for
@@ -55,7 +55,7 @@ def _is_ours(thing: object) -> bool:
         module = thing.__module__
     else:
         module = type(thing).__module__
-    return str(module).startswith(("proxy.", "fastpath."))
+    return str(module).startswith("kssl.")
 
 
 # -- clients -------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ConfigError
-from config.model import CertificateFiles, Configuration, Logs, Site
-from config.target import Target
+from kssl.config.errors import ConfigError
+from kssl.config.model import CertificateFiles, Configuration, Logs, Site
+from kssl.config.target import Target
 from tests.config import oddities
 from tests.proxy.frontend.rig import Rig, one_site, wait_for
 from tests.proxy.frontend.upstreams import Upstream, answer_all, response

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from fastpath.hardening import interpreter
-from proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.fastpath.hardening import interpreter
+from kssl.proxy.spawn import ProxyProcess, spawn_proxy
 from tests.proxy.frontend.clients import Client, ClosedError, CutError
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import SECONDS, Rig, wait_for
@@ -48,7 +48,7 @@ def few_files(upstream: Upstream, state: Path, stderr: Path) -> Iterator[ProxyPr
 
 
 def status(state: Path) -> dict[str, object]:
-    command = [*interpreter(), "-m", "proxy", "status", "--json", "--state-dir", str(state)]
+    command = [*interpreter(), "-m", "kssl.proxy", "status", "--json", "--state-dir", str(state)]
     done = subprocess.run(command, capture_output=True, check=True, timeout=SECONDS)
     (told,) = json.loads(done.stdout)
     assert isinstance(told, dict)

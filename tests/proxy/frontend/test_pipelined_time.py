@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from proxy.frontend.http_connection import HttpConnection
+from kssl.proxy.frontend.http_connection import HttpConnection
 from tests.proxy.frontend.clients import request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig, wait_for

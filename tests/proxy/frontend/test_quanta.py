@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from fastpath.quantum import CHUNKS, INTERIM_RESPONSES
-from proxy.frontend.exchange import Exchange
-from proxy.http.chunked import ChunkedReader
-from proxy.http.memo import ResponseMemo
+from kssl.fastpath.quantum import CHUNKS, INTERIM_RESPONSES
+from kssl.proxy.frontend.exchange import Exchange
+from kssl.proxy.http.chunked import ChunkedReader
+from kssl.proxy.http.memo import ResponseMemo
 from tests.proxy.frontend.clients import request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig, wait_for

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from config.document.read import Request, read_configuration
-from config.errors import ConfigError
-from config.model import Configuration, Logs
-from config.parameter import Profile
-from config.target import Target
-from proxy.accesslog import open_access_log
-from proxy.frontend.service import Service, ServiceOptions
+from kssl.config.document.read import Request, read_configuration
+from kssl.config.errors import ConfigError
+from kssl.config.model import Configuration, Logs
+from kssl.config.parameter import Profile
+from kssl.config.target import Target
+from kssl.proxy.accesslog import open_access_log
+from kssl.proxy.frontend.service import Service, ServiceOptions
 from tests.proxy.frontend.rig import Rig, one_site, wait_for
 from tests.proxy.frontend.upstreams import Upstream, answer_all, response
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from config.target import Target
+from kssl.config.target import Target
 from tests.proxy.frontend.clients import request
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import Rig, one_site

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from config.errors import ConfigError
-from config.target import Listen
-from proxy.frontend.sockets import open_listeners
+from kssl.config.errors import ConfigError
+from kssl.config.target import Listen
+from kssl.proxy.frontend.sockets import open_listeners
 
 
 def has_ipv6() -> bool:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from config.model import Configuration, Logs
-from config.target import Target
-from proxy.upstream.lookup import look_up
+from kssl.config.model import Configuration, Logs
+from kssl.config.target import Target
+from kssl.proxy.upstream.lookup import look_up
 from tests.proxy.frontend.rig import BINDINGS, NOBODY, Rig, one_site, wait_for
 from tests.proxy.frontend.upstreams import Upstream, answer_all, response
 from tests.proxy.upstream.dns import NameServer, without_system

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from config.target import Target
+from kssl.config.target import Target
 from tests.proxy.frontend.clients import post
 from tests.proxy.frontend.rig import Rig, one_site, wait_for
 from tests.proxy.frontend.upstreams import Upstream, UpstreamSide, answer_all, response

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from proxy.http.bodies import BodyReader
-from proxy.http.codec import Codec, find_head_end, get_codec, skip_empty_lines
-from proxy.http.messages import Field, Limits, RequestHead, ResponseHead
+from kssl.proxy.http.bodies import BodyReader
+from kssl.proxy.http.codec import Codec, find_head_end, get_codec, skip_empty_lines
+from kssl.proxy.http.messages import Field, Limits, RequestHead, ResponseHead
 
 LIMITS = Limits()
 CODECS = [get_codec("httptools"), get_codec("h11")]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.http.chunked import MAX_CHUNK_LINE, ChunkedReader
-from proxy.http.messages import HttpError, client_error
+from kssl.proxy.http.chunked import MAX_CHUNK_LINE, ChunkedReader
+from kssl.proxy.http.messages import HttpError, client_error
 from tests.examples import examples
 from tests.proxy.http.drive import read_body
 

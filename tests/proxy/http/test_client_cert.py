@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.client_certificates import Headers
-from fastpath.clientcert.verdict import Outcome
-from fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
-from proxy.http.client_cert import MAX_CERTIFICATES, MAX_VALUE, REASONS, certificate_fields
-from proxy.http.codec import get_codec
-from proxy.http.forward import ClientInfo, build_upstream_request
-from proxy.http.names import is_forged
-from proxy.httperr import REASONS as WORDS
+from kssl.config.client_certificates import Headers
+from kssl.fastpath.clientcert.verdict import Outcome
+from kssl.fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
+from kssl.proxy.http.client_cert import MAX_CERTIFICATES, MAX_VALUE, REASONS, certificate_fields
+from kssl.proxy.http.codec import get_codec
+from kssl.proxy.http.forward import ClientInfo, build_upstream_request
+from kssl.proxy.http.names import is_forged
+from kssl.proxy.httperr import REASONS as WORDS
 from tests.examples import examples
 from tests.proxy.http.drive import LIMITS
 

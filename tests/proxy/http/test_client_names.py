@@ -7,11 +7,11 @@ from itertools import product
 
 import pytest
 
-from proxy.http.codec import Codec, get_codec
-from proxy.http.forward import ClientInfo, build_upstream_request
-from proxy.http.memo import RequestMemo
-from proxy.http.messages import HttpError
-from proxy.http.names import END_TO_END, forbidden_in_trailer, is_forged, special_lines
+from kssl.proxy.http.codec import Codec, get_codec
+from kssl.proxy.http.forward import ClientInfo, build_upstream_request
+from kssl.proxy.http.memo import RequestMemo
+from kssl.proxy.http.messages import HttpError
+from kssl.proxy.http.names import END_TO_END, forbidden_in_trailer, is_forged, special_lines
 from tests.proxy.http.drive import CODEC_IDS, CODECS, LIMITS, read_body, read_requests
 
 NAMES = [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.http.codec import find_head_end, get_codec, skip_empty_lines
-from proxy.http.messages import HttpError
+from kssl.proxy.http.codec import find_head_end, get_codec, skip_empty_lines
+from kssl.proxy.http.messages import HttpError
 
 
 def test_get_codec() -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import h11
 import pytest
 
-from proxy.http.codec import get_codec
-from proxy.http.forward import (
+from kssl.proxy.http.codec import get_codec
+from kssl.proxy.http.forward import (
     ClientInfo,
     build_client_response,
     build_upstream_request,
@@ -16,7 +16,7 @@ from proxy.http.forward import (
     encode_chunks,
     last_chunk,
 )
-from proxy.http.messages import Framing, RequestHead, ResponseHead
+from kssl.proxy.http.messages import Framing, RequestHead, ResponseHead
 from tests.proxy.http.drive import LIMITS
 from tests.proxy.http.test_request_refused import CHUNKED, get
 from tests.proxy.http.test_response_rules import response

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from proxy.http import grammar, names
+from kssl.proxy.http import grammar, names
 
 
 def test_no_group_is_repeated_possessively() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.http.codec import Codec, get_codec
-from proxy.http.keep_alive import idle_limit
-from proxy.http.memo import ResponseMemo
-from proxy.http.messages import Limits
+from kssl.proxy.http.codec import Codec, get_codec
+from kssl.proxy.http.keep_alive import idle_limit
+from kssl.proxy.http.memo import ResponseMemo
+from kssl.proxy.http.messages import Limits
 
 CODECS = [get_codec(name) for name in ("httptools", "h11")]
 LIMITS = Limits()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import proxy.http
+import kssl.proxy.http
 
-FILES = sorted(Path(proxy.http.__path__[0]).glob("*.py"))
+FILES = sorted(Path(kssl.proxy.http.__path__[0]).glob("*.py"))
 FORBIDDEN = {"asyncio", "socket", "ssl", "time", "random", "secrets", "datetime", "uvloop"}
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.http.codec import Codec, get_codec
-from proxy.http.forward import ClientInfo, build_upstream_request
-from proxy.http.memo import MAX_REMEMBERED, RequestMemo, ResponseMemo
-from proxy.http.messages import HttpError, Limits, RequestHead
+from kssl.proxy.http.codec import Codec, get_codec
+from kssl.proxy.http.forward import ClientInfo, build_upstream_request
+from kssl.proxy.http.memo import MAX_REMEMBERED, RequestMemo, ResponseMemo
+from kssl.proxy.http.messages import HttpError, Limits, RequestHead
 from tests.examples import examples
 
 CLIENT = ClientInfo("192.0.2.1", 1234)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.http import names
+from kssl.proxy.http import names
 
 
 def test_the_classes_do_not_overlap() -> None:

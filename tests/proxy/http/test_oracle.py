@@ -11,8 +11,8 @@ import h11
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.http.codec import get_codec
-from proxy.http.messages import HttpError, RequestHead, UpstreamError
+from kssl.proxy.http.codec import get_codec
+from kssl.proxy.http.messages import HttpError, RequestHead, UpstreamError
 from tests.examples import examples
 from tests.proxy.http.drive import CODECS, LIMITS, read_body, read_requests
 from tests.proxy.http.test_request_accepted import ACCEPTED

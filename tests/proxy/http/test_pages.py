@@ -5,13 +5,8 @@ from __future__ import annotations
 import h11
 import pytest
 
-from proxy.http.messages import HttpError
-from proxy.http.pages import (
-    SUBSTATUS,
-    error_response,
-    plain_http_response,
-    redirect_response,
-)
+from kssl.proxy.http.messages import HttpError
+from kssl.proxy.http.pages import SUBSTATUS, error_response, plain_http_response, redirect_response
 
 STATUSES = [308, 400, 403, 404, 405, 408, 413, 417, 421, 431, 500, 501, 502, 503, 504, 505]
 

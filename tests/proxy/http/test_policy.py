@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from config.model import Hsts
-from proxy.http.codec import Codec, get_codec
-from proxy.http.forward import build_client_response, client_framing
-from proxy.http.memo import ResponseMemo
-from proxy.http.messages import Limits, RequestHead
-from proxy.http.policy import ResponsePolicy, own_fields, response_policy
+from kssl.config.model import Hsts
+from kssl.proxy.http.codec import Codec, get_codec
+from kssl.proxy.http.forward import build_client_response, client_framing
+from kssl.proxy.http.memo import ResponseMemo
+from kssl.proxy.http.messages import Limits, RequestHead
+from kssl.proxy.http.policy import ResponsePolicy, own_fields, response_policy
 from tests.proxy.http.drive import CODEC_IDS, CODECS
 
 YEAR = Hsts(31536000)

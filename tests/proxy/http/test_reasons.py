@@ -6,12 +6,12 @@ import ast
 import re
 from pathlib import Path
 
-import proxy
-from proxy.http.client_cert import REASONS as CERTIFICATE_REASONS
-from proxy.http.pages import SUBSTATUS
-from proxy.httperr import REASONS
+from kssl import proxy
+from kssl.proxy.http.client_cert import REASONS as CERTIFICATE_REASONS
+from kssl.proxy.http.pages import SUBSTATUS
+from kssl.proxy.httperr import REASONS
 
-ROOT = Path(proxy.__path__[0])
+ROOT = Path(proxy.__path__[0]).resolve()
 PAGE = ROOT.parent / "docs" / "errors.md"
 
 # Who makes an error → which argument is the reason.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.http.codec import Codec
-from proxy.http.forward import build_client_response
-from proxy.http.messages import Framing, HttpError, Limits, UpstreamError
-from proxy.http.repair import repair_response
+from kssl.proxy.http.codec import Codec
+from kssl.proxy.http.forward import build_client_response
+from kssl.proxy.http.messages import Framing, HttpError, Limits, UpstreamError
+from kssl.proxy.http.repair import repair_response
 from tests.proxy.http.drive import CODEC_IDS, CODECS, LIMITS, read_requests
 from tests.proxy.http.test_response_rules import CHUNKED, parse, response
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from proxy.http.codec import Codec
-from proxy.http.messages import RequestHead
+from kssl.proxy.http.codec import Codec
+from kssl.proxy.http.messages import RequestHead
 from tests.proxy.http.drive import CODEC_IDS, CODECS, pieces, read_requests, view
 from tests.proxy.http.test_request_refused import CHUNKED, get
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.http.codec import Codec
-from proxy.http.messages import HttpError, Limits
+from kssl.proxy.http.codec import Codec
+from kssl.proxy.http.messages import HttpError, Limits
 from tests.proxy.http.drive import CODEC_IDS, CODECS, pieces, read_requests
 
 Case = tuple[bytes, int, str]

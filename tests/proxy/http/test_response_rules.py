@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.http.codec import Codec
-from proxy.http.messages import Framing, Limits, ResponseHead, UpstreamError
-from proxy.http.response_rules import UpgradeAsked
+from kssl.proxy.http.codec import Codec
+from kssl.proxy.http.messages import Framing, Limits, ResponseHead, UpstreamError
+from kssl.proxy.http.response_rules import UpgradeAsked
 from tests.proxy.http.drive import CODEC_IDS, CODECS, LIMITS, read_body
 
 CHUNKED = b"Transfer-Encoding: chunked"

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from config.model import Binding, Site, SiteLimits
-from config.parameter import Profile
-from config.profiles import RULES
-from config.target import Listen, Target
-from fastpath.suites import SUITES
-from proxy.http.bodies import LengthReader, LimitedReader
-from proxy.http.codec import Codec
-from proxy.http.messages import HttpError, Limits, RequestHead
-from proxy.http.site_rules import SiteRules, key_bits
+from kssl.config.model import Binding, Site, SiteLimits
+from kssl.config.parameter import Profile
+from kssl.config.profiles import RULES
+from kssl.config.target import Listen, Target
+from kssl.fastpath.suites import SUITES
+from kssl.proxy.http.bodies import LengthReader, LimitedReader
+from kssl.proxy.http.codec import Codec
+from kssl.proxy.http.messages import HttpError, Limits, RequestHead
+from kssl.proxy.http.site_rules import SiteRules, key_bits
 from tests.proxy.http.drive import CODEC_IDS, CODECS, pieces
 
 NATIVE = RULES[Profile.NATIVE]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.http.codec import Codec, get_codec
-from proxy.http.forward import ClientInfo, build_upstream_request
-from proxy.http.memo import ResponseMemo
-from proxy.http.messages import Limits
+from kssl.proxy.http.codec import Codec, get_codec
+from kssl.proxy.http.forward import ClientInfo, build_upstream_request
+from kssl.proxy.http.memo import ResponseMemo
+from kssl.proxy.http.messages import Limits
 
 CODECS = [get_codec(name) for name in ("httptools", "h11")]
 LIMITS = Limits()

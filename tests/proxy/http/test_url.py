@@ -9,13 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from config.parameter import Profile
-from config.parameters import Parameters
-from proxy.http.codec import Codec
-from proxy.http.forward import ClientInfo
-from proxy.http.memo import RequestMemo
-from proxy.http.messages import HttpError, Limits
-from proxy.http.url import UrlRules
+from kssl.config.parameter import Profile
+from kssl.config.parameters import Parameters
+from kssl.proxy.http.codec import Codec
+from kssl.proxy.http.forward import ClientInfo
+from kssl.proxy.http.memo import RequestMemo
+from kssl.proxy.http.messages import HttpError, Limits
+from kssl.proxy.http.url import UrlRules
 from tests.proxy.http.drive import CODEC_IDS, CODECS
 
 WINDOWS = UrlRules()

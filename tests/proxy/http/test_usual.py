@@ -11,19 +11,19 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from proxy.http import strict, usual
-from proxy.http.codec import get_codec
-from proxy.http.forward import (
+from kssl.proxy.http import strict, usual
+from kssl.proxy.http.codec import get_codec
+from kssl.proxy.http.forward import (
     ClientInfo,
     build_client_response,
     build_upstream_request,
     client_framing,
 )
-from proxy.http.messages import Fields, HttpError, RequestHead, ResponseHead, UpstreamError
-from proxy.http.names import special_lines
-from proxy.http.repair import repair_response
-from proxy.http.request_rules import make_request
-from proxy.http.response_rules import make_response
+from kssl.proxy.http.messages import Fields, HttpError, RequestHead, ResponseHead, UpstreamError
+from kssl.proxy.http.names import special_lines
+from kssl.proxy.http.repair import repair_response
+from kssl.proxy.http.request_rules import make_request
+from kssl.proxy.http.response_rules import make_response
 from tests.examples import examples
 from tests.proxy.http.drive import LIMITS
 from tests.proxy.http.test_request_refused import get

@@ -1,4 +1,5 @@
-"""proxy.lifecycle.ask: whatever stands at the socket's place, an answer or words, and in time."""
+"""kssl.proxy.lifecycle.ask: whatever stands at the socket's place, an answer or words, and in
+time."""
 
 from __future__ import annotations
 
@@ -11,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from config.running import FOLDER, RunningService, own_start_time
-from proxy.lifecycle import ask as module
-from proxy.lifecycle.admin import admin_path
-from proxy.lifecycle.ask import NoAnswerError, ask
+from kssl.config.running import FOLDER, RunningService, own_start_time
+from kssl.proxy.lifecycle import ask as module
+from kssl.proxy.lifecycle.admin import admin_path
+from kssl.proxy.lifecycle.ask import NoAnswerError, ask
 
 US = RunningService(
     pid=os.getpid(), started=own_start_time(), arguments=[], folder="", config="",

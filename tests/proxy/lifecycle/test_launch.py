@@ -1,4 +1,4 @@
-"""proxy.lifecycle: the report pipe between a starter and its service."""
+"""kssl.proxy.lifecycle: the report pipe between a starter and its service."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from config.errors import ConfigError, Problem, ProblemsError
-from proxy.lifecycle import launch as launching
-from proxy.lifecycle.launch import LaunchError, launch
-from proxy.lifecycle.report import LISTENERS, REPORT, Starter
+from kssl.config.errors import ConfigError, Problem, ProblemsError
+from kssl.proxy.lifecycle import launch as launching
+from kssl.proxy.lifecycle.launch import LaunchError, launch
+from kssl.proxy.lifecycle.report import LISTENERS, REPORT, Starter
 
 _SCRIPT = f"""#!{sys.executable}
 import json, os, sys
@@ -41,7 +41,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_it_returns_when_the_service_is_ready(program: Any, tmp_path: Path) -> None:
     launched = program(
         f"assert os.getcwd() == {str(tmp_path)!r}\n"
-        "assert sys.argv[1:] == ['-P', '-m', 'proxy', 'serve', 'x']\n"
+        "assert sys.argv[1:] == ['-P', '-m', 'kssl.proxy', 'serve', 'x']\n"
         "tell({'urls': ['https://a']})"
     )
     assert launched.urls == ["https://a"]

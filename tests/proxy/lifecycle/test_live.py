@@ -1,4 +1,4 @@
-"""proxy.lifecycle.live: a running `kssl serve` that gets signals."""
+"""kssl.proxy.lifecycle.live: a running `kssl serve` that gets signals."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from config import statedir
-from config.parameter import Profile
-from config.parameters import Parameters
-from config.running import RunningService, State, running_services
-from proxy.lifecycle.live import Live
-from proxy.spawn import spawn_proxy
+from kssl.config import statedir
+from kssl.config.parameter import Profile
+from kssl.config.parameters import Parameters
+from kssl.config.running import RunningService, State, running_services
+from kssl.proxy.lifecycle.live import Live
+from kssl.proxy.spawn import spawn_proxy
 from tests.proxy.frontend.upstreams import Upstream, answer_all, response
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -106,7 +106,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
             for each in service.records():
                 if each.pid != proxy.pid:
                     command = ["stop", "--pid", str(each.pid), "--state-dir", str(state_dir)]
-                    subprocess.run([sys.executable, "-m", "proxy", *command], check=True)
+                    subprocess.run([sys.executable, "-m", "kssl.proxy", *command], check=True)
 
 
 def test_a_connection_that_has_not_begun_is_served_after_a_restart(running: Running) -> None:
@@ -151,7 +151,7 @@ def test_two_signals_make_one_successor(
         launched.append(1)
         return SimpleNamespace(pid=1)
 
-    monkeypatch.setattr("proxy.lifecycle.live.launch", launch)
+    monkeypatch.setattr("kssl.proxy.lifecycle.live.launch", launch)
 
     async def signals() -> None:
         live = Live(

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from config import running
-from config.running import RunningService
-from proxy.lifecycle import control
+from kssl.config import running
+from kssl.config.running import RunningService
+from kssl.proxy.lifecycle import control
 
 
 def record(pid: int, predecessor: int = 0) -> RunningService:

@@ -1,4 +1,4 @@
-"""proxy.lifecycle.snapshot: what a service says about itself, beside what it does."""
+"""kssl.proxy.lifecycle.snapshot: what a service says about itself, beside what it does."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from config.parameters import Parameters
-from config.target import Target
-from fastpath.closing import End, Ending
-from fastpath.worker import supervisor as supervisor_module
-from proxy.lifecycle.admin import admin_path
-from proxy.lifecycle.snapshot import snapshot
+from kssl.config.parameters import Parameters
+from kssl.config.target import Target
+from kssl.fastpath.closing import End, Ending
+from kssl.fastpath.worker import supervisor as supervisor_module
+from kssl.proxy.lifecycle.admin import admin_path
+from kssl.proxy.lifecycle.snapshot import snapshot
 from tests.processes import halt
 from tests.proxy.frontend.rig import Rig, one_site, wait_for
 from tests.proxy.frontend.upstreams import Upstream, answer_all, response

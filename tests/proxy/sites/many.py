@@ -12,7 +12,7 @@ from typing import Self
 
 import trustme
 
-from config.parameter import Profile
+from kssl.config.parameter import Profile
 
 SECONDS = 60.0
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from config.parameter import Profile
-from config.running import RunningService, running_services
-from proxy.lifecycle.control import stop
-from proxy.spawn import spawn_proxy
+from kssl.config.parameter import Profile
+from kssl.config.running import RunningService, running_services
+from kssl.proxy.lifecycle.control import stop
+from kssl.proxy.spawn import spawn_proxy
 from tests.proxy.frontend.rig import wait_for
 from tests.proxy.sites.load import Load, Visit
 from tests.proxy.sites.many import Apps, Sites
@@ -56,7 +56,7 @@ class Many:
     def restart(self) -> None:
         """`kssl restart`"""
         before = self.service.pid
-        command = [sys.executable, "-m", "proxy", "restart", "--state-dir", str(self._state)]
+        command = [sys.executable, "-m", "kssl.proxy", "restart", "--state-dir", str(self._state)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert done.returncode == 0, done.stderr
         assert self.service.pid != before

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from config.parameter import Profile
-from config.profiles import NEEDS_RESTART
+from kssl.config.parameter import Profile
+from kssl.config.profiles import NEEDS_RESTART
 from tests.proxy.frontend.rig import wait_for
 from tests.proxy.sites.load import Visit
 from tests.proxy.sites.many import SECONDS

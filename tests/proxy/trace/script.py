@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from proxy.trace.client import Reply
-from proxy.trace.recorder import Event, Recording
-from proxy.trace.request import Request
-from proxy.trace.run import Trace
-from proxy.trace.steps import Walk, request_walk
+from kssl.proxy.trace.client import Reply
+from kssl.proxy.trace.recorder import Event, Recording
+from kssl.proxy.trace.request import Request
+from kssl.proxy.trace.run import Trace
+from kssl.proxy.trace.steps import Walk, request_walk
 
 US = 1000  # ns
 PIDS = {"client": 1, "front": 2, "worker": 3, "filter": 4}

@@ -1,4 +1,4 @@
-"""`python -m proxy.trace.counting`: totals of a known number of requests."""
+"""`python -m kssl.proxy.trace.counting`: totals of a known number of requests."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from proxy.spawn import ProxyProcess, spawn_proxy
-from proxy.trace.client import TracedClient
-from proxy.trace.counting import NAMES, Counters
-from proxy.trace.recorder import Event
-from proxy.trace.request import make_request
+from kssl.proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.proxy.trace.client import TracedClient
+from kssl.proxy.trace.counting import NAMES, Counters
+from kssl.proxy.trace.recorder import Event
+from kssl.proxy.trace.request import make_request
 from tests.proxy.frontend.clients import Client
 from tests.proxy.frontend.rig import wait_for
 from tests.proxy.frontend.upstreams import Upstream, answer_all, response
@@ -38,7 +38,7 @@ def totals(proxy: ProxyProcess, out: Path) -> dict[str, int]:
 @pytest.mark.parametrize("mode", ["user", "kernel"])
 def test_totals(tmp_path: Path, mode: str) -> None:
     out = tmp_path / "out.json"
-    program = ("proxy.trace.counting", str(out))
+    program = ("kssl.proxy.trace.counting", str(out))
     with (
         Upstream(answer_all(ANSWER)) as app,
         spawn_proxy(
@@ -85,7 +85,9 @@ def test_bytes_to_a_slow_client(tmp_path: Path) -> None:
     with (
         Upstream(answer_all(answer)) as app,
         spawn_proxy(
-            str(app.port), state_dir=tmp_path / "state", program=("proxy.trace.counting", str(out))
+            str(app.port),
+            state_dir=tmp_path / "state",
+            program=("kssl.proxy.trace.counting", str(out)),
         ) as proxy,
         TracedClient(proxy.port, ssl.create_default_context(cafile=proxy.ca)) as client,
     ):
@@ -117,7 +119,9 @@ def test_nothing_is_lost_between_two_looks() -> None:
 @pytest.mark.parametrize("arguments", [(), ("out.json",), ("/no/such/folder/out.json", "serve")])
 def test_usage(arguments: tuple[str, ...]) -> None:
     found = subprocess.run(
-        [sys.executable, "-m", "proxy.trace.counting", *arguments], capture_output=True, text=True
+        [sys.executable, "-m", "kssl.proxy.trace.counting", *arguments],
+        capture_output=True,
+        text=True,
     )
     assert found.returncode == 2
     assert found.stderr.startswith("usage: ")

@@ -10,10 +10,10 @@ from importlib import import_module
 
 import pytest
 
-from fastpath.channel import Channel
-from proxy.trace.points import COUNTED, TRACED, Point
-from proxy.trace.recorder import Event
-from proxy.trace.watch import Watch
+from kssl.fastpath.channel import Channel
+from kssl.proxy.trace.points import COUNTED, TRACED, Point
+from kssl.proxy.trace.recorder import Event
+from kssl.proxy.trace.watch import Watch
 
 POINTS = sorted({*COUNTED, *(p for those in TRACED.values() for p in those)}, key=lambda p: p.place)
 
@@ -28,9 +28,9 @@ def test_the_point_exists(point: Point) -> None:
 
 def test_without_a_trace_nothing_of_it_is_loaded() -> None:
     code = (
-        "import sys, proxy.cli, proxy.frontend.service, fastpath.worker.process\n"
-        "proxy.cli.build_parser()\n"
-        "print([name for name in sys.modules if name.startswith('proxy.trace')])"
+        "import sys, kssl.proxy.cli, kssl.proxy.frontend.service, kssl.fastpath.worker.process\n"
+        "kssl.proxy.cli.build_parser()\n"
+        "print([name for name in sys.modules if name.startswith('kssl.proxy.trace')])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
@@ -39,8 +39,9 @@ def test_without_a_trace_nothing_of_it_is_loaded() -> None:
 def test_a_point_that_is_gone_is_an_error() -> None:
     """In a process of its own, because what is installed stays."""
     code = (
-        "from proxy.trace.points import Point, install; from proxy.trace.watch import Watch\n"
-        "install(Watch(print), [Point('fastpath.channel:Channel.gone', 'channel_recv')])"
+        "from kssl.proxy.trace.points import Point, install\n"
+        "from kssl.proxy.trace.watch import Watch\n"
+        "install(Watch(print), [Point('kssl.fastpath.channel:Channel.gone', 'channel_recv')])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.returncode == 1

@@ -1,4 +1,4 @@
-"""proxy.trace.process: what a watched front end starts is watched too."""
+"""kssl.proxy.trace.process: what a watched front end starts is watched too."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from fastpath.worker import processes
-from proxy.trace.process import _trace_children
+from kssl.fastpath.worker import processes
+from kssl.proxy.trace.process import _trace_children
 
 
 @pytest.mark.parametrize("options", [(), ("-P",)])
 @pytest.mark.parametrize(
-    ("module", "watched"), [("fastpath.worker", True), ("fastpath.filter", True), ("x", False)]
+    ("module", "watched"),
+    [("kssl.fastpath.worker", True), ("kssl.fastpath.filter", True), ("x", False)],
 )
 def test_children_are_watched(
     tmp_path: Path,
@@ -33,5 +34,5 @@ def test_children_are_watched(
     monkeypatch.setattr(processes, "_END_LIMIT", 1.0)
     _trace_children(tmp_path)
     asyncio.run(asyncio.create_subprocess_exec("python", *options, "-m", module, "5"))
-    ours = ("proxy.trace.process", str(tmp_path)) if watched else ()
+    ours = ("kssl.proxy.trace.process", str(tmp_path)) if watched else ()
     assert started == [("python", *options, "-m", *ours, module, "5")]

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from proxy.trace.render import as_json, svg, terminal, times
-from proxy.trace.run import Trace
+from kssl.proxy.trace.render import as_json, svg, terminal, times
+from kssl.proxy.trace.run import Trace
 from tests.proxy.trace.script import TAG, kernel_mode, trace_of, user_mode
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ConfigError
-from config.target import Target
-from proxy.trace.request import clean_path, make_request, parse_url
+from kssl.config.errors import ConfigError
+from kssl.config.target import Target
+from kssl.proxy.trace.request import clean_path, make_request, parse_url
 
 HERE = Target("http", "127.0.0.1", 8000)
 LOCALHOST = Target("http", "localhost", 8000)

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from config.target import Target
-from proxy.demo.process import start_demo_app
-from proxy.trace.request import make_request
-from proxy.trace.run import Plan, Trace, TraceError, run
+from kssl.config.target import Target
+from kssl.proxy.demo.process import start_demo_app
+from kssl.proxy.trace.request import make_request
+from kssl.proxy.trace.run import Plan, Trace, TraceError, run
 from tests.proxy.frontend.upstreams import Upstream, UpstreamSide, answer_all, response
 from tests.proxy.trace.test_steps import FIVE, NINE, adds_up, handed_on, names
 
@@ -129,7 +129,7 @@ def test_an_app_that_answers_before_it_has_the_body() -> None:
 
 
 def test_two_hops() -> None:
-    pytest.importorskip("fastpath.filter")
+    pytest.importorskip("kssl.fastpath.filter")
     with Upstream(answer_all(ANSWER)) as app:
         (trace,) = run(replace(plan(app.port, "/", None, "user"), hops=2))
     assert [step.actor for step in trace.walk.steps] == [

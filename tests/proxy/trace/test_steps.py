@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from proxy.trace.steps import Step, Walk, handshake_walk, request_walk
+from kssl.proxy.trace.steps import Step, Walk, handshake_walk, request_walk
 from tests.proxy.trace.script import FRAME, TAG, US, Script, kernel_mode, sealing, user_mode
 
 NINE = (

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from proxy.trace.timeline import Stretch, Visit, partition
+from kssl.proxy.trace.timeline import Stretch, Visit, partition
 from tests.examples import examples
 
 VISIT = st.builds(

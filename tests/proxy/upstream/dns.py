@@ -11,7 +11,7 @@ from typing import NoReturn, Self
 
 import pytest
 
-from proxy.upstream import lookup
+from kssl.proxy.upstream import lookup
 
 _A, _AAAA = 1, 28
 _NO_ERROR, _SERVER_FAILURE, _NO_SUCH_NAME = 0, 2, 3
@@ -30,7 +30,7 @@ class NameServer:
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._sock.bind(("127.0.0.1", 0))
         self.servers = (f"127.0.0.1:{self._sock.getsockname()[1]}",)
-        """What `proxy.upstream.lookup.look_up` takes."""
+        """What `kssl.proxy.upstream.lookup.look_up` takes."""
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Self:

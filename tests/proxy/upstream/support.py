@@ -7,9 +7,9 @@ import contextlib
 import socket
 from collections.abc import Iterator
 
-from config.target import Target
-from proxy.upstream.connection import UpstreamConnection
-from proxy.upstream.pool import Pool
+from kssl.config.target import Target
+from kssl.proxy.upstream.connection import UpstreamConnection
+from kssl.proxy.upstream.pool import Pool
 
 
 class Asker:

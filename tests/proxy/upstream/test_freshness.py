@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.upstream.freshness import (
+from kssl.proxy.upstream.freshness import (
     LONGEST,
     SHORTEST,
     STALE_UNANSWERED,

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.target import Target
-from proxy.upstream.dial import Address
-from proxy.upstream.group import Group
-from proxy.upstream.health import FIRST_PAUSE
-from proxy.upstream.pool import Pool
+from kssl.config.target import Target
+from kssl.proxy.upstream.dial import Address
+from kssl.proxy.upstream.group import Group
+from kssl.proxy.upstream.health import FIRST_PAUSE
+from kssl.proxy.upstream.pool import Pool
 
 _ADDRESS: Address = (socket.AF_INET, ("127.0.0.1", 1))
 ONE, OTHER = object(), object()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.upstream.health import FIRST_PAUSE, JITTER, LONGEST_PAUSE, TRIAL_LIMIT, Health
+from kssl.proxy.upstream.health import FIRST_PAUSE, JITTER, LONGEST_PAUSE, TRIAL_LIMIT, Health
 
 ONE, OTHER = object(), object()
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.target import Target
-from fastpath.channel import Channel
-from proxy.frontend.deadlines import INTERVAL
-from proxy.upstream.connection import UpstreamConnection
-from proxy.upstream.pool import MARGIN, MAX_IDLE_TIME, Pool
+from kssl.config.target import Target
+from kssl.fastpath.channel import Channel
+from kssl.proxy.frontend.deadlines import INTERVAL
+from kssl.proxy.upstream.connection import UpstreamConnection
+from kssl.proxy.upstream.pool import MARGIN, MAX_IDLE_TIME, Pool
 
 NOBODY = Target("http", "127.0.0.1", 9)
 NEXT = 0.001  # seconds later

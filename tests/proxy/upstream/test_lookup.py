@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.target import Target
-from proxy.upstream.lookup import (
+from kssl.config.target import Target
+from kssl.proxy.upstream.lookup import (
     MAX_ADDRESSES,
     Found,
     LookupFailedError,

@@ -6,9 +6,9 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 
-from config.target import Target
-from proxy.upstream.lookup import Found, LookupFailedError
-from proxy.upstream.names import MOST, Names
+from kssl.config.target import Target
+from kssl.proxy.upstream.lookup import Found, LookupFailedError
+from kssl.proxy.upstream.names import MOST, Names
 
 
 class Resolver:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from config.target import Target
-from fastpath.channel import Channel
-from proxy.upstream.connection import UpstreamConnection
-from proxy.upstream.lookup import resolve
-from proxy.upstream.pool import MAX_IDLE, MAX_IDLE_TIME, Pool
+from kssl.config.target import Target
+from kssl.fastpath.channel import Channel
+from kssl.proxy.upstream.connection import UpstreamConnection
+from kssl.proxy.upstream.lookup import resolve
+from kssl.proxy.upstream.pool import MAX_IDLE, MAX_IDLE_TIME, Pool
 from tests.proxy.upstream.support import Asker, black_hole, full_unix_socket
 
 
@@ -210,7 +210,7 @@ def test_the_reason_is_the_app_s(order: int, monkeypatch: pytest.MonkeyPatch) ->
             pool.move([])
             pool.move(resolve(target)[::order])
             with monkeypatch.context() as patch:
-                patch.setattr("proxy.upstream.dial.socket.socket", without_ipv6)
+                patch.setattr("kssl.proxy.upstream.dial.socket.socket", without_ipv6)
                 asker = Asker()
                 pool.connect(asker)
                 assert await asker.told == ("connection refused", False)

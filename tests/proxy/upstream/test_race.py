@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
 import pytest
 
-from config.target import Target
-from proxy.upstream.connecting import ATTEMPT_DELAY, Connecting
-from proxy.upstream.group import Group
-from proxy.upstream.lookup import resolve
-from proxy.upstream.pool import Pool
+from kssl.config.target import Target
+from kssl.proxy.upstream.connecting import ATTEMPT_DELAY, Connecting
+from kssl.proxy.upstream.group import Group
+from kssl.proxy.upstream.lookup import resolve
+from kssl.proxy.upstream.pool import Pool
 from tests.proxy.upstream.support import Asker, black_hole
 
 LIMIT = 60.0  # of connecting: no test waits for it

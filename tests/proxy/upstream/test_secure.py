@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from config.target import Target, UpstreamTls
-from fastpath.channel import Channel
-from fastpath.engines.contract import Engine
-from fastpath.poller import Poller
-from proxy.upstream.connection import HEADROOM, VIEW
-from proxy.upstream.pool import Pool
-from proxy.upstream.secure import SecureConnection
+from kssl.config.target import Target, UpstreamTls
+from kssl.fastpath.channel import Channel
+from kssl.fastpath.engines.contract import Engine
+from kssl.fastpath.poller import Poller
+from kssl.proxy.upstream.connection import HEADROOM, VIEW
+from kssl.proxy.upstream.pool import Pool
+from kssl.proxy.upstream.secure import SecureConnection
 
 TARGET = Target("https", "127.0.0.1", 9, tls=UpstreamTls("localhost"))
 

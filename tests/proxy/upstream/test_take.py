@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from config.target import Target
-from fastpath.channel import SMALL, Channel
-from proxy.upstream.connection import HEADROOM, VIEW, UpstreamConnection
-from proxy.upstream.pool import Pool
+from kssl.config.target import Target
+from kssl.fastpath.channel import SMALL, Channel
+from kssl.proxy.upstream.connection import HEADROOM, VIEW, UpstreamConnection
+from kssl.proxy.upstream.pool import Pool
 from tests.fastpath.harness import until
 
 NOBODY = Target("http", "127.0.0.1", 9)

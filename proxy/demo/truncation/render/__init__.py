@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.demo.truncation.rows import Scene
+from kssl.proxy.demo.truncation.rows import Scene
 
 TITLES: dict[Scene, str] = {
     "reply": "1. A reply, cut between proxy and client",

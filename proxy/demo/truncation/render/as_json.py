@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxy.demo.truncation.closing import sentences
-from proxy.demo.truncation.render import TITLES
-from proxy.demo.truncation.rows import Row
-from proxy.demo.truncation.run import SCENES, Result
-from proxy.demo.truncation.wire import Wire
+from kssl.proxy.demo.truncation.closing import sentences
+from kssl.proxy.demo.truncation.render import TITLES
+from kssl.proxy.demo.truncation.rows import Row
+from kssl.proxy.demo.truncation.run import SCENES, Result
+from kssl.proxy.demo.truncation.wire import Wire
 
 FORMAT = "kssl-truncation/1"
 

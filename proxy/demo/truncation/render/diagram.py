@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from proxy.demo.truncation.picture import LANES, Arrow, Lane, Note, Picture
-from proxy.trace.render import printable
+from kssl.proxy.demo.truncation.picture import LANES, Arrow, Lane, Note, Picture
+from kssl.proxy.trace.render import printable
 
 _LEFT, _LANE = 6, 30  # columns: of the first lifeline, and between two
 _WIDTH = _LEFT + (len(LANES) - 1) * _LANE + _LEFT

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from proxy.demo.truncation.picture import LANES, Arrow, Lane, Note, Picture
-from proxy.trace.render import printable
+from kssl.proxy.demo.truncation.picture import LANES, Arrow, Lane, Note, Picture
+from kssl.proxy.trace.render import printable
 
 _LANE, _MARGIN = 250, 90  # px: between lifelines, and beside the outer ones
 _HEAD, _STEP, _FOOT = 78, 40, 34  # px: heights

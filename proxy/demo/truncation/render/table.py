@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from proxy.demo.truncation.closing import sentences
-from proxy.demo.truncation.render import TITLES
-from proxy.demo.truncation.rows import FALSE_ALARM, FOOLED, OWN, Row
-from proxy.demo.truncation.run import SCENES, Result
-from proxy.trace.render import printable
+from kssl.proxy.demo.truncation.closing import sentences
+from kssl.proxy.demo.truncation.render import TITLES
+from kssl.proxy.demo.truncation.rows import FALSE_ALARM, FOOLED, OWN, Row
+from kssl.proxy.demo.truncation.run import SCENES, Result
+from kssl.proxy.trace.render import printable
 
 _HEAD = ("setting", "mode", "client", "honest", "attacked", "believes when attacked")
 _BOLD, _DIM, _RED, _YELLOW = "1", "2", "31", "33"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pytest
 import trustme
 
-from proxy.demo.truncation import run as demonstration
-from proxy.demo.truncation.app import App
-from proxy.demo.truncation.clients import CLIENTS
-from proxy.demo.truncation.run import Result
+from kssl.proxy.demo.truncation import run as demonstration
+from kssl.proxy.demo.truncation.app import App
+from kssl.proxy.demo.truncation.clients import CLIENTS
+from kssl.proxy.demo.truncation.run import Result
 
 
 @dataclass(frozen=True)

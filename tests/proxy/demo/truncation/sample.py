@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from proxy.demo.truncation.clients import CLIENTS
-from proxy.demo.truncation.rows import OFF, ON, OWN, PASS, Row, judged
-from proxy.demo.truncation.run import Result
-from proxy.demo.truncation.wire import Wire
+from kssl.proxy.demo.truncation.clients import CLIENTS
+from kssl.proxy.demo.truncation.rows import OFF, ON, OWN, PASS, Row, judged
+from kssl.proxy.demo.truncation.run import Result
+from kssl.proxy.demo.truncation.wire import Wire
 
 EVIL = '</text><script>alert("&")</script>\x1b[31m'
 PART = '"Order 4711: pay Bob EUR 100"'

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.demo.truncation.app import FIRST, FORM, FORM_FIRST, WHOLE, App
+from kssl.proxy.demo.truncation.app import FIRST, FORM, FORM_FIRST, WHOLE, App
 from tests.proxy.demo.truncation.conftest import TlsApp
 from tests.proxy.demo.truncation.wires import SECONDS, to_end
 from tests.strict_tls import StrictSocket

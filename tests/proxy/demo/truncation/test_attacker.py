@@ -9,9 +9,9 @@ import threading
 
 import pytest
 
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.cut import Cut
-from proxy.demo.truncation.records import Direction
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.cut import Cut
+from kssl.proxy.demo.truncation.records import Direction
 from tests.proxy.demo.truncation.wires import SECONDS, ends, exactly, record, to_end
 
 REPLY = record(23, 50) + record(23, 60)

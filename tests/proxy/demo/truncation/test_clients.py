@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.demo.truncation import clients, play
-from proxy.demo.truncation.app import FIRST, WHOLE
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.clients import CLIENTS, Client, Outcome
-from proxy.demo.truncation.cut import Cut, How
-from proxy.demo.truncation.records import Direction
-from proxy.demo.truncation.wire import wire_of
+from kssl.proxy.demo.truncation import clients, play
+from kssl.proxy.demo.truncation.app import FIRST, WHOLE
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.clients import CLIENTS, Client, Outcome
+from kssl.proxy.demo.truncation.cut import Cut, How
+from kssl.proxy.demo.truncation.records import Direction
+from kssl.proxy.demo.truncation.wire import wire_of
 from tests.needs import need
 from tests.proxy.demo.truncation.conftest import TlsApp
 from tests.strict_tls import python_notices

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from proxy.demo.truncation.cut import Cut, Gate
-from proxy.demo.truncation.records import Direction, Observer
+from kssl.proxy.demo.truncation.cut import Cut, Gate
+from kssl.proxy.demo.truncation.records import Direction, Observer
 from tests.proxy.demo.truncation.wires import FINISHED_13, HELLO, SERVER_FLIGHT_13, record
 
 SIZES = (30, 0, 7)  # behind the headers

@@ -6,13 +6,13 @@ import socket
 
 import pytest
 
-from proxy.demo.truncation import nginx
-from proxy.demo.truncation import run as demonstration
-from proxy.demo.truncation.clients import CLIENTS
-from proxy.demo.truncation.closing import sentences
-from proxy.demo.truncation.play import StagingError
-from proxy.demo.truncation.rows import OWN
-from proxy.demo.truncation.run import Result
+from kssl.proxy.demo.truncation import nginx
+from kssl.proxy.demo.truncation import run as demonstration
+from kssl.proxy.demo.truncation.clients import CLIENTS
+from kssl.proxy.demo.truncation.closing import sentences
+from kssl.proxy.demo.truncation.play import StagingError
+from kssl.proxy.demo.truncation.rows import OWN
+from kssl.proxy.demo.truncation.run import Result
 from tests.needs import need
 from tests.strict_tls import python_notices
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.demo.truncation.records import Direction, Observer, Piece
+from kssl.proxy.demo.truncation.records import Direction, Observer, Piece
 from tests.proxy.demo.truncation.wires import (
     CHANGE,
     FINISHED_12,

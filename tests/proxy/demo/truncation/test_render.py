@@ -7,12 +7,12 @@ import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
-from proxy.demo.truncation.closing import sentences
-from proxy.demo.truncation.orders import CUT_EXECUTED, EXECUTED, FULL, NOT_EXECUTED, RESUMES
-from proxy.demo.truncation.picture import Arrow, Note, Picture, pictures
-from proxy.demo.truncation.render import as_json, diagram, svg, table
-from proxy.demo.truncation.rows import GUARD, OFF, ON, OWN
-from proxy.demo.truncation.run import Result
+from kssl.proxy.demo.truncation.closing import sentences
+from kssl.proxy.demo.truncation.orders import CUT_EXECUTED, EXECUTED, FULL, NOT_EXECUTED, RESUMES
+from kssl.proxy.demo.truncation.picture import Arrow, Note, Picture, pictures
+from kssl.proxy.demo.truncation.render import as_json, diagram, svg, table
+from kssl.proxy.demo.truncation.rows import GUARD, OFF, ON, OWN
+from kssl.proxy.demo.truncation.run import Result
 from tests.proxy.demo.truncation.sample import EVIL, result, row
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.demo.truncation.app import FIRST, WHOLE
-from proxy.demo.truncation.clients import Outcome
-from proxy.demo.truncation.orders import CLIENT, EXECUTED, FULL, NOT_EXECUTED, RESUMES
-from proxy.demo.truncation.rows import (
+from kssl.proxy.demo.truncation.app import FIRST, WHOLE
+from kssl.proxy.demo.truncation.clients import Outcome
+from kssl.proxy.demo.truncation.orders import CLIENT, EXECUTED, FULL, NOT_EXECUTED, RESUMES
+from kssl.proxy.demo.truncation.rows import (
     GUARD,
     OFF,
     ON,
@@ -18,7 +18,7 @@ from proxy.demo.truncation.rows import (
     verdict,
     who_checks,
 )
-from proxy.demo.truncation.run import Result
+from kssl.proxy.demo.truncation.run import Result
 from tests.proxy.demo.truncation.sample import result, row
 from tests.strict_tls import python_notices
 

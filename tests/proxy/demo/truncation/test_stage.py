@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from proxy.demo.truncation import fronts, orders, play
-from proxy.demo.truncation import run as demonstration
-from proxy.demo.truncation.app import App
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.clients import CLIENTS, Client, Outcome
-from proxy.demo.truncation.play import Front, StagingError
-from proxy.demo.truncation.rows import OFF
+from kssl.proxy.demo.truncation import fronts, orders, play
+from kssl.proxy.demo.truncation import run as demonstration
+from kssl.proxy.demo.truncation.app import App
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.clients import CLIENTS, Client, Outcome
+from kssl.proxy.demo.truncation.play import Front, StagingError
+from kssl.proxy.demo.truncation.rows import OFF
 from tests.proxy.demo.truncation.conftest import TlsApp
 
 NAIVE = next(client for client in CLIENTS if client.name == "naive")
@@ -27,7 +27,9 @@ def front(tls_app: TlsApp) -> Front:
 
 def test_a_reply_without_the_rest(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing to cut before: whoever talks of an attack then would lie."""
-    monkeypatch.setattr("proxy.demo.truncation.clients._REQUEST_1_0", b"GET / HTTP/1.0\r\n\r\n")
+    monkeypatch.setattr(
+        "kssl.proxy.demo.truncation.clients._REQUEST_1_0", b"GET / HTTP/1.0\r\n\r\n"
+    )
     with pytest.raises(StagingError, match="no record with the end of the sentence"):
         list(play.reply(front, [NAIVE]))
 

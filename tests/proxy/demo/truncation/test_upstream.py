@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.demo.truncation import play
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.clients import CLIENTS, Client
-from proxy.demo.truncation.play import Front
-from proxy.demo.truncation.rows import GUARD, PASS, judged
+from kssl.proxy.demo.truncation import play
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.clients import CLIENTS, Client
+from kssl.proxy.demo.truncation.play import Front
+from kssl.proxy.demo.truncation.rows import GUARD, PASS, judged
 from tests.needs import need
 from tests.proxy.demo.truncation.conftest import TlsApp
 from tests.proxy.demo.truncation.standin import proxy

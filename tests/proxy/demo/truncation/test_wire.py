@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.demo.truncation.app import REST
-from proxy.demo.truncation.records import ALERT, APPLICATION_DATA, Record
-from proxy.demo.truncation.wire import rest_in
+from kssl.proxy.demo.truncation.app import REST
+from kssl.proxy.demo.truncation.records import ALERT, APPLICATION_DATA, Record
+from kssl.proxy.demo.truncation.wire import rest_in
 
 N = len(REST)
 TLS_13, TLS_12 = 5 + 1 + 16, 5 + 8 + 16  # bytes around the content, with AES-GCM

@@ -7,8 +7,8 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.cut import Cut
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.cut import Cut
 
 SECONDS = 60.0
 

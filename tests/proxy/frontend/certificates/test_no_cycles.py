@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from config.parameters import Parameters
+from kssl.config.parameters import Parameters
 from tests.processes import halt
 from tests.proxy.frontend.certificates.served import AskingRig, get, site
 from tests.proxy.frontend.certificates.wallet import Wallet

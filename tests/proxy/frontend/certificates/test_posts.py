@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from proxy.demo.stream import pieces
+from kssl.proxy.demo.stream import pieces
 from tests.proxy.frontend.certificates.served import AskingRig, every_site, fields_of, post
 from tests.proxy.frontend.certificates.table import FLAGS, VERSIONS
 from tests.proxy.frontend.certificates.wallet import Wallet

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.parameter import Profile
-from config.profiles import NO_CLIENT_CERTIFICATES, REJECTED
+from kssl.config.parameter import Profile
+from kssl.config.profiles import NO_CLIENT_CERTIFICATES, REJECTED
 from tests.proxy.frontend.certificates.served import AskingRig, get
 from tests.proxy.frontend.certificates.wallet import Wallet
 from tests.proxy.frontend.clients import CutError

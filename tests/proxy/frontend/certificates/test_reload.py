@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.model import Configuration, Site
+from kssl.config.model import Configuration, Site
 from tests.processes import halt
 from tests.proxy.frontend.certificates.served import AskingRig, get, site
 from tests.proxy.frontend.certificates.wallet import Wallet

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from proxy.frontend.hello import HelloCollector
+from kssl.proxy.frontend.hello import HelloCollector
 from tests.fastpath.clientcert.pki import self_signed
 from tests.proxy.frontend.certificates.conftest import Rigs
 from tests.proxy.frontend.certificates.served import AskingRig, every_site, fields_of, get, site

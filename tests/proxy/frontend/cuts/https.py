@@ -9,8 +9,8 @@ from pathlib import Path
 
 import trustme
 
-from config.model import Configuration
-from config.target import Target, UpstreamTls
+from kssl.config.model import Configuration
+from kssl.config.target import Target, UpstreamTls
 from tests.proxy.frontend.rig import BINDINGS, Rig, one_site
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import h11
 
-from proxy.demo.truncation.attacker import HOST, Attacker
-from proxy.demo.truncation.link import Link
-from proxy.demo.truncation.records import Direction
+from kssl.proxy.demo.truncation.attacker import HOST, Attacker
+from kssl.proxy.demo.truncation.link import Link
+from kssl.proxy.demo.truncation.records import Direction
 from tests.proxy.frontend.clients import SECONDS, Client, request
 from tests.proxy.frontend.cuts.stage import cut_at, however_it_ends, sizes_of
 from tests.proxy.frontend.upstreams import Script, UpstreamSide, chunked

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.records import Direction
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.records import Direction
 from tests.proxy.frontend.clients import Client, request
 from tests.proxy.frontend.cuts.stage import Stage, cut_at, however_it_ends, sizes_of, whole_records
 from tests.proxy.frontend.cuts.till import Till

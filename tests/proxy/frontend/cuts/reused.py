@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.records import Direction
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.records import Direction
 from tests.proxy.frontend.clients import Client, CutError, request
 from tests.proxy.frontend.cuts.stage import Stage, cut_at, sizes_of, whole_records
 from tests.proxy.frontend.cuts.upstreams import ABORTED, BAD_GATEWAY, BODY, COMPLETE

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from config.running import running_services
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.cut import Cut
-from proxy.demo.truncation.link import Link
-from proxy.demo.truncation.records import HEADER, Direction
-from proxy.lifecycle.ask import ask
-from proxy.spawn import spawn_proxy
+from kssl.config.running import running_services
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.cut import Cut
+from kssl.proxy.demo.truncation.link import Link
+from kssl.proxy.demo.truncation.records import HEADER, Direction
+from kssl.proxy.lifecycle.ask import ask
+from kssl.proxy.spawn import spawn_proxy
 from tests.proxy.effects.service import error_logs
 from tests.proxy.frontend.clients import ClosedError, CutError
 from tests.proxy.frontend.rig import Rig, wait_for

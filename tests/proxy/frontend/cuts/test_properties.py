@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.attacker import Attacker
 from tests.examples import examples
 from tests.proxy.frontend.clients import request
 from tests.proxy.frontend.conftest import Serve

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.records import Direction
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.records import Direction
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.cuts.replies import (
     BODY,

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.attacker import Attacker
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.cuts.ends import RESET
 from tests.proxy.frontend.cuts.requests import (

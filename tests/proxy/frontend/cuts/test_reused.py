@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.attacker import Attacker
 from tests.proxy.frontend.cuts.https import Authority
 from tests.proxy.frontend.cuts.reused import Keeper, Scene
 from tests.proxy.frontend.cuts.stage import few, no_failures, stage_of

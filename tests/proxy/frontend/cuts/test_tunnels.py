@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.records import Direction
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.records import Direction
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.cuts.https import Authority
 from tests.proxy.frontend.cuts.stage import HOWS, VERSIONS, few, no_failures, share, stage_of

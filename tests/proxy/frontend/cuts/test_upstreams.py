@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.attacker import Attacker
 from tests.proxy.frontend.cuts.https import Authority
 from tests.proxy.frontend.cuts.stage import HOWS, VERSIONS, few, no_failures, share, stage_of
 from tests.proxy.frontend.cuts.upstreams import (

@@ -14,8 +14,8 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.records import Direction
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.records import Direction
 from tests.proxy.frontend.clients import Client, request
 from tests.proxy.frontend.cuts.ends import CLOSE_NOTIFY, FIN, receive
 from tests.proxy.frontend.cuts.replies import CUT, WHOLE

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from proxy.demo.truncation.attacker import Attacker
-from proxy.demo.truncation.records import Direction
+from kssl.proxy.demo.truncation.attacker import Attacker
+from kssl.proxy.demo.truncation.records import Direction
 from tests.proxy.frontend.clients import request
 from tests.proxy.frontend.cuts.replies import WHOLE, answer, by_framing, by_records
 from tests.proxy.frontend.cuts.stage import Stage, cut_at, settled, sizes_of, whole_records
