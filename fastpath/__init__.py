@@ -19,6 +19,8 @@ The vocabulary:
     frame          one message on the link
     clean close    the peer sent close_notify before FIN
 
+    logs/          logs that cannot stop the process that writes them
+    net/           sockets, without TLS
     record/        sealing and opening, sans-I/O
     engines/       the contract and the engines
     worker/        the worker's process, the link and the supervisor
@@ -26,6 +28,4 @@ The vocabulary:
     clienthello.py what a client asks for, before OpenSSL knows
     legacy.py      hellos of another age, recognised
     handshake.py   carries a handshake's bytes between client and worker
-    channel.py     one non-blocking socket
-    closing.py     how a connection is closed without losing what was sent
 """

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from kssl.fastpath.channel import describe
-from kssl.fastpath.closing import End
 from kssl.fastpath.engines.base import MAX_UNREAD
 from kssl.fastpath.engines.contract import MAX_PIECE, RECEIVE_SIZE, Handover, Sink
 from kssl.fastpath.engines.tls import TlsEngine
 from kssl.fastpath.errors import Alert, PeerAlert
 from kssl.fastpath.keys import ConnectionKeys
+from kssl.fastpath.net.channel import describe
+from kssl.fastpath.net.closing import End
 from kssl.fastpath.record.layer import RecordLayer
 
 # All connections of the process share these: plaintext and records pass through them within one

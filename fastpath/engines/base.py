@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from kssl.fastpath.channel import SMALL, Channel, describe
-from kssl.fastpath.closing import End, Ending, GracefulClose
 from kssl.fastpath.engines.contract import MAX_PIECE, RECEIVE_SIZE, Handover, Sink
+from kssl.fastpath.net.channel import SMALL, Channel, describe
+from kssl.fastpath.net.closing import End, Ending, GracefulClose
 
 # Bytes that may wait for a peer which does not read, before nothing more is read from it: some of
 # what it sends (KeyUpdate) is answered without asking the sink, and answers must not pile up.

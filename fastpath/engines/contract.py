@@ -26,9 +26,9 @@ from asyncio import AbstractEventLoop
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
-from kssl.fastpath.channel import Channel
-from kssl.fastpath.closing import Ending
 from kssl.fastpath.errors import Alert
+from kssl.fastpath.net.channel import Channel
+from kssl.fastpath.net.closing import Ending
 from kssl.fastpath.worker.link import WorkerLink
 
 # One batch of records from the peer, in bytes: eight full records. Larger batches save system
@@ -159,7 +159,7 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Sends what is left, close_notify and FIN; then waits for the peer's FIN, but not for
-        ever (`closing`). The sink hears nothing more but `Sink.ended`."""
+        ever (`kssl.fastpath.net.closing`). The sink hears nothing more but `Sink.ended`."""
 
     def refuse(self, alert: Alert) -> None:
         """As `close`, with a fatal alert in place of close_notify: for a peer that should read why.

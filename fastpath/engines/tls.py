@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from kssl.fastpath.channel import describe
-from kssl.fastpath.closing import End, GracefulClose
 from kssl.fastpath.engines import base
 from kssl.fastpath.engines.base import ChannelEngine
 from kssl.fastpath.engines.contract import Handover, Sink
 from kssl.fastpath.engines.cutter import MAX_RECORD, RecordCutter
+from kssl.fastpath.net.channel import describe
+from kssl.fastpath.net.closing import End, GracefulClose
 from kssl.fastpath.record.wire import MAX_FRAGMENT
 
 _RECORD = memoryview(bytearray(MAX_RECORD))

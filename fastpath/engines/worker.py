@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import ClassVar
 
-from kssl.fastpath.channel import describe
-from kssl.fastpath.closing import End
 from kssl.fastpath.engines.base import MAX_UNREAD
 from kssl.fastpath.engines.contract import RECEIVE_SIZE, Handover, Sink
 from kssl.fastpath.engines.tls import TlsEngine
 from kssl.fastpath.errors import Alert
+from kssl.fastpath.net.channel import describe
+from kssl.fastpath.net.closing import End
 from kssl.fastpath.worker.frames import NO_ALERT, FrameType, unpack_broken
 
 _RECORDS = memoryview(bytearray(RECEIVE_SIZE))
@@ -219,12 +219,12 @@ class WorkerEngine(TlsEngine):
         self._parts += payload
 
     def read_on(self) -> None:
-        """See `kssl.fastpath.poller.Again`: tell the parts that have come."""
+        """See `kssl.fastpath.net.poller.Again`: tell the parts that have come."""
         if self._parts and not self._closing:
             self._sink.plaintext_received(self._take_parts())
 
     def crashed(self) -> None:
-        """See `kssl.fastpath.poller.Again`."""
+        """See `kssl.fastpath.net.poller.Again`."""
         self._channel.crashed()
 
     def _take_parts(self) -> memoryview:

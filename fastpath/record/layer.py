@@ -29,7 +29,7 @@ from kssl.fastpath.errors import (
     TlsError,
 )
 from kssl.fastpath.keys import ConnectionKeys
-from kssl.fastpath.quantum import PROTOCOL_RECORD, RECORDS
+from kssl.fastpath.net.quantum import PROTOCOL_RECORD, RECORDS
 from kssl.fastpath.record.handshake import PostHandshake, Renegotiation
 from kssl.fastpath.record.opener import NO_DATA, make_opener
 from kssl.fastpath.record.sealer import make_sealer
@@ -49,12 +49,12 @@ class RecordLayer:
     """Both directions of one established connection.
 
     `pending`: what the last `receive` left, an incomplete record or more; the caller puts it in
-    front of the next data. `more`: the quantum (`kssl.fastpath.quantum`) ended in front of it; the
-    caller should go on with it before it reads anything more, but after everybody else. `outgoing`:
-    sealed alerts and handshake messages, which the owner sends before anything it seals later, and
-    clears. `peer_closed`: close_notify came, nothing more is read. `closed`: we sent close_notify
-    or an error alert, nothing more may be sealed. `error`: why the connection ended; its alert is
-    in `outgoing` already, unless the alert is the peer's own.
+    front of the next data. `more`: the quantum (`kssl.fastpath.net.quantum`) ended in front of it;
+    the caller should go on with it before it reads anything more, but after everybody else.
+    `outgoing`: sealed alerts and handshake messages, which the owner sends before anything it seals
+    later, and clears. `peer_closed`: close_notify came, nothing more is read. `closed`: we sent
+    close_notify or an error alert, nothing more may be sealed. `error`: why the connection ended;
+    its alert is in `outgoing` already, unless the alert is the peer's own.
     """
 
     __slots__ = (

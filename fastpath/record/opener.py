@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from kssl.fastpath.errors import Alert, PeerMisbehaved, TlsError
 from kssl.fastpath.keys import MAX_SEQUENCE, DirectionKeys
 from kssl.fastpath.keyschedule import next_traffic_secret, traffic_keys
-from kssl.fastpath.quantum import RECORDS
+from kssl.fastpath.net.quantum import RECORDS
 from kssl.fastpath.record.wire import (
     EXPANSION_TLS13,
     HEADER_LENGTH,
@@ -38,7 +38,7 @@ class Opener(ABC):
     The caller resets both before a new buffer. `content`: what the last protocol record held.
     `data_type`: APPLICATION_DATA, or NO_DATA while application data is out of place.
     `data_opened`: bytes of application data since the beginning. `quantum`: how many records are
-    still opened before the caller sets it anew; at 0 or less none is (`kssl.fastpath.quantum`).
+    still opened before the caller sets it anew; at 0 or less none is (`kssl.fastpath.net.quantum`).
     `longest`: bytes that may follow a header.
     """
 

@@ -17,7 +17,7 @@ from functools import lru_cache
 from OpenSSL import SSL
 
 from kssl.fastpath.errors import Alert, PeerAlert, TlsError
-from kssl.fastpath.quantum import RECORDS, TURN_RECORDS
+from kssl.fastpath.net.quantum import RECORDS, TURN_RECORDS
 from kssl.fastpath.record.layer import RecordLayer
 from kssl.fastpath.worker.frames import (
     KEEP,
@@ -123,8 +123,8 @@ class WorkerConnection:
 
     def open(self, data: memoryview) -> bool:
         """Return whether there is something left for `go_on`: more than a quantum of records
-        (`kssl.fastpath.quantum`), or all of them if there were more at the last time. Whoever sends
-        many again and again never stands in front of those who do not."""
+        (`kssl.fastpath.net.quantum`), or all of them if there were more at the last time. Whoever
+        sends many again and again never stands in front of those who do not."""
         layer = self._layer
         if layer is None:
             return False

@@ -8,9 +8,9 @@ from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
 from typing import Protocol
 
-from kssl.fastpath.channel import Channel
 from kssl.fastpath.logs.messages import limited
-from kssl.fastpath.poller import Poller
+from kssl.fastpath.net.channel import Channel
+from kssl.fastpath.net.poller import Poller
 from kssl.fastpath.worker.control import Control, Counts
 from kssl.fastpath.worker.frames import DROP, HEADER, KEEP, MAX_PAYLOAD, FrameType, parse, pieces
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kssl.fastpath.closing import End
+from kssl.fastpath.net.closing import End
 
 _COLUMNS = (End.CLOSE_NOTIFY, End.FIN, End.RESET, End.ALERT, End.NONE)
 

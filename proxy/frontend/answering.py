@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from kssl.fastpath.closing import End, Ending
 from kssl.fastpath.engines.contract import Engine, Session
 from kssl.fastpath.logs.messages import limited
+from kssl.fastpath.net.closing import End, Ending
 from kssl.fastpath.verifier.messages import ClientVerdict
 from kssl.proxy.accesslog import describe_session
 from kssl.proxy.frontend.admission import Admission

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from kssl.fastpath.channel import Channel
-from kssl.fastpath.poller import Poller
+from kssl.fastpath.net.channel import Channel
+from kssl.fastpath.net.poller import Poller
 
 # Descriptors for the service itself beyond those that are open when it has started: connections
 # that wait to be refused, a worker's restart, a reload, `kssl status`, logs.

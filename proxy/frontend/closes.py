@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kssl.fastpath.closing import End, Ending
+from kssl.fastpath.net.closing import End, Ending
 
 
 class _Directions:

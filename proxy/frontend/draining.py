@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("kssl")
 
 # What is read of a body that nobody wants, in bytes with its framing. As much as
-# `kssl.fastpath.closing` drops behind an answer that says close; a client that has more to send is
-# told. The time limit is EntityBodyTimeout, for all of it.
+# `kssl.fastpath.net.closing` drops behind an answer that says close; a client that has more to send
+# is told. The time limit is EntityBodyTimeout, for all of it.
 MAX_DRAIN = 16 * 1024 * 1024
 
 

@@ -14,7 +14,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from kssl.fastpath.logs.messages import limited
-from kssl.fastpath.quantum import INTERIM_RESPONSES
+from kssl.fastpath.net.quantum import INTERIM_RESPONSES
 from kssl.proxy.frontend.draining import Drain
 from kssl.proxy.frontend.request_side import RequestSide
 from kssl.proxy.frontend.responses import own_page

@@ -18,9 +18,9 @@ from kssl.config.parameters import Parameters
 from kssl.config.profiles import RULES
 from kssl.config.table import PARAMETERS
 from kssl.config.target import Target
-from kssl.fastpath.channel import Channel
 from kssl.fastpath.engines.contract import MAX_AFTER_PAUSE, RECEIVE_SIZE, Engine
 from kssl.fastpath.logs.messages import limited
+from kssl.fastpath.net.channel import Channel
 from kssl.fastpath.worker.sessions import SessionOwners
 from kssl.fastpath.worker.supervisor import Supervisor
 from kssl.proxy.accesslog import AccessLog

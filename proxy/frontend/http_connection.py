@@ -13,11 +13,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from kssl.fastpath.channel import RESETS
 from kssl.fastpath.engines.contract import Engine, Session
 from kssl.fastpath.errors import Alert
 from kssl.fastpath.logs.messages import limited
-from kssl.fastpath.poller import Poller
+from kssl.fastpath.net.channel import RESETS
+from kssl.fastpath.net.poller import Poller
 from kssl.fastpath.verifier.messages import ClientVerdict
 from kssl.proxy.frontend.answering import Answering
 from kssl.proxy.frontend.certificate import Refused
@@ -375,8 +375,8 @@ class HttpConnection(Answering):
         Poller.of(self.front.loop).again(self)
 
     def read_on(self) -> None:
-        """See `kssl.fastpath.poller.Again`: goes on with what is held, the next request or the rest
-        of this one's body."""
+        """See `kssl.fastpath.net.poller.Again`: goes on with what is held, the next request or the
+        rest of this one's body."""
         if self.over or not self._buffer:
             return
         if self._next_waits:
@@ -392,7 +392,7 @@ class HttpConnection(Answering):
             self.peer_closed(self._peer_clean)  # now it is the end of what was held that counts
 
     def crashed(self) -> None:
-        """See `kssl.fastpath.poller.Again`."""
+        """See `kssl.fastpath.net.poller.Again`."""
         if not self.over:
             self.log_error("Internal")
             self.abort()

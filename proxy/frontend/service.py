@@ -28,7 +28,7 @@ from kssl.config.statedir import ensure_state_dir, write_public
 from kssl.fastpath.engines.registry import choose_engine
 from kssl.fastpath.hardening import protect_memory
 from kssl.fastpath.logs import messages
-from kssl.fastpath.poller import Poller
+from kssl.fastpath.net.poller import Poller
 from kssl.proxy.accesslog import AccessLog, Standard, Stream, close_own, open_access_log
 from kssl.proxy.frontend.capacity import Capacity, FileLimit, automatic_ceiling
 from kssl.proxy.frontend.deadlines import Deadlines

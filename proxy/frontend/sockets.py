@@ -9,7 +9,7 @@ from typing import Any
 
 from kssl.config.errors import ConfigError
 from kssl.config.target import LOCALHOST, LOOPBACKS, Listen
-from kssl.fastpath.keepalive import keep_alive
+from kssl.fastpath.net.keepalive import keep_alive
 
 # Connections that wait in the kernel for accept; the kernel lowers it to net.core.somaxconn.
 _BACKLOG = 4096

@@ -23,7 +23,7 @@ class BodyReader(Protocol):
         """Bytes → pieces of body (views into `data` where possible) and bytes consumed.
 
         Stops at the end of the message: what is not consumed belongs to the next one. May stop
-        before, when that was work enough (`kssl.fastpath.quantum`): not `done`, and the caller
+        before, when that was work enough (`kssl.fastpath.net.quantum`): not `done`, and the caller
         comes again with the rest, in another turn.
         Raises HttpError or UpstreamError, by whose body it is.
         """

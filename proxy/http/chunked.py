@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kssl.fastpath.quantum import CHUNKS
+from kssl.fastpath.net.quantum import CHUNKS
 from kssl.proxy.http import grammar
 from kssl.proxy.http.bodies import cut_short
 from kssl.proxy.http.messages import MAX_BODY, ErrorFactory, Field

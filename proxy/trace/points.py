@@ -32,10 +32,10 @@ OWNERS = (
 
 # Every recv and send of the front end, on clients, links and upstreams.
 SOCKETS = (
-    Point("kssl.fastpath.channel:Channel.recv_into", "channel_recv"),
-    Point("kssl.fastpath.channel:Channel._send_now", "channel_send"),
-    Point("kssl.fastpath.channel:Channel.send_parts", "channel_send_parts"),
-    Point("kssl.fastpath.channel:Channel._on_writable", "channel_drain"),
+    Point("kssl.fastpath.net.channel:Channel.recv_into", "channel_recv"),
+    Point("kssl.fastpath.net.channel:Channel._send_now", "channel_send"),
+    Point("kssl.fastpath.net.channel:Channel.send_parts", "channel_send_parts"),
+    Point("kssl.fastpath.net.channel:Channel._on_writable", "channel_drain"),
 )
 
 # Frames, which tell what the bytes on a link are for; one system call may carry several.

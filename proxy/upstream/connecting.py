@@ -14,7 +14,7 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from kssl.fastpath.channel import Channel
+from kssl.fastpath.net.channel import Channel
 from kssl.proxy.upstream.connection import UpstreamConnection
 from kssl.proxy.upstream.dial import Dial, Place
 from kssl.proxy.upstream.secure import SecureOpening

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Protocol
 
-from kssl.fastpath.channel import SMALL, Channel, describe
+from kssl.fastpath.net.channel import SMALL, Channel, describe
 from kssl.proxy.http import grammar
 from kssl.proxy.http.errors import too_long_response
 from kssl.proxy.http.memo import ResponseMemo
@@ -156,8 +156,8 @@ class UpstreamConnection:
         return None, end
 
     def keep(self, start: int, end: int) -> None:
-        """``BUFFER[start:end]`` is more than the user's quantum (`kssl.fastpath.quantum`): it comes
-        again, in another turn. Called within `upstream_received`."""
+        """``BUFFER[start:end]`` is more than the user's quantum (`kssl.fastpath.net.quantum`): it
+        comes again, in another turn. Called within `upstream_received`."""
         self.channel.unread(bytes(VIEW[start:end]))
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from kssl.fastpath.keepalive import keep_alive
+from kssl.fastpath.net.keepalive import keep_alive
 
 # Seconds until a unix socket whose queue is full is tried again, at first and at most. No event
 # tells that there is room (unix(7)); an app under load accepts within a few milliseconds.

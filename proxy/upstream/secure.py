@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kssl.config.target import UpstreamTls
-from kssl.fastpath.channel import Channel
-from kssl.fastpath.closing import Ending
 from kssl.fastpath.engines.contract import Engine, Handover, Session, Sink
 from kssl.fastpath.errors import Alert
 from kssl.fastpath.handshake import Handshake
-from kssl.fastpath.poller import Poller
+from kssl.fastpath.net.channel import Channel
+from kssl.fastpath.net.closing import Ending
+from kssl.fastpath.net.poller import Poller
 from kssl.fastpath.worker.frames import FrameType, pack_connect
 from kssl.fastpath.worker.link import WorkerLink
 from kssl.fastpath.worker.supervisor import Supervisor
@@ -162,7 +162,7 @@ class SecureChannel:
         self._engine.pause_reading()
 
     def read_on(self) -> None:
-        """See `kssl.fastpath.poller.Again`."""
+        """See `kssl.fastpath.net.poller.Again`."""
         if self._reading and not self.closed:
             kept, self.kept = self.kept, bytearray()
             self._deliver(memoryview(kept))
@@ -170,7 +170,7 @@ class SecureChannel:
                 self._engine.resume_reading()
 
     def crashed(self) -> None:
-        """See `kssl.fastpath.poller.Again`."""
+        """See `kssl.fastpath.net.poller.Again`."""
         self.abort()
 
     def shutdown_write(self) -> None:

@@ -53,7 +53,7 @@ class Ledger:
     def _come_and_go(self, count: int) -> None:
         try:
             self._crowd.run(count)
-            # Silent ones are given 5 s to answer close_notify (kssl.fastpath.closing.LINGER).
+            # Silent ones are given 5 s to answer close_notify (kssl.fastpath.net.closing.LINGER).
             self._server.wait_until_empty()
         finally:
             self._crowd.let_go()

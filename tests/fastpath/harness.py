@@ -27,12 +27,12 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from kssl.config.devca import DEFAULT_NAMES
-from kssl.fastpath.channel import Channel
-from kssl.fastpath.closing import Ending
 from kssl.fastpath.engines.aead import AeadEngine
 from kssl.fastpath.engines.contract import Engine, Handover, Session
 from kssl.fastpath.engines.worker import WorkerEngine
 from kssl.fastpath.handshake import Handshake
+from kssl.fastpath.net.channel import Channel
+from kssl.fastpath.net.closing import Ending
 from kssl.fastpath.suites import CipherSuite
 from kssl.fastpath.worker.frames import FrameType, pack_begin, pack_connect
 from kssl.fastpath.worker.link import WorkerLink

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kssl.fastpath.channel import Channel
 from kssl.fastpath.engines.contract import Handover
 from kssl.fastpath.keys import MAX_SEQUENCE, ConnectionKeys, DirectionKeys
+from kssl.fastpath.net.channel import Channel
 from kssl.fastpath.suites import BY_OPENSSL_NAME, SUITES, CipherSuite
 from tests.fastpath.record.peers import example_keys
 

@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from kssl.fastpath import poller as module
-from kssl.fastpath.poller import READABLE, Poller
-from kssl.fastpath.quantum import PUT_OFF
+from kssl.fastpath.net import poller as module
+from kssl.fastpath.net.poller import READABLE, Poller
+from kssl.fastpath.net.quantum import PUT_OFF
 
 _FD = 7
 

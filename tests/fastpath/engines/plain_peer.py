@@ -6,9 +6,9 @@ import asyncio
 import socket
 from typing import Any
 
-from kssl.fastpath.channel import Channel
 from kssl.fastpath.engines.contract import Engine, Handover
 from kssl.fastpath.engines.plain import PlainEngine
+from kssl.fastpath.net.channel import Channel
 from tests.fastpath.client import Client
 from tests.fastpath.harness import Accepted, Place, RecordingSink, tcp_pair
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kssl.fastpath.closing import End
 from kssl.fastpath.engines.contract import Engine
 from kssl.fastpath.engines.plain import PlainEngine
 from kssl.fastpath.errors import Alert
+from kssl.fastpath.net.closing import End
 from tests.fastpath.client import Client
 from tests.fastpath.engines.variants import VARIANTS, identify
 from tests.fastpath.harness import Accepted, Place, until

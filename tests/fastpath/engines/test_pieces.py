@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from kssl.fastpath.channel import Channel
 from kssl.fastpath.engines.aead import AeadEngine
 from kssl.fastpath.engines.contract import MAX_PIECE, RECEIVE_SIZE, Engine
 from kssl.fastpath.engines.worker import WorkerEngine
+from kssl.fastpath.net.channel import Channel
 from kssl.fastpath.record.layer import RecordLayer
 from kssl.fastpath.worker.frames import FrameType
 from kssl.fastpath.worker.link import WorkerLink

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from kssl.fastpath.closing import End
 from kssl.fastpath.engines.contract import Engine
+from kssl.fastpath.net.closing import End
 from tests.fastpath.engines.variants import VARIANTS, identify, variant
 from tests.fastpath.harness import ENGINES, Accepted, Place, until
 from tests.processes import halt

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from kssl.fastpath import quantum
-from kssl.fastpath.quantum import RECORDS
+from kssl.fastpath.net import quantum
+from kssl.fastpath.net.quantum import RECORDS
 from kssl.fastpath.worker import process
 from kssl.fastpath.worker.frames import FrameType
 from tests.fastpath.record.peers import Forger

@@ -12,7 +12,7 @@ import pytest
 from OpenSSL import SSL
 
 from kssl.fastpath.keys import ConnectionKeys
-from kssl.fastpath.quantum import RECORDS, TURN_RECORDS
+from kssl.fastpath.net.quantum import RECORDS, TURN_RECORDS
 from kssl.fastpath.worker import process
 from kssl.fastpath.worker.connections import WorkerConnection
 from kssl.fastpath.worker.frames import KEEP, FrameType, append, pack_begin, parse

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kssl.fastpath.poller import Poller
+from kssl.fastpath.net.poller import Poller
 from kssl.proxy.frontend.capacity import (
     CONNECTION_COST,
     RESERVED_FILES,

@@ -7,7 +7,7 @@ import tracemalloc
 
 import pytest
 
-from kssl.fastpath.closing import End, Ending
+from kssl.fastpath.net.closing import End, Ending
 from kssl.proxy.frontend.closes import Closes
 
 NOTHING = {"close_notify": 0, "alert": 0, "fin": 0, "reset": 0, "none": 0}

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from kssl.config.target import Target
-from kssl.fastpath import keepalive
+from kssl.fastpath.net import keepalive
 from kssl.proxy.frontend.http_connection import HttpConnection
 from kssl.proxy.frontend.tunnel import UNHEARD
 from tests.proxy.frontend.clients import Client, request

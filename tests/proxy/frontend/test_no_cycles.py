@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from kssl.fastpath.channel import Channel
+from kssl.fastpath.net.channel import Channel
 from kssl.proxy.frontend.client import ClientConnection
 from kssl.proxy.frontend.exchange import Exchange
 from tests.proxy.frontend.clients import ClosedError, CutError, request

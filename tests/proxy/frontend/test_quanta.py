@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kssl.fastpath.quantum import CHUNKS, INTERIM_RESPONSES
+from kssl.fastpath.net.quantum import CHUNKS, INTERIM_RESPONSES
 from kssl.proxy.frontend.exchange import Exchange
 from kssl.proxy.http.chunked import ChunkedReader
 from kssl.proxy.http.memo import ResponseMemo

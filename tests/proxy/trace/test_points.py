@@ -10,7 +10,7 @@ from importlib import import_module
 
 import pytest
 
-from kssl.fastpath.channel import Channel
+from kssl.fastpath.net.channel import Channel
 from kssl.proxy.trace.points import COUNTED, TRACED, Point
 from kssl.proxy.trace.recorder import Event
 from kssl.proxy.trace.watch import Watch
@@ -41,7 +41,7 @@ def test_a_point_that_is_gone_is_an_error() -> None:
     code = (
         "from kssl.proxy.trace.points import Point, install\n"
         "from kssl.proxy.trace.watch import Watch\n"
-        "install(Watch(print), [Point('kssl.fastpath.channel:Channel.gone', 'channel_recv')])"
+        "install(Watch(print), [Point('kssl.fastpath.net.channel:Channel.gone', 'channel_recv')])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.returncode == 1

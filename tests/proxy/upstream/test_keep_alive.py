@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from kssl.config.target import Target
-from kssl.fastpath.channel import Channel
+from kssl.fastpath.net.channel import Channel
 from kssl.proxy.frontend.deadlines import INTERVAL
 from kssl.proxy.upstream.connection import UpstreamConnection
 from kssl.proxy.upstream.pool import MARGIN, MAX_IDLE_TIME, Pool

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kssl.config.target import Target
-from kssl.fastpath.channel import Channel
+from kssl.fastpath.net.channel import Channel
 from kssl.proxy.upstream.connection import UpstreamConnection
 from kssl.proxy.upstream.lookup import resolve
 from kssl.proxy.upstream.pool import MAX_IDLE, MAX_IDLE_TIME, Pool

@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 
 from kssl.config.target import Target, UpstreamTls
-from kssl.fastpath.channel import Channel
 from kssl.fastpath.engines.contract import Engine
-from kssl.fastpath.poller import Poller
+from kssl.fastpath.net.channel import Channel
+from kssl.fastpath.net.poller import Poller
 from kssl.proxy.upstream.connection import HEADROOM, VIEW
 from kssl.proxy.upstream.pool import Pool
 from kssl.proxy.upstream.secure import SecureConnection

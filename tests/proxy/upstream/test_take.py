@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kssl.config.target import Target
-from kssl.fastpath.channel import SMALL, Channel
+from kssl.fastpath.net.channel import SMALL, Channel
 from kssl.proxy.upstream.connection import HEADROOM, VIEW, UpstreamConnection
 from kssl.proxy.upstream.pool import Pool
 from tests.fastpath.harness import until

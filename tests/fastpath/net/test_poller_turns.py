@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from kssl.fastpath.channel import SMALL, Channel
-from kssl.fastpath.poller import Poller
+from kssl.fastpath.net.channel import SMALL, Channel
+from kssl.fastpath.net.poller import Poller
 from tests.fastpath.harness import tcp_pair, until
 
 pytestmark = pytest.mark.asyncio

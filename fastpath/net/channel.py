@@ -20,7 +20,7 @@ import termios
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
-from kssl.fastpath.poller import BROKEN, ENDED, READABLE, URGENT, WRITABLE, Poller
+from kssl.fastpath.net.poller import BROKEN, ENDED, READABLE, URGENT, WRITABLE, Poller
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST
 
@@ -176,7 +176,7 @@ class Channel:
     # -- readiness, from the poller --------------------------------------------------------
 
     def happened(self, events: int) -> None:
-        """See `kssl.fastpath.poller.Polled`."""
+        """See `kssl.fastpath.net.poller.Polled`."""
         if events & _BEHIND_DATA:
             self._ended = True
         if self._pending is not None and events & _TO_SEND:
@@ -195,7 +195,7 @@ class Channel:
             self._ask_again()
 
     def read_on(self) -> None:
-        """See `kssl.fastpath.poller.Again`."""
+        """See `kssl.fastpath.net.poller.Again`."""
         self._later = False
         if self.ready and self._reading:
             self._on_readable()
@@ -207,7 +207,7 @@ class Channel:
         self._poller.again(self)
 
     def crashed(self) -> None:
-        """See `kssl.fastpath.poller.Polled`."""
+        """See `kssl.fastpath.net.poller.Polled`."""
         if not self.closed:
             tell = self._on_broken
             self.abort()
@@ -241,7 +241,7 @@ class Channel:
 
     def read_again(self) -> None:
         """Calls ``on_readable`` once more, in a later turn, whatever the socket has: the owner
-        keeps something that was more than its quantum (`kssl.fastpath.quantum`)."""
+        keeps something that was more than its quantum (`kssl.fastpath.net.quantum`)."""
         self.ready = True
         if self._reading:
             self._ask_again()

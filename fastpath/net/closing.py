@@ -13,7 +13,7 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kssl.fastpath.channel import Channel
+from kssl.fastpath.net.channel import Channel
 
 # How long to wait for the peer's FIN, in seconds; so many times again while the peer goes on
 # sending, which is how one that reads only afterwards gets our answer over a slow line; and what it

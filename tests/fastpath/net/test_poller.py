@@ -16,8 +16,8 @@ from weakref import ref
 import pytest
 import uvloop
 
-from kssl.fastpath.channel import Channel
-from kssl.fastpath.poller import Poller
+from kssl.fastpath.net.channel import Channel
+from kssl.fastpath.net.poller import Poller
 from tests.fastpath.harness import tcp_pair, until
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]

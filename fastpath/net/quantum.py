@@ -2,8 +2,8 @@
 
 What a peer sends costs by pieces, not by bytes: 128 KiB, one read, are eight records or 5,957, one
 chunk or 21,845. So each loop over pieces that a peer has made stops after a quantum, keeps what is
-left, and asks to be called again: in the front end by `kssl.fastpath.poller.Poller.again`, behind
-all sockets that have something new; in the crypto worker by a queue of the same kind
+left, and asks to be called again: in the front end by `kssl.fastpath.net.poller.Poller.again`,
+behind all sockets that have something new; in the crypto worker by a queue of the same kind
 (`kssl.fastpath.worker.process`). A quantum costs some 100 to 200 µs, and traffic of usual kinds
 stays below it. Both offer their core to other processes between two quanta, for they may share it.
 

@@ -11,7 +11,7 @@ from weakref import ref
 
 import pytest
 
-from kssl.fastpath.channel import Channel, describe
+from kssl.fastpath.net.channel import Channel, describe
 from tests.fastpath.harness import tcp_pair, until
 
 pytestmark = pytest.mark.asyncio

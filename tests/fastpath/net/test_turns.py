@@ -8,9 +8,9 @@ import contextlib
 import pytest
 import uvloop
 
-from kssl.fastpath import poller as module
-from kssl.fastpath.channel import Channel
-from kssl.fastpath.poller import Poller
+from kssl.fastpath.net import poller as module
+from kssl.fastpath.net.channel import Channel
+from kssl.fastpath.net.poller import Poller
 from tests.fastpath.harness import tcp_pair, until
 
 

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import pytest
 
-from kssl.fastpath import closing
-from kssl.fastpath.channel import Channel
-from kssl.fastpath.closing import Ending, GracefulClose
+from kssl.fastpath.net import closing
+from kssl.fastpath.net.channel import Channel
+from kssl.fastpath.net.closing import Ending, GracefulClose
 from tests.fastpath.harness import tcp_pair, until
 
 pytestmark = pytest.mark.asyncio

@@ -5,10 +5,10 @@ sockets at once and calls their channels; then it sends what they have queued. T
 end's turn. Unlike the loop's own readers it is edge-triggered: an end or an error behind the data
 is told with it, and a socket is registered once, so that a pause costs no system call.
 
-Who has more to do than one quantum (`kssl.fastpath.quantum`) goes on by `again`, behind all that is
-new: a turn first serves what is ready and sends the answers, and then gives those who go on, in
-order, one quantum each for as long as `LATE` allows. So many busy peers share one limit, and a peer
-with a small request does not wait for them.
+Who has more to do than one quantum (`kssl.fastpath.net.quantum`) goes on by `again`, behind all
+that is new: a turn first serves what is ready and sends the answers, and then gives those who go
+on, in order, one quantum each for as long as `LATE` allows. So many busy peers share one limit, and
+a peer with a small request does not wait for them.
 
 When another go was not enough for somebody, the process offers its core to others (sched_yield)
 before the next. The worker may share it, and the kernel lets a process that never sleeps run for up
@@ -31,7 +31,7 @@ from typing import ClassVar, Protocol
 from weakref import WeakKeyDictionary, ref
 
 from kssl.fastpath.logs.messages import limited
-from kssl.fastpath.quantum import LATE, PUT_OFF
+from kssl.fastpath.net.quantum import LATE, PUT_OFF
 
 log = logging.getLogger("kssl")
 
