@@ -21,11 +21,10 @@ The vocabulary:
 
     logs/          logs that cannot stop the process that writes them
     net/           sockets, without TLS
+    tls/           alerts, suites, keys and hellos
     record/        sealing and opening, sans-I/O
     engines/       the contract and the engines
     worker/        the worker's process, the link and the supervisor
     filter/        the filter's process
-    clienthello.py what a client asks for, before OpenSSL knows
-    legacy.py      hellos of another age, recognised
     handshake.py   carries a handshake's bytes between client and worker
 """

@@ -19,10 +19,10 @@ from functools import lru_cache
 from typing import Protocol
 
 from kssl.fastpath.engines.contract import Session
-from kssl.fastpath.errors import Alert
 from kssl.fastpath.net.channel import Channel, describe
 from kssl.fastpath.net.closing import GracefulClose
 from kssl.fastpath.record.wire import alert_record
+from kssl.fastpath.tls.errors import Alert
 from kssl.fastpath.worker.frames import (
     MAX_PAYLOAD,
     FrameType,

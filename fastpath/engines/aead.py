@@ -10,11 +10,11 @@ from typing import ClassVar
 from kssl.fastpath.engines.base import MAX_UNREAD
 from kssl.fastpath.engines.contract import MAX_PIECE, RECEIVE_SIZE, Handover, Sink
 from kssl.fastpath.engines.tls import TlsEngine
-from kssl.fastpath.errors import Alert, PeerAlert
-from kssl.fastpath.keys import ConnectionKeys
 from kssl.fastpath.net.channel import describe
 from kssl.fastpath.net.closing import End
 from kssl.fastpath.record.layer import RecordLayer
+from kssl.fastpath.tls.errors import Alert, PeerAlert
+from kssl.fastpath.tls.keys import ConnectionKeys
 
 # All connections of the process share these: plaintext and records pass through them within one
 # call, and only what the kernel refuses is copied. A record may wait in front of a batch.

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from kssl.fastpath.engines.base import MAX_UNREAD, ChannelEngine
 from kssl.fastpath.engines.contract import RECEIVE_SIZE, Handover, Sink
-from kssl.fastpath.errors import Alert
 from kssl.fastpath.net.channel import describe
+from kssl.fastpath.tls.errors import Alert
 
 # All connections of the process share it: what the sink does not use within the call, it copies.
 _RECEIVED = memoryview(bytearray(RECEIVE_SIZE))

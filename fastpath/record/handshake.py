@@ -21,8 +21,8 @@ HelloRequest from a server. Nothing is kept of either.
 
 from __future__ import annotations
 
-from kssl.fastpath.errors import Alert, PeerMisbehaved
 from kssl.fastpath.record.wire import MAX_CLIENT_HELLO_LENGTH, MAX_TICKET_LENGTH, MIN_TICKET_LENGTH
+from kssl.fastpath.tls.errors import Alert, PeerMisbehaved
 
 HELLO_REQUEST, CLIENT_HELLO = 0, 1
 """HandshakeTypes (RFC 5246 §7.4)."""

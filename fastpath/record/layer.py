@@ -20,15 +20,6 @@ An error ends both directions: its alert is sealed, and no byte after it is read
 
 from __future__ import annotations
 
-from kssl.fastpath.errors import (
-    Alert,
-    ApiMisused,
-    KeyLimitReached,
-    PeerAlert,
-    PeerMisbehaved,
-    TlsError,
-)
-from kssl.fastpath.keys import ConnectionKeys
 from kssl.fastpath.net.quantum import PROTOCOL_RECORD, RECORDS
 from kssl.fastpath.record.handshake import PostHandshake, Renegotiation
 from kssl.fastpath.record.opener import NO_DATA, make_opener
@@ -41,6 +32,15 @@ from kssl.fastpath.record.wire import (
     AlertLevel,
     ContentType,
 )
+from kssl.fastpath.tls.errors import (
+    Alert,
+    ApiMisused,
+    KeyLimitReached,
+    PeerAlert,
+    PeerMisbehaved,
+    TlsError,
+)
+from kssl.fastpath.tls.keys import ConnectionKeys
 
 _DATA = int(ContentType.APPLICATION_DATA)
 

@@ -12,9 +12,6 @@ from abc import ABC, abstractmethod
 
 from cryptography.exceptions import InvalidTag
 
-from kssl.fastpath.errors import Alert, PeerMisbehaved, TlsError
-from kssl.fastpath.keys import MAX_SEQUENCE, DirectionKeys
-from kssl.fastpath.keyschedule import next_traffic_secret, traffic_keys
 from kssl.fastpath.net.quantum import RECORDS
 from kssl.fastpath.record.wire import (
     EXPANSION_TLS13,
@@ -25,7 +22,10 @@ from kssl.fastpath.record.wire import (
     VERSION,
     ContentType,
 )
-from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.tls.errors import Alert, PeerMisbehaved, TlsError
+from kssl.fastpath.tls.keys import MAX_SEQUENCE, DirectionKeys
+from kssl.fastpath.tls.keyschedule import next_traffic_secret, traffic_keys
+from kssl.fastpath.tls.suites import CipherSuite
 
 NO_DATA = -1
 """A `data_type` that no byte equals. Not 0, which is how a padded record ends."""

@@ -12,9 +12,6 @@ from __future__ import annotations
 import struct
 from abc import ABC, abstractmethod
 
-from kssl.fastpath.errors import Alert, ApiMisused
-from kssl.fastpath.keys import MAX_SEQUENCE, DirectionKeys
-from kssl.fastpath.keyschedule import next_traffic_secret, traffic_keys
 from kssl.fastpath.record.wire import (
     ALERT_LENGTH_TLS12,
     EXPANSION_TLS13,
@@ -28,7 +25,10 @@ from kssl.fastpath.record.wire import (
     AlertLevel,
     ContentType,
 )
-from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.tls.errors import Alert, ApiMisused
+from kssl.fastpath.tls.keys import MAX_SEQUENCE, DirectionKeys
+from kssl.fastpath.tls.keyschedule import next_traffic_secret, traffic_keys
+from kssl.fastpath.tls.suites import CipherSuite
 
 _U64 = 2**64
 

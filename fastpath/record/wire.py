@@ -6,8 +6,8 @@ import enum
 import struct
 from typing import Final
 
-from kssl.fastpath.errors import Alert
-from kssl.fastpath.fragment import MAX_FRAGMENT as MAX_FRAGMENT
+from kssl.fastpath.tls.errors import Alert
+from kssl.fastpath.tls.fragment import MAX_FRAGMENT as MAX_FRAGMENT
 
 
 class ContentType(enum.IntEnum):

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kssl.fastpath.clientcert.verdict import Outcome
+from kssl.fastpath.tls.openssl_conf import OPENSSL_CONF
 from kssl.fastpath.worker.frames import pack_certificates, unpack_certificates
-from kssl.fastpath.worker.openssl_conf import OPENSSL_CONF
 
 POLICY_SIZE = 32  # characters of `ClientCertificates.policy`
 

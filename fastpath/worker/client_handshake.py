@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from OpenSSL import SSL
 
-from kssl.fastpath.errors import Alert, TlsError
-from kssl.fastpath.keys import ConnectionKeys
-from kssl.fastpath.keyschedule import traffic_keys
 from kssl.fastpath.record.layer import RecordLayer
-from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.tls.errors import Alert, TlsError
+from kssl.fastpath.tls.keys import ConnectionKeys
+from kssl.fastpath.tls.keyschedule import traffic_keys
+from kssl.fastpath.tls.suites import CipherSuite
 from kssl.fastpath.worker.contexts import UPSTREAM_ALPN
 from kssl.fastpath.worker.handshake import (
     Established,

@@ -16,9 +16,9 @@ from functools import lru_cache
 
 from OpenSSL import SSL
 
-from kssl.fastpath.errors import Alert, PeerAlert, TlsError
 from kssl.fastpath.net.quantum import RECORDS, TURN_RECORDS
 from kssl.fastpath.record.layer import RecordLayer
+from kssl.fastpath.tls.errors import Alert, PeerAlert, TlsError
 from kssl.fastpath.worker.frames import (
     KEEP,
     NO_ALERT,

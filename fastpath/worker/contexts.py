@@ -25,7 +25,7 @@ from kssl.config.credentials import Credentials
 from kssl.config.errors import ConfigError
 from kssl.config.keykinds import is_pss, pkcs8
 from kssl.config.table import MODERN
-from kssl.fastpath.suites import BY_OPENSSL_NAME
+from kssl.fastpath.tls.suites import BY_OPENSSL_NAME
 from kssl.fastpath.worker.handshake import NoProtocolError, openssl_reason
 
 # What is spoken with clients, best first (`curl --http1.0` offers http/1.0 alone), and with
@@ -85,7 +85,8 @@ def _name_acknowledged(connection: SSL.Connection) -> None:
 def base_context(preset: str = "") -> SSL.Context:
     """Where all connections begin. Without a certificate: nobody is served by mistake.
 
-    The groups of a ``preset`` are set for the whole process: see `openssl_conf`.
+    The groups of a ``preset`` are set for the whole process: see
+    `kssl.fastpath.tls.openssl_conf`.
     """
     context = _context(b"kssl")
     if preset == MODERN:

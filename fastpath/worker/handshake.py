@@ -18,13 +18,13 @@ from typing import ClassVar
 
 from OpenSSL import SSL, crypto
 
-from kssl.fastpath.errors import Alert, PeerIncompatible, PeerMisbehaved, TlsError
-from kssl.fastpath.fragment import MAX_FRAGMENT, MIN_FRAGMENT
-from kssl.fastpath.keys import ConnectionKeys, DirectionKeys
-from kssl.fastpath.keyschedule import tls12_keys, traffic_keys
 from kssl.fastpath.record.sealer import make_sealer
 from kssl.fastpath.record.wire import AlertLevel, ContentType, alert_record
-from kssl.fastpath.suites import BY_OPENSSL_NAME, CipherSuite
+from kssl.fastpath.tls.errors import Alert, PeerIncompatible, PeerMisbehaved, TlsError
+from kssl.fastpath.tls.fragment import MAX_FRAGMENT, MIN_FRAGMENT
+from kssl.fastpath.tls.keys import ConnectionKeys, DirectionKeys
+from kssl.fastpath.tls.keyschedule import tls12_keys, traffic_keys
+from kssl.fastpath.tls.suites import BY_OPENSSL_NAME, CipherSuite
 
 RECORD_HEADER = struct.Struct("!BHH")
 # Numbers, because those of an enum are slow.

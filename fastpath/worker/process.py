@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from kssl.fastpath import collector
-from kssl.fastpath.errors import Alert
 from kssl.fastpath.hardening import become_helper
 from kssl.fastpath.logs import messages
 from kssl.fastpath.record.wire import alert_record
+from kssl.fastpath.tls.errors import Alert
 from kssl.fastpath.worker.client_handshake import ClientHandshake
 from kssl.fastpath.worker.connections import WorkerConnection
 from kssl.fastpath.worker.frames import (

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kssl.fastpath.hardening import interpreter
-from kssl.fastpath.worker.openssl_conf import OPENSSL_CONF
+from kssl.fastpath.tls.openssl_conf import OPENSSL_CONF
 
 log = logging.getLogger("kssl")
 

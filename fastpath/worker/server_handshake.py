@@ -15,15 +15,15 @@ from collections.abc import Callable
 
 from OpenSSL import SSL, crypto
 
-from kssl.fastpath import legacy
-from kssl.fastpath.clienthello import ClientHello, ClientHelloReader
-from kssl.fastpath.errors import Alert, PeerMisbehaved, TlsError
-from kssl.fastpath.fragment import MAX_FRAGMENT, MAX_FRAGMENT_LENGTH, SIZES
-from kssl.fastpath.keys import ConnectionKeys, DirectionKeys
-from kssl.fastpath.keyschedule import traffic_keys
 from kssl.fastpath.record.sealer import make_sealer
 from kssl.fastpath.record.wire import VERSION, ContentType
-from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.tls import legacy
+from kssl.fastpath.tls.clienthello import ClientHello, ClientHelloReader
+from kssl.fastpath.tls.errors import Alert, PeerMisbehaved, TlsError
+from kssl.fastpath.tls.fragment import MAX_FRAGMENT, MAX_FRAGMENT_LENGTH, SIZES
+from kssl.fastpath.tls.keys import ConnectionKeys, DirectionKeys
+from kssl.fastpath.tls.keyschedule import traffic_keys
+from kssl.fastpath.tls.suites import CipherSuite
 from kssl.fastpath.worker.handshake import (
     HANDSHAKE,
     RECORD_HEADER,

@@ -7,7 +7,7 @@ there (checked with OpenSSL 4.0).
 
 from __future__ import annotations
 
-from kssl.fastpath.clienthello import MAX_SESSION_ID
+from kssl.fastpath.tls.clienthello import MAX_SESSION_ID
 
 _HANDSHAKE, _SERVER_HELLO = 22, 2  # content and message type
 _HELLO = 5  # bytes in front of the message: the record's header

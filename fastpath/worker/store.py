@@ -17,7 +17,7 @@ from OpenSSL import SSL
 from kssl.config.devcert import address_of
 from kssl.config.errors import ConfigError
 from kssl.config.routing import NameTable
-from kssl.fastpath.errors import Alert, TlsError
+from kssl.fastpath.tls.errors import Alert, TlsError
 from kssl.fastpath.worker.certificates import Certificates, Loaded
 from kssl.fastpath.worker.contexts import Secrets, ask_for_certificate, base_context
 from kssl.fastpath.worker.development import DevelopmentLeaves, SiteLeaves

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from kssl.fastpath.tls.openssl_conf import of_preset
 from kssl.fastpath.worker.control import Counts
 from kssl.fastpath.worker.frames import FrameType, Joined
 from kssl.fastpath.worker.link import WorkerLink
-from kssl.fastpath.worker.openssl_conf import of_preset
 from kssl.fastpath.worker.processes import WORKER, Helper, Processes, spawn
 from kssl.fastpath.worker.watch import answers, watch
 

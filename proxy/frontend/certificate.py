@@ -13,7 +13,7 @@ from typing import NamedTuple
 from kssl.config.client_certificates import ClientCertificates, Failure
 from kssl.fastpath.clientcert.verdict import Outcome
 from kssl.fastpath.engines.contract import Session
-from kssl.fastpath.errors import Alert
+from kssl.fastpath.tls.errors import Alert
 from kssl.fastpath.verifier.messages import ClientVerdict
 from kssl.fastpath.verifier.question import Question
 from kssl.fastpath.worker.link import WorkerLink

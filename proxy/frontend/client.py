@@ -9,13 +9,13 @@ from kssl.config.client_certificates import REJECT
 from kssl.config.profiles import no_client_certificates
 from kssl.fastpath.engines.contract import Engine, Handover, Session
 from kssl.fastpath.engines.plain import PlainEngine
-from kssl.fastpath.errors import Alert
 from kssl.fastpath.handshake import Handshake
 from kssl.fastpath.logs.messages import limited
 from kssl.fastpath.net.channel import RESETS, Channel, describe
 from kssl.fastpath.net.closing import GracefulClose
 from kssl.fastpath.net.poller import Poller
 from kssl.fastpath.record.wire import alert_record
+from kssl.fastpath.tls.errors import Alert
 from kssl.fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
 from kssl.fastpath.worker.frames import FrameType, pack_begin
 from kssl.fastpath.worker.link import WorkerLink

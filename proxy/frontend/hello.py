@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from kssl.fastpath.clienthello import ClientHello, ClientHelloReader
 from kssl.fastpath.net.channel import Channel
+from kssl.fastpath.tls.clienthello import ClientHello, ClientHelloReader
 
 _BUFFER = memoryview(bytearray(65536))
 

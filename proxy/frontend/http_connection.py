@@ -14,10 +14,10 @@ import logging
 from collections.abc import Callable
 
 from kssl.fastpath.engines.contract import Engine, Session
-from kssl.fastpath.errors import Alert
 from kssl.fastpath.logs.messages import limited
 from kssl.fastpath.net.channel import RESETS
 from kssl.fastpath.net.poller import Poller
+from kssl.fastpath.tls.errors import Alert
 from kssl.fastpath.verifier.messages import ClientVerdict
 from kssl.proxy.frontend.answering import Answering
 from kssl.proxy.frontend.certificate import Refused

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from kssl.fastpath.errors import Alert
-from kssl.fastpath.legacy import NEED_MORE, SSL2_FORMAT_HELLO, recognise
+from kssl.fastpath.tls.errors import Alert
+from kssl.fastpath.tls.legacy import NEED_MORE, SSL2_FORMAT_HELLO, recognise
 from kssl.proxy.frontend.errorline import HANDSHAKE
 from kssl.proxy.frontend.proxy_header import proxy_header_version
 from kssl.proxy.http.pages import plain_http_response

@@ -13,9 +13,9 @@ from typing import Literal
 
 from OpenSSL import SSL
 
-from kssl.fastpath.keys import DirectionKeys
-from kssl.fastpath.keyschedule import next_traffic_secret, tls12_keys, traffic_keys
-from kssl.fastpath.suites import BY_OPENSSL_NAME, CipherSuite
+from kssl.fastpath.tls.keys import DirectionKeys
+from kssl.fastpath.tls.keyschedule import next_traffic_secret, tls12_keys, traffic_keys
+from kssl.fastpath.tls.suites import BY_OPENSSL_NAME, CipherSuite
 from tests.fastpath.record.peers import ALERT, DATA, HANDSHAKE, Forger
 
 End = Literal["fin", "reset"]

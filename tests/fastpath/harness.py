@@ -33,7 +33,7 @@ from kssl.fastpath.engines.worker import WorkerEngine
 from kssl.fastpath.handshake import Handshake
 from kssl.fastpath.net.channel import Channel
 from kssl.fastpath.net.closing import Ending
-from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.tls.suites import CipherSuite
 from kssl.fastpath.worker.frames import FrameType, pack_begin, pack_connect
 from kssl.fastpath.worker.link import WorkerLink
 from kssl.fastpath.worker.supervisor import Supervisor, WorkerSettings

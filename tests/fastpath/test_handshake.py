@@ -18,7 +18,7 @@ from kssl.fastpath.engines.aead import AeadEngine
 from kssl.fastpath.worker.development import MAX_NAMES
 from kssl.fastpath.worker.handshake import MAX_SHORT_RECORDS
 from tests.fastpath.harness import Place, until
-from tests.fastpath.test_clienthello import hello
+from tests.fastpath.tls.test_clienthello import hello
 from tests.processes import halt
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

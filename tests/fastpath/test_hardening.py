@@ -75,7 +75,7 @@ def test_the_helpers_environment(proxy: ProxyProcess) -> None:
         path = Path(f"/proc/{pid}/environ")
         needs_root(path)
         values = dict(entry.partition("=")[::2] for entry in path.read_text().split("\0"))
-        assert Path(values.pop("OPENSSL_CONF")).resolve() == ROOT / "fastpath/worker/openssl.cnf"
+        assert Path(values.pop("OPENSSL_CONF")).resolve() == ROOT / "fastpath/tls/openssl.cnf"
         assert not values.keys() & {*SECRETIVE, "LD_PRELOAD", "PATH", "PYTEST_CURRENT_TEST"}
 
 

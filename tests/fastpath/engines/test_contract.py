@@ -13,8 +13,8 @@ from OpenSSL import SSL
 
 from kssl.fastpath.engines.contract import MAX_AFTER_PAUSE, Engine
 from kssl.fastpath.engines.plain import PlainEngine
-from kssl.fastpath.errors import Alert
-from kssl.fastpath.suites import SUITES, CipherSuite
+from kssl.fastpath.tls.errors import Alert
+from kssl.fastpath.tls.suites import SUITES, CipherSuite
 from tests.fastpath.engines.variants import VARIANTS, identify
 from tests.fastpath.harness import Place, until
 from tests.fastpath.record.peers import KEY_UPDATE, KEY_UPDATE_REQUEST

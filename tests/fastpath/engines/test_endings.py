@@ -6,8 +6,8 @@ import pytest
 
 from kssl.fastpath.engines.contract import Engine
 from kssl.fastpath.engines.plain import PlainEngine
-from kssl.fastpath.errors import Alert
 from kssl.fastpath.net.closing import End
+from kssl.fastpath.tls.errors import Alert
 from tests.fastpath.client import Client
 from tests.fastpath.engines.variants import VARIANTS, identify
 from tests.fastpath.harness import Accepted, Place, until

@@ -9,8 +9,8 @@ import pytest
 from kssl.fastpath.engines import plain
 from kssl.fastpath.engines.plain import PlainEngine
 from kssl.fastpath.engines.registry import load_engines
-from kssl.fastpath.errors import Alert
 from kssl.fastpath.net.channel import Channel
+from kssl.fastpath.tls.errors import Alert
 from tests.fastpath.engines.plain_peer import EitherPlace
 from tests.fastpath.harness import until
 

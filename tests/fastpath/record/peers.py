@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
-from kssl.fastpath.keys import ConnectionKeys, DirectionKeys
-from kssl.fastpath.keyschedule import next_traffic_secret, tls12_keys, traffic_keys
 from kssl.fastpath.record import RecordLayer
-from kssl.fastpath.suites import BY_OPENSSL_NAME, SUITES, CipherSuite
+from kssl.fastpath.tls.keys import ConnectionKeys, DirectionKeys
+from kssl.fastpath.tls.keyschedule import next_traffic_secret, tls12_keys, traffic_keys
+from kssl.fastpath.tls.suites import BY_OPENSSL_NAME, SUITES, CipherSuite
 
 TLS13 = BY_OPENSSL_NAME["TLS_AES_128_GCM_SHA256"]
 TLS12 = BY_OPENSSL_NAME["ECDHE-RSA-AES128-GCM-SHA256"]

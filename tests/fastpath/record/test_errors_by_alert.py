@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from kssl.fastpath.errors import Alert, PeerIncompatible, PeerMisbehaved
-from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.tls.errors import Alert, PeerIncompatible, PeerMisbehaved
+from kssl.fastpath.tls.suites import CipherSuite
 from tests.fastpath.record.peers import (
     ALERT,
     CHANGE_CIPHER_SPEC,

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from kssl.fastpath.engines import aead
 from kssl.fastpath.engines.contract import MAX_PIECE
-from kssl.fastpath.errors import Alert
-from kssl.fastpath.fragment import MAX_FRAGMENT, SIZES
-from kssl.fastpath.keys import ConnectionKeys
 from kssl.fastpath.record import RecordLayer
-from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.tls.errors import Alert
+from kssl.fastpath.tls.fragment import MAX_FRAGMENT, SIZES
+from kssl.fastpath.tls.keys import ConnectionKeys
+from kssl.fastpath.tls.suites import CipherSuite
 from kssl.fastpath.worker.frames import MAX_PAYLOAD
 from tests.fastpath.record.peers import (
     DATA,

@@ -8,9 +8,9 @@ from weakref import ref
 
 import pytest
 
-from kssl.fastpath.keys import ConnectionKeys
 from kssl.fastpath.record.layer import RecordLayer
-from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.tls.keys import ConnectionKeys
+from kssl.fastpath.tls.suites import CipherSuite
 from tests.fastpath.record.peers import ALERT, TLS12, TLS13, Forger, example_keys
 
 ENDS: dict[str, Callable[[Forger], bytes]] = {

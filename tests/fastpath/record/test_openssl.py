@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from OpenSSL import SSL
 
-from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.tls.suites import CipherSuite
 from tests.fastpath.record.peers import ALL_SUITES, TLS13_SUITES, OpenSslPeer, connect_openssl
 
 LONG = bytes(range(256)) * 300  # 76,800 bytes: five records

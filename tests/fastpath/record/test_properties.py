@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kssl.fastpath.errors import TlsError
-from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.tls.errors import TlsError
+from kssl.fastpath.tls.suites import CipherSuite
 from tests.examples import examples
 from tests.fastpath.record.peers import (
     ALL_SUITES,

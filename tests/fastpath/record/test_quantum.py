@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kssl.fastpath.keyschedule import next_traffic_secret, traffic_keys
 from kssl.fastpath.net.quantum import PROTOCOL_RECORD, RECORDS
 from kssl.fastpath.record import RecordLayer
-from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.tls.keyschedule import next_traffic_secret, traffic_keys
+from kssl.fastpath.tls.suites import CipherSuite
 from tests.fastpath.record.peers import (
     ALERT,
     ALL_SUITES,

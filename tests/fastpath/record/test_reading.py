@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kssl.fastpath.errors import Alert, ApiMisused, PeerAlert
-from kssl.fastpath.keys import MAX_SEQUENCE, ConnectionKeys
-from kssl.fastpath.keyschedule import traffic_keys
 from kssl.fastpath.record import RecordLayer
-from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.tls.errors import Alert, ApiMisused, PeerAlert
+from kssl.fastpath.tls.keys import MAX_SEQUENCE, ConnectionKeys
+from kssl.fastpath.tls.keyschedule import traffic_keys
+from kssl.fastpath.tls.suites import CipherSuite
 from tests.fastpath.record.peers import (
     ALERT,
     ALL_SUITES,

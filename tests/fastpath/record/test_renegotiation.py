@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kssl.fastpath.errors import Alert
-from kssl.fastpath.keys import ConnectionKeys
 from kssl.fastpath.record import RecordLayer
 from kssl.fastpath.record.wire import MAX_CLIENT_HELLO_LENGTH
+from kssl.fastpath.tls.errors import Alert
+from kssl.fastpath.tls.keys import ConnectionKeys
 from tests.fastpath.record.peers import (
     ALERT,
     HANDSHAKE,

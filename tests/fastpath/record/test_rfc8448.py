@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kssl.fastpath.keys import ConnectionKeys
-from kssl.fastpath.keyschedule import traffic_keys
 from kssl.fastpath.record import RecordLayer
 from kssl.fastpath.record.opener import make_opener
+from kssl.fastpath.tls.keys import ConnectionKeys
+from kssl.fastpath.tls.keyschedule import traffic_keys
 from tests.fastpath import rfc8448
 from tests.fastpath.record.peers import HANDSHAKE, TLS13
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kssl.fastpath.errors import Alert, PeerMisbehaved
-from kssl.fastpath.keys import ConnectionKeys
 from kssl.fastpath.record import RecordLayer
 from kssl.fastpath.record.wire import MAX_TICKET_LENGTH, MAX_TICKETS, MIN_TICKET_LENGTH
-from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.tls.errors import Alert, PeerMisbehaved
+from kssl.fastpath.tls.keys import ConnectionKeys
+from kssl.fastpath.tls.suites import CipherSuite
 from tests.fastpath.record.peers import (
     ALERT,
     HANDSHAKE,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kssl.fastpath.errors import Alert, ApiMisused, KeyLimitReached
-from kssl.fastpath.keys import ConnectionKeys
 from kssl.fastpath.record import RecordLayer
 from kssl.fastpath.record.wire import MAX_OWN_KEY_UPDATES
-from kssl.fastpath.suites import BY_OPENSSL_NAME, CipherSuite
+from kssl.fastpath.tls.errors import Alert, ApiMisused, KeyLimitReached
+from kssl.fastpath.tls.keys import ConnectionKeys
+from kssl.fastpath.tls.suites import BY_OPENSSL_NAME, CipherSuite
 from tests.fastpath.record.peers import (
     ALERT,
     ALL_SUITES,

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from kssl.fastpath.keys import DirectionKeys
-from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.tls.keys import DirectionKeys
+from kssl.fastpath.tls.suites import CipherSuite
 from tests.fastpath.record.peers import HANDSHAKE, split_records
-from tests.fastpath.test_clienthello import vector
+from tests.fastpath.tls.test_clienthello import vector
 
 # IANA's TLS ExtensionType Values; the two that were never registered have the names that they are
 # known by.

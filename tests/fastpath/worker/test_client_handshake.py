@@ -9,7 +9,7 @@ import pytest
 from OpenSSL import SSL
 
 from kssl.fastpath.record.layer import RecordLayer
-from kssl.fastpath.suites import SUITES, CipherSuite
+from kssl.fastpath.tls.suites import SUITES, CipherSuite
 from kssl.fastpath.worker.client_handshake import ClientHandshake
 from kssl.fastpath.worker.handshake import MAX_HANDSHAKE_BYTES, MAX_SHORT_RECORDS, Failure, Flight
 from tests.fastpath.worker.servers import (

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from OpenSSL import SSL
 
-from kssl.fastpath.clienthello import ClientHelloReader
-from kssl.fastpath.fragment import MAX_FRAGMENT, SIZES
-from kssl.fastpath.keyschedule import traffic_keys
-from kssl.fastpath.suites import BY_OPENSSL_NAME
+from kssl.fastpath.tls.clienthello import ClientHelloReader
+from kssl.fastpath.tls.fragment import MAX_FRAGMENT, SIZES
+from kssl.fastpath.tls.keyschedule import traffic_keys
+from kssl.fastpath.tls.suites import BY_OPENSSL_NAME
 from kssl.fastpath.worker.contexts import client_context
 from kssl.fastpath.worker.handshake import Established, Flight
 from kssl.fastpath.worker.server_handshake import ServerHandshake

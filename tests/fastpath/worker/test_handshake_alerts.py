@@ -16,7 +16,7 @@ from kssl.fastpath.worker.handshake import openssl_reason as reason_of
 from kssl.fastpath.worker.server_handshake import ServerHandshake
 from kssl.fastpath.worker.store import ContextStore
 from tests.fastpath.record.peers import split_records
-from tests.fastpath.test_clienthello import hello, real_hello, server_name
+from tests.fastpath.tls.test_clienthello import hello, real_hello, server_name
 from tests.fastpath.worker.visits import told_file, visit, write_certificate
 
 every_version = pytest.mark.parametrize("tls13", [True, False], ids=["TLS1.3", "TLS1.2"])

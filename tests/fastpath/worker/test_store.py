@@ -22,7 +22,7 @@ from kssl.fastpath.worker.store import (
     UnknownEndpointError,
     _Entry,
 )
-from tests.fastpath.test_clienthello import hello, real_hello, server_name
+from tests.fastpath.tls.test_clienthello import hello, real_hello, server_name
 from tests.fastpath.worker.visits import (
     START,
     told_file,

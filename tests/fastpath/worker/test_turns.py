@@ -11,8 +11,8 @@ from typing import cast
 import pytest
 from OpenSSL import SSL
 
-from kssl.fastpath.keys import ConnectionKeys
 from kssl.fastpath.net.quantum import RECORDS, TURN_RECORDS
+from kssl.fastpath.tls.keys import ConnectionKeys
 from kssl.fastpath.worker import process
 from kssl.fastpath.worker.connections import WorkerConnection
 from kssl.fastpath.worker.frames import KEEP, FrameType, append, pack_begin, parse

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
-from kssl.fastpath.clienthello import ClientHelloReader
+from kssl.fastpath.tls.clienthello import ClientHelloReader
 from kssl.fastpath.worker.handshake import Established, Failure
 from kssl.fastpath.worker.server_handshake import ServerHandshake
 from kssl.fastpath.worker.store import ContextStore

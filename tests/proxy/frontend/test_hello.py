@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kssl.fastpath.clienthello import ClientHello, ClientHelloReader
+from kssl.fastpath.tls.clienthello import ClientHello, ClientHelloReader
 from kssl.proxy.frontend.hello import HelloCollector
-from tests.fastpath.test_clienthello import hello, vector
-from tests.fastpath.test_offered_sessions import pre_shared_key
+from tests.fastpath.tls.test_clienthello import hello, vector
+from tests.fastpath.tls.test_offered_sessions import pre_shared_key
 
 TLS12, TLS13 = b"a" * 32, b"b" * 32
 HELLO = hello(session_id=TLS12, extensions=pre_shared_key(TLS13))

@@ -10,7 +10,7 @@ from kssl.config.model import Binding, Site, SiteLimits
 from kssl.config.parameter import Profile
 from kssl.config.profiles import RULES
 from kssl.config.target import Listen, Target
-from kssl.fastpath.suites import SUITES
+from kssl.fastpath.tls.suites import SUITES
 from kssl.proxy.http.bodies import LengthReader, LimitedReader
 from kssl.proxy.http.codec import Codec
 from kssl.proxy.http.messages import HttpError, Limits, RequestHead

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kssl.fastpath.engines.contract import Handover
-from kssl.fastpath.keys import MAX_SEQUENCE, ConnectionKeys, DirectionKeys
 from kssl.fastpath.net.channel import Channel
-from kssl.fastpath.suites import BY_OPENSSL_NAME, SUITES, CipherSuite
+from kssl.fastpath.tls.keys import MAX_SEQUENCE, ConnectionKeys, DirectionKeys
+from kssl.fastpath.tls.suites import BY_OPENSSL_NAME, SUITES, CipherSuite
 from tests.fastpath.record.peers import example_keys
 
 AES128 = BY_OPENSSL_NAME["TLS_AES_128_GCM_SHA256"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
-from kssl.fastpath.fragment import MAX_FRAGMENT_LENGTH
+from kssl.fastpath.tls.fragment import MAX_FRAGMENT_LENGTH
 
 _HANDSHAKE = 22  # content type, RFC 8446 §5.1
 _RECORD_HEADER_SIZE = 5

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kssl.fastpath import legacy
-from kssl.fastpath.clienthello import ClientHelloReader
-from tests.fastpath.test_clienthello import hello, real_hello
+from kssl.fastpath.tls import legacy
+from kssl.fastpath.tls.clienthello import ClientHelloReader
+from tests.fastpath.tls.test_clienthello import hello, real_hello
 
 
 def offers_rc2(client_hello_record: bytes) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from kssl.fastpath.fragment import MAX_FRAGMENT, SIZES
-from kssl.fastpath.suites import BY_CODE, CipherSuite
+from kssl.fastpath.tls.fragment import MAX_FRAGMENT, SIZES
+from kssl.fastpath.tls.suites import BY_CODE, CipherSuite
 
 MAX_SEQUENCE = 2**64 - 1
 """The last record sequence number of a key: 64 bits that must not wrap (RFC 9846 §5.3)."""

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kssl.fastpath.clienthello import ClientHello, parse
-from tests.fastpath.test_clienthello import hello, read, real_hello, server_name, vector
+from kssl.fastpath.tls.clienthello import ClientHello, parse
+from tests.fastpath.tls.test_clienthello import hello, read, real_hello, server_name, vector
 
 OTHER = b"\x00\x17\x00\x00"  # an extension
 IDS = [bytes([number]) * 32 for number in range(1, 8)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kssl.fastpath.errors import (
+from kssl.fastpath.tls.errors import (
     Alert,
     ApiMisused,
     KeyLimitReached,

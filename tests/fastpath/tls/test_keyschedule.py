@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 
-from kssl.fastpath.keyschedule import (
+from kssl.fastpath.tls.keyschedule import (
     hkdf_expand_label,
     next_traffic_secret,
     tls12_keys,
     traffic_keys,
 )
-from kssl.fastpath.suites import BY_OPENSSL_NAME
+from kssl.fastpath.tls.suites import BY_OPENSSL_NAME
 from tests.fastpath import rfc8448
 
 AES128 = BY_OPENSSL_NAME["TLS_AES_128_GCM_SHA256"]

@@ -9,8 +9,8 @@ import hmac
 import struct
 from functools import lru_cache
 
-from kssl.fastpath.keys import DirectionKeys
-from kssl.fastpath.suites import CipherSuite
+from kssl.fastpath.tls.keys import DirectionKeys
+from kssl.fastpath.tls.suites import CipherSuite
 
 RECORDS_OF_TLS12_HANDSHAKE = 1
 """Protected records that each side has sent when a TLS 1.2 handshake ends: its Finished."""

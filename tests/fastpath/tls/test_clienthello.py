@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from OpenSSL import SSL
 
-from kssl.fastpath.clienthello import ClientHello, ClientHelloReader, parse
+from kssl.fastpath.tls.clienthello import ClientHello, ClientHelloReader, parse
 
 
 def real_hello(name: bytes = b"", version: int = SSL.TLS1_3_VERSION) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from OpenSSL import SSL
 
-from kssl.fastpath.suites import BY_CODE, BY_OPENSSL_NAME, SUITES, CipherSuite
+from kssl.fastpath.tls.suites import BY_CODE, BY_OPENSSL_NAME, SUITES, CipherSuite
 
 
 def test_sorted_and_unique() -> None:
