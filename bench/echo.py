@@ -19,7 +19,7 @@ from typing import cast
 import uvloop
 
 from kssl.bench.errors import BenchError
-from kssl.fastpath.hardening import interpreter
+from kssl.fastpath.ipc.hardening import interpreter
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY = b"sec-websocket-key:"

@@ -23,8 +23,9 @@ The vocabulary:
     net/           sockets, without TLS
     tls/           alerts, suites, keys and hellos
     record/        sealing and opening, sans-I/O
+    ipc/           processes, their supervisor, and the frames between them
     engines/       the contract and the engines
-    worker/        the worker's process, the link and the supervisor
+    worker/        the worker's process
     filter/        the filter's process
     handshake.py   carries a handshake's bytes between client and worker
 """

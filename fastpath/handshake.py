@@ -19,19 +19,14 @@ from functools import lru_cache
 from typing import Protocol
 
 from kssl.fastpath.engines.contract import Session
+from kssl.fastpath.ipc.frames import MAX_PAYLOAD, FrameType, unpack_certificates, unpack_established
+from kssl.fastpath.ipc.link import WorkerLink
+from kssl.fastpath.ipc.sessions import SessionOwners
+from kssl.fastpath.ipc.supervisor import Supervisor
 from kssl.fastpath.net.channel import Channel, describe
 from kssl.fastpath.net.closing import GracefulClose
 from kssl.fastpath.record.wire import alert_record
 from kssl.fastpath.tls.errors import Alert
-from kssl.fastpath.worker.frames import (
-    MAX_PAYLOAD,
-    FrameType,
-    unpack_certificates,
-    unpack_established,
-)
-from kssl.fastpath.worker.link import WorkerLink
-from kssl.fastpath.worker.sessions import SessionOwners
-from kssl.fastpath.worker.supervisor import Supervisor
 
 _BUFFER = memoryview(bytearray(65536))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kssl.config import trusted
-from kssl.fastpath.worker import supervisor
+from kssl.fastpath.ipc import supervisor
 from kssl.proxy.frontend import deadlines
 from tests.examples import load_profile
 

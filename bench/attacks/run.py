@@ -22,7 +22,7 @@ from kssl.bench.load.own import OwnClient
 from kssl.bench.pinning import Cores, choose_cores, pinned
 from kssl.bench.scenarios import Scenario
 from kssl.config.devca import DevelopmentCA
-from kssl.fastpath.hardening import interpreter
+from kssl.fastpath.ipc.hardening import interpreter
 
 # The others: 12 bytes over 8 connections at a rate that leaves most of a core free.
 OTHERS = Scenario("others", "12 B, 8 connections, 400 requests/s", "latency", 12, 8, rate=400)

@@ -13,7 +13,7 @@ from kssl.bench.errors import BenchError
 from kssl.bench.load.builtin.task import Task
 from kssl.bench.load.job import Hook, Job, LoadResult
 from kssl.bench.load.process import LoadProcess, running
-from kssl.fastpath.hardening import interpreter
+from kssl.fastpath.ipc.hardening import interpreter
 
 # Time for all connections to come up: with full handshakes, 10,000 take a slow proxy a while.
 _UP_SECONDS = 120.0

@@ -26,10 +26,10 @@ from asyncio import AbstractEventLoop
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
+from kssl.fastpath.ipc.link import WorkerLink
 from kssl.fastpath.net.channel import Channel
 from kssl.fastpath.net.closing import Ending
 from kssl.fastpath.tls.errors import Alert
-from kssl.fastpath.worker.link import WorkerLink
 
 # One batch of records from the peer, in bytes: eight full records. Larger batches save system
 # calls but leave the second-level cache.

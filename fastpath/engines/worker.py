@@ -12,10 +12,10 @@ from typing import ClassVar
 from kssl.fastpath.engines.base import MAX_UNREAD
 from kssl.fastpath.engines.contract import RECEIVE_SIZE, Handover, Sink
 from kssl.fastpath.engines.tls import TlsEngine
+from kssl.fastpath.ipc.frames import NO_ALERT, FrameType, unpack_broken
 from kssl.fastpath.net.channel import describe
 from kssl.fastpath.net.closing import End
 from kssl.fastpath.tls.errors import Alert
-from kssl.fastpath.worker.frames import NO_ALERT, FrameType, unpack_broken
 
 _RECORDS = memoryview(bytearray(RECEIVE_SIZE))
 

@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 
-from kssl.fastpath.hardening import become_helper
+from kssl.fastpath.ipc.hardening import become_helper
 from kssl.fastpath.logs import messages
 
 # More than the kernel holds for a socketpair by default (208 KiB), in bytes: a batch that has

@@ -153,7 +153,7 @@ def lost() -> int:
 
 def told() -> dict[str, int]:
     """Return what a process behind the front end adds to its counts; nothing if nothing was lost.
-    It is asked every ten seconds (`kssl.fastpath.worker.watch`), which is also the time for
+    It is asked every ten seconds (`kssl.fastpath.ipc.watch`), which is also the time for
     `sweep`."""
     sweep()
     number = lost()

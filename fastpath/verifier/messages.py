@@ -1,4 +1,4 @@
-"""What front end and verifier say to each other, in the frames of `kssl.fastpath.worker.frames`."""
+"""What front end and verifier say to each other, in the frames of `kssl.fastpath.ipc.frames`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kssl.fastpath.clientcert.verdict import Outcome
+from kssl.fastpath.ipc.frames import pack_certificates, unpack_certificates
 from kssl.fastpath.tls.openssl_conf import OPENSSL_CONF
-from kssl.fastpath.worker.frames import pack_certificates, unpack_certificates
 
 POLICY_SIZE = 32  # characters of `ClientCertificates.policy`
 

@@ -22,14 +22,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kssl.fastpath import collector
-from kssl.fastpath.hardening import become_helper
+from kssl.fastpath.ipc import collector
+from kssl.fastpath.ipc.frames import MAX_PAYLOAD, FrameType, Joined, parse, pieces
+from kssl.fastpath.ipc.hardening import become_helper
+from kssl.fastpath.ipc.output import Output
 from kssl.fastpath.logs import messages
 from kssl.fastpath.verifier.kept import Kept
 from kssl.fastpath.verifier.policies import UnusableError, load, restore
 from kssl.fastpath.verifier.questions import Questions
-from kssl.fastpath.worker.frames import MAX_PAYLOAD, FrameType, Joined, parse, pieces
-from kssl.fastpath.worker.output import Output
 
 _BUFFER_SIZE = 4 * MAX_PAYLOAD  # several of the largest frames
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from kssl.fastpath.ipc.frames import FrameType
+from kssl.fastpath.ipc.link import WorkerLink
+from kssl.fastpath.ipc.supervisor import Supervisor
 from kssl.fastpath.verifier.messages import ClientVerdict, pack_judge, unpack_verdict
-from kssl.fastpath.worker.frames import FrameType
-from kssl.fastpath.worker.link import WorkerLink
-from kssl.fastpath.worker.supervisor import Supervisor
 
 
 class Question:

@@ -10,7 +10,7 @@ from datetime import MAXYEAR, datetime, timedelta
 from kssl.fastpath.clientcert.policy import Policy
 from kssl.fastpath.clientcert.verdict import Verdict
 from kssl.fastpath.fetch.cache import Cache
-from kssl.fastpath.worker.frames import pack_certificates
+from kssl.fastpath.ipc.frames import pack_certificates
 
 ENTRIES = 10_000
 SIZE = 64 << 20  # bytes

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from kssl.config.errors import printable
 from kssl.fastpath.clientcert.verdict import Outcome, Verdict
+from kssl.fastpath.ipc.frames import MAX_PAYLOAD
 from kssl.fastpath.verifier.messages import ClientVerdict, pack_verdict
-from kssl.fastpath.worker.frames import MAX_PAYLOAD
 
 MAX_CHAIN = 128 << 10  # bytes of DER
 MAX_NOTES = 10

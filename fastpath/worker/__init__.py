@@ -2,7 +2,6 @@
 
 It alone reads private keys and does handshakes; in user mode it also opens and seals every record.
 
-    frames.py      the messages on the socketpair, both sides
     process.py     the worker's own loop: frames in, frames out
     connections.py what one connection is inside the worker
     handshake.py   one TLS handshake by OpenSSL, bytes in and flights out: what both roles share
@@ -13,7 +12,4 @@ It alone reads private keys and does handshakes; in user mode it also opens and 
     certificates.py  private keys and certificates, loaded and kept
     development.py leaves of the development CA
     contexts.py    how an OpenSSL context is set up
-    control.py     who waits for which answer of the worker itself
-    link.py        the front end's end of the socketpair
-    supervisor.py  starts the process, and starts it again when it dies
 """

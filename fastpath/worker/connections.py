@@ -16,10 +16,7 @@ from functools import lru_cache
 
 from OpenSSL import SSL
 
-from kssl.fastpath.net.quantum import RECORDS, TURN_RECORDS
-from kssl.fastpath.record.layer import RecordLayer
-from kssl.fastpath.tls.errors import Alert, PeerAlert, TlsError
-from kssl.fastpath.worker.frames import (
+from kssl.fastpath.ipc.frames import (
     KEEP,
     NO_ALERT,
     FrameType,
@@ -28,8 +25,11 @@ from kssl.fastpath.worker.frames import (
     pack_established,
     pack_failed,
 )
+from kssl.fastpath.ipc.output import Output
+from kssl.fastpath.net.quantum import RECORDS, TURN_RECORDS
+from kssl.fastpath.record.layer import RecordLayer
+from kssl.fastpath.tls.errors import Alert, PeerAlert, TlsError
 from kssl.fastpath.worker.handshake import Established, Failure, Flight, TlsHandshake
-from kssl.fastpath.worker.output import Output
 
 # What a client may have presented, for its session to be kept: bytes of DER, and certificates, as
 # many as a path may have. OpenSSL keeps them with the session, in four times the size and 4 KiB

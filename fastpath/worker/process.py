@@ -26,14 +26,8 @@ from os import sched_yield
 from pathlib import Path
 from typing import Any
 
-from kssl.fastpath import collector
-from kssl.fastpath.hardening import become_helper
-from kssl.fastpath.logs import messages
-from kssl.fastpath.record.wire import alert_record
-from kssl.fastpath.tls.errors import Alert
-from kssl.fastpath.worker.client_handshake import ClientHandshake
-from kssl.fastpath.worker.connections import WorkerConnection
-from kssl.fastpath.worker.frames import (
+from kssl.fastpath.ipc import collector
+from kssl.fastpath.ipc.frames import (
     BEGIN,
     MAX_PAYLOAD,
     FrameType,
@@ -42,8 +36,14 @@ from kssl.fastpath.worker.frames import (
     parse,
     pieces,
 )
+from kssl.fastpath.ipc.hardening import become_helper
+from kssl.fastpath.ipc.output import Output
+from kssl.fastpath.logs import messages
+from kssl.fastpath.record.wire import alert_record
+from kssl.fastpath.tls.errors import Alert
+from kssl.fastpath.worker.client_handshake import ClientHandshake
+from kssl.fastpath.worker.connections import WorkerConnection
 from kssl.fastpath.worker.handshake import TlsHandshake
-from kssl.fastpath.worker.output import Output
 from kssl.fastpath.worker.server_handshake import ServerHandshake
 from kssl.fastpath.worker.store import CertificatesError, ContextStore, UnknownEndpointError
 from kssl.fastpath.worker.upstreams import UnknownUpstreamError

@@ -34,7 +34,7 @@ from kssl.config.store.report import list_report, show_report
 from kssl.config.store.sites import read_sites
 from kssl.config.store.staged import BIND, UNBIND
 from kssl.config.store.store import Store, short
-from kssl.fastpath.hardening import protect_memory
+from kssl.fastpath.ipc.hardening import protect_memory
 from kssl.proxy.cli import cert_test
 from kssl.proxy.cli.cert_text import CERTHASH, STAGED, count, list_text, show_text, told
 

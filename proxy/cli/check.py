@@ -19,9 +19,9 @@ from kssl.config.routing import tls_settings, verifier_settings
 from kssl.config.statedir import ensure_state_dir
 from kssl.config.support import Row, rows
 from kssl.config.target import Target, UpstreamTls, parse_target
+from kssl.fastpath.ipc.processes import VERIFIER
+from kssl.fastpath.ipc.supervisor import Supervisor, WorkerRefusedError, WorkerSettings
 from kssl.fastpath.verifier.messages import VerifierSettings
-from kssl.fastpath.worker.processes import VERIFIER
-from kssl.fastpath.worker.supervisor import Supervisor, WorkerRefusedError, WorkerSettings
 from kssl.proxy.cli.options import (
     TARGET_HELP,
     UsageError,

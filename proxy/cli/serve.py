@@ -16,7 +16,7 @@ from kssl.config.errors import ConfigError
 from kssl.config.model import Configuration, Site
 from kssl.config.running import State, remove_record
 from kssl.config.target import parse_target
-from kssl.fastpath import collector
+from kssl.fastpath.ipc import collector
 from kssl.fastpath.logs import messages
 from kssl.proxy.cli.options import (
     add_serve_arguments,

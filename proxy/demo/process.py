@@ -13,7 +13,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from kssl.fastpath.hardening import interpreter
+from kssl.fastpath.ipc.hardening import interpreter
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 5.0

@@ -10,6 +10,8 @@ from kssl.config.profiles import no_client_certificates
 from kssl.fastpath.engines.contract import Engine, Handover, Session
 from kssl.fastpath.engines.plain import PlainEngine
 from kssl.fastpath.handshake import Handshake
+from kssl.fastpath.ipc.frames import FrameType, pack_begin
+from kssl.fastpath.ipc.link import WorkerLink
 from kssl.fastpath.logs.messages import limited
 from kssl.fastpath.net.channel import RESETS, Channel, describe
 from kssl.fastpath.net.closing import GracefulClose
@@ -17,8 +19,6 @@ from kssl.fastpath.net.poller import Poller
 from kssl.fastpath.record.wire import alert_record
 from kssl.fastpath.tls.errors import Alert
 from kssl.fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
-from kssl.fastpath.worker.frames import FrameType, pack_begin
-from kssl.fastpath.worker.link import WorkerLink
 from kssl.proxy.accesslog import escape
 from kssl.proxy.frontend.certificate import CertificateWait, Refused, Shaken
 from kssl.proxy.frontend.deadlines import NEVER

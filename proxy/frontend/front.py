@@ -19,10 +19,10 @@ from kssl.config.profiles import RULES
 from kssl.config.table import PARAMETERS
 from kssl.config.target import Target
 from kssl.fastpath.engines.contract import MAX_AFTER_PAUSE, RECEIVE_SIZE, Engine
+from kssl.fastpath.ipc.sessions import SessionOwners
+from kssl.fastpath.ipc.supervisor import Supervisor
 from kssl.fastpath.logs.messages import limited
 from kssl.fastpath.net.channel import Channel
-from kssl.fastpath.worker.sessions import SessionOwners
-from kssl.fastpath.worker.supervisor import Supervisor
 from kssl.proxy.accesslog import AccessLog
 from kssl.proxy.frontend.capacity import Capacity, Closing, Holder
 from kssl.proxy.frontend.closes import Closes

@@ -14,9 +14,9 @@ from typing import Any
 from kssl.config import routing
 from kssl.config.errors import ConfigError
 from kssl.config.model import Configuration
+from kssl.fastpath.ipc.processes import VERIFIER
+from kssl.fastpath.ipc.supervisor import Settings, Supervisor, WorkerRefusedError, WorkerSettings
 from kssl.fastpath.verifier.messages import VerifierSettings
-from kssl.fastpath.worker.processes import VERIFIER
-from kssl.fastpath.worker.supervisor import Settings, Supervisor, WorkerRefusedError, WorkerSettings
 
 log = logging.getLogger("kssl")
 

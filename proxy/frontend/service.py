@@ -26,7 +26,7 @@ from kssl.config.profiles import NEEDS_RESTART, RULES
 from kssl.config.running import FOLDER
 from kssl.config.statedir import ensure_state_dir, write_public
 from kssl.fastpath.engines.registry import choose_engine
-from kssl.fastpath.hardening import protect_memory
+from kssl.fastpath.ipc.hardening import protect_memory
 from kssl.fastpath.logs import messages
 from kssl.fastpath.net.poller import Poller
 from kssl.proxy.accesslog import AccessLog, Standard, Stream, close_own, open_access_log

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kssl.config.errors import ConfigError
-from kssl.fastpath.hardening import interpreter
+from kssl.fastpath.ipc.hardening import interpreter
 from kssl.proxy.lifecycle.report import LISTENERS, PREDECESSOR, REPORT
 
 # Seconds until it must accept: the crypto worker has 30 for its certificates.

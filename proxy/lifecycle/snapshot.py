@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from kssl.config.running import State
+from kssl.fastpath.ipc.supervisor import Supervisor
 from kssl.fastpath.logs import messages
-from kssl.fastpath.worker.supervisor import Supervisor
 from kssl.proxy.frontend.front import Front
 from kssl.proxy.upstream.dial import Address
 from kssl.proxy.upstream.pool import Pool

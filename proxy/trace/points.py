@@ -26,7 +26,7 @@ class Point:
 # Whose socket it is: each of these classes gets one before anything is read from it.
 OWNERS = (
     Point("kssl.proxy.frontend.client:ClientConnection.__init__", "client_accepted"),
-    Point("kssl.fastpath.worker.link:WorkerLink.__init__", "link_made"),
+    Point("kssl.fastpath.ipc.link:WorkerLink.__init__", "link_made"),
     Point("kssl.proxy.upstream.connection:UpstreamConnection.__init__", "upstream_connected"),
 )
 
@@ -40,7 +40,7 @@ SOCKETS = (
 
 # Frames, which tell what the bytes on a link are for; one system call may carry several.
 FRAMES = (
-    Point("kssl.fastpath.worker.link:WorkerLink.send", "link_send"),
+    Point("kssl.fastpath.ipc.link:WorkerLink.send", "link_send"),
     Point("kssl.fastpath.handshake:Handshake.frame_received", "frame_received"),
     Point("kssl.fastpath.engines.worker:WorkerEngine.frame_received", "frame_received"),
     Point("kssl.fastpath.engines.aead:AeadEngine.frame_received", "frame_received"),
@@ -61,8 +61,8 @@ HTTP = (
 # The worker's own loop: a frame in, frames out, all written at once.
 WORKER = (
     Point("kssl.fastpath.worker.process:Worker._handle", "worker_handle"),
-    Point("kssl.fastpath.worker.output:Output.commit", "worker_commit"),
-    Point("kssl.fastpath.worker.output:Output.flush", "worker_flush"),
+    Point("kssl.fastpath.ipc.output:Output.commit", "worker_commit"),
+    Point("kssl.fastpath.ipc.output:Output.flush", "worker_flush"),
 )
 
 # The filter has no classes of its own, and no sockets but its two.

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kssl.fastpath.worker import processes
+from kssl.fastpath.ipc import processes
 from kssl.proxy.trace import recorder
 from kssl.proxy.trace.points import TRACED, install
 from kssl.proxy.trace.recorder import Event

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from time import monotonic_ns as now
 from typing import Any
 
-from kssl.fastpath.worker.frames import HEADER_SIZE, FrameType
+from kssl.fastpath.ipc.frames import HEADER_SIZE, FrameType
 from kssl.proxy.trace.recorder import Event, Moment
 
 Method = Callable[..., Any]

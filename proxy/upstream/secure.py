@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from kssl.config.target import UpstreamTls
 from kssl.fastpath.engines.contract import Engine, Handover, Session, Sink
 from kssl.fastpath.handshake import Handshake
+from kssl.fastpath.ipc.frames import FrameType, pack_connect
+from kssl.fastpath.ipc.link import WorkerLink
+from kssl.fastpath.ipc.supervisor import Supervisor
 from kssl.fastpath.net.channel import Channel
 from kssl.fastpath.net.closing import Ending
 from kssl.fastpath.net.poller import Poller
 from kssl.fastpath.tls.errors import Alert
-from kssl.fastpath.worker.frames import FrameType, pack_connect
-from kssl.fastpath.worker.link import WorkerLink
-from kssl.fastpath.worker.supervisor import Supervisor
 from kssl.proxy.upstream.connection import (
     HEADROOM,
     RECEIVE_SIZE,

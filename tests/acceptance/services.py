@@ -12,7 +12,7 @@ from typing import Any
 
 from kssl.bench.proc import private_rss
 from kssl.config.running import RunningService, running_services
-from kssl.fastpath.hardening import interpreter
+from kssl.fastpath.ipc.hardening import interpreter
 from kssl.proxy.lifecycle.ask import ask
 from kssl.proxy.lifecycle.control import find_service
 from kssl.proxy.spawn import ProxyProcess

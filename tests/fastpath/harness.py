@@ -31,12 +31,12 @@ from kssl.fastpath.engines.aead import AeadEngine
 from kssl.fastpath.engines.contract import Engine, Handover, Session
 from kssl.fastpath.engines.worker import WorkerEngine
 from kssl.fastpath.handshake import Handshake
+from kssl.fastpath.ipc.frames import FrameType, pack_begin, pack_connect
+from kssl.fastpath.ipc.link import WorkerLink
+from kssl.fastpath.ipc.supervisor import Supervisor, WorkerSettings
 from kssl.fastpath.net.channel import Channel
 from kssl.fastpath.net.closing import Ending
 from kssl.fastpath.tls.suites import CipherSuite
-from kssl.fastpath.worker.frames import FrameType, pack_begin, pack_connect
-from kssl.fastpath.worker.link import WorkerLink
-from kssl.fastpath.worker.supervisor import Supervisor, WorkerSettings
 from tests.fastpath.client import Client
 
 ENGINES: tuple[type[Engine], ...] = (AeadEngine, WorkerEngine)

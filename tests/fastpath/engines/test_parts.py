@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from kssl.fastpath.engines.worker import WorkerEngine
+from kssl.fastpath.ipc.frames import FrameType
 from kssl.fastpath.net.poller import Poller
-from kssl.fastpath.worker.frames import FrameType
 from tests.fastpath.client import Client
 from tests.fastpath.harness import Accepted, Place, until
 

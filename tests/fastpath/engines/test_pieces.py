@@ -10,10 +10,10 @@ import pytest
 from kssl.fastpath.engines.aead import AeadEngine
 from kssl.fastpath.engines.contract import MAX_PIECE, RECEIVE_SIZE, Engine
 from kssl.fastpath.engines.worker import WorkerEngine
+from kssl.fastpath.ipc.frames import FrameType
+from kssl.fastpath.ipc.link import WorkerLink
 from kssl.fastpath.net.channel import Channel
 from kssl.fastpath.record.layer import RecordLayer
-from kssl.fastpath.worker.frames import FrameType
-from kssl.fastpath.worker.link import WorkerLink
 from tests.fastpath.engines.plain_peer import EitherPlace
 from tests.fastpath.engines.variants import ONE_BY_ONE, identify, variant
 from tests.fastpath.harness import ENGINES, Accepted, Place, until

@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 
 from kssl.fastpath.engines.contract import Engine
+from kssl.fastpath.ipc.frames import FrameType, pack_begin
 from kssl.fastpath.tls.errors import Alert
-from kssl.fastpath.worker.frames import FrameType, pack_begin
 from tests.fastpath.engines.variants import ONE_BY_ONE, identify
 from tests.fastpath.harness import ENGINES, Accepted, Place, tcp_pair, until
 

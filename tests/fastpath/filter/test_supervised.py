@@ -15,9 +15,9 @@ import pytest
 import pytest_asyncio
 
 from kssl.fastpath.engines.worker import WorkerEngine
-from kssl.fastpath.worker import processes
-from kssl.fastpath.worker import supervisor as module
-from kssl.fastpath.worker.supervisor import Supervisor, WorkerRefusedError
+from kssl.fastpath.ipc import processes
+from kssl.fastpath.ipc import supervisor as module
+from kssl.fastpath.ipc.supervisor import Supervisor, WorkerRefusedError
 from tests.fastpath.harness import Certificates, Place, process_exists, until, worker_settings
 from tests.processes import halt
 

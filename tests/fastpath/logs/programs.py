@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from kssl.fastpath.hardening import interpreter
+from kssl.fastpath.ipc.hardening import interpreter
 
 SECONDS = 60.0
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from kssl.fastpath.engines import aead
 from kssl.fastpath.engines.contract import MAX_PIECE
+from kssl.fastpath.ipc.frames import MAX_PAYLOAD
 from kssl.fastpath.record import RecordLayer
 from kssl.fastpath.tls.errors import Alert
 from kssl.fastpath.tls.fragment import MAX_FRAGMENT, SIZES
 from kssl.fastpath.tls.keys import ConnectionKeys
 from kssl.fastpath.tls.suites import CipherSuite
-from kssl.fastpath.worker.frames import MAX_PAYLOAD
 from tests.fastpath.record.peers import (
     DATA,
     TLS12,

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kssl.fastpath.worker.processes import environment
+from kssl.fastpath.ipc.processes import environment
 
 # Its context is the worker's; the last flight has a ticket's record, or two of the same size.
 _FLIGHT = """

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from kssl.fastpath.ipc.frames import FrameType
 from kssl.fastpath.retrieval import Retrieval, retrieve
 from kssl.fastpath.verifier import searching
-from kssl.fastpath.worker.frames import FrameType
 from tests.fastpath.clientcert.pki import CLIENT, DAY, Made, self_signed
 from tests.fastpath.retrieving import aia, points
 from tests.fastpath.verifier.shop import Shop

@@ -12,8 +12,8 @@ import pytest
 from kssl.fastpath.clientcert.judge import judge
 from kssl.fastpath.clientcert.policy import Policy
 from kssl.fastpath.clientcert.verdict import Outcome, Verdict
+from kssl.fastpath.ipc.frames import FrameType
 from kssl.fastpath.verifier import questions
-from kssl.fastpath.worker.frames import FrameType
 from tests.fastpath.clientcert.pki import CLIENT, DAY
 from tests.fastpath.verifier.support import ROOT, Clock, site, told, verifier, write
 

@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
+from kssl.fastpath.ipc.supervisor import Supervisor
 from kssl.fastpath.verifier.messages import ClientVerdict
 from kssl.fastpath.verifier.policies import UnusableError, load, restore
 from kssl.fastpath.verifier.question import Question
-from kssl.fastpath.worker.supervisor import Supervisor
 from tests.config import oddities
 from tests.fastpath.verifier.support import site, told
 

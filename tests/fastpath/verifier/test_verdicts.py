@@ -8,10 +8,10 @@ import pytest
 
 from kssl.fastpath.clientcert.policy import Policy
 from kssl.fastpath.clientcert.verdict import Identity, Outcome, Verdict
+from kssl.fastpath.ipc.frames import MAX_PAYLOAD
 from kssl.fastpath.verifier import verdicts
 from kssl.fastpath.verifier.messages import ClientVerdict, pack_verdict, unpack_verdict
 from kssl.fastpath.verifier.verdicts import MAX_NOTES, told, with_note
-from kssl.fastpath.worker.frames import MAX_PAYLOAD
 from tests.fastpath.clientcert.pki import CLIENT, self_signed, tower
 from tests.fastpath.clientcert.support import ask
 

@@ -15,10 +15,10 @@ from cryptography.x509.oid import NameOID
 
 from kssl.fastpath.engines.aead import AeadEngine
 from kssl.fastpath.engines.contract import Engine
-from kssl.fastpath.worker import processes
-from kssl.fastpath.worker import supervisor as module
-from kssl.fastpath.worker.frames import MAX_PAYLOAD, FrameType, pieces
-from kssl.fastpath.worker.supervisor import (
+from kssl.fastpath.ipc import processes
+from kssl.fastpath.ipc import supervisor as module
+from kssl.fastpath.ipc.frames import MAX_PAYLOAD, FrameType, pieces
+from kssl.fastpath.ipc.supervisor import (
     Supervisor,
     WorkerRefusedError,
     WorkerSettings,

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 from OpenSSL import SSL
 
 from kssl.fastpath.engines.aead import AeadEngine
-from kssl.fastpath.worker import supervisor as module
+from kssl.fastpath.ipc import supervisor as module
+from kssl.fastpath.ipc.supervisor import WorkerRefusedError, WorkerSettings
 from kssl.fastpath.worker.handshake import Failure
 from kssl.fastpath.worker.server_handshake import ServerHandshake
 from kssl.fastpath.worker.store import CertificatesError, ContextStore
-from kssl.fastpath.worker.supervisor import WorkerRefusedError, WorkerSettings
 from kssl.fastpath.worker.upstreams import UnknownUpstreamError
 from tests.config import oddities
 from tests.config.oddities import ODD

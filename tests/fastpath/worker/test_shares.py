@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from kssl.fastpath.ipc.frames import FrameType
 from kssl.fastpath.net import quantum
 from kssl.fastpath.net.quantum import RECORDS
 from kssl.fastpath.worker import process
-from kssl.fastpath.worker.frames import FrameType
 from tests.fastpath.record.peers import Forger
 from tests.fastpath.worker.test_turns import Desk, Told
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kssl.fastpath.worker.frames import (
+from kssl.fastpath.ipc.frames import (
     HEADER,
     FrameType,
     append,
@@ -19,7 +19,7 @@ from kssl.fastpath.worker.frames import (
     pack_failed,
     pieces,
 )
-from kssl.fastpath.worker.supervisor import WorkerSettings
+from kssl.fastpath.ipc.supervisor import WorkerSettings
 from tests.fastpath.harness import Certificates, worker_settings
 
 

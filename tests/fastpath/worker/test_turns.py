@@ -11,11 +11,11 @@ from typing import cast
 import pytest
 from OpenSSL import SSL
 
+from kssl.fastpath.ipc.frames import KEEP, FrameType, append, pack_begin, parse
 from kssl.fastpath.net.quantum import RECORDS, TURN_RECORDS
 from kssl.fastpath.tls.keys import ConnectionKeys
 from kssl.fastpath.worker import process
 from kssl.fastpath.worker.connections import WorkerConnection
-from kssl.fastpath.worker.frames import KEEP, FrameType, append, pack_begin, parse
 from kssl.fastpath.worker.handshake import Established, TlsHandshake
 from kssl.fastpath.worker.process import Worker
 from tests.fastpath.record.peers import TLS13, Forger, example_keys

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kssl.config.running import all_services, running_services
-from kssl.fastpath.hardening import interpreter
+from kssl.fastpath.ipc.hardening import interpreter
 from tests.proxy.cli.conftest import Kssl
 from tests.proxy.frontend.rig import wait_for
 from tests.proxy.frontend.upstreams import Upstream

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kssl.fastpath.worker import processes, watch
-from kssl.fastpath.worker import supervisor as module
-from kssl.fastpath.worker.link import WorkerLink
-from kssl.fastpath.worker.supervisor import Supervisor
+from kssl.fastpath.ipc import processes, watch
+from kssl.fastpath.ipc import supervisor as module
+from kssl.fastpath.ipc.link import WorkerLink
+from kssl.fastpath.ipc.supervisor import Supervisor
 
 _AT_ONCE = 0.05  # seconds
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kssl.fastpath.worker import watch
+from kssl.fastpath.ipc import watch
 from tests.proxy.frontend.hung import give_up_soon
 from tests.proxy.frontend.rig import Rig, wait_for
 from tests.proxy.frontend.upstreams import Upstream, answer_all, response

@@ -1,5 +1,5 @@
 """Connections that have ended go by their reference counts alone: the cyclic collector, which is
-set to look seldom (`kssl.fastpath.collector`), finds nothing of ours."""
+set to look seldom (`kssl.fastpath.ipc.collector`), finds nothing of ours."""
 
 from __future__ import annotations
 

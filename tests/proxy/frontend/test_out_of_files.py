@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from kssl.fastpath.hardening import interpreter
+from kssl.fastpath.ipc.hardening import interpreter
 from kssl.proxy.spawn import ProxyProcess, spawn_proxy
 from tests.proxy.frontend.clients import Client, ClosedError, CutError
 from tests.proxy.frontend.conftest import Serve

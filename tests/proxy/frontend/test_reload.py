@@ -18,7 +18,7 @@ from kssl.config.model import Binding, Configuration, Logs, Site
 from kssl.config.parameter import Profile
 from kssl.config.parameters import Parameters
 from kssl.config.target import Listen, Target
-from kssl.fastpath.worker.supervisor import Supervisor, WorkerRefusedError
+from kssl.fastpath.ipc.supervisor import Supervisor, WorkerRefusedError
 from tests.proxy.frontend.clients import request
 from tests.proxy.frontend.plain import PlainClient
 from tests.proxy.frontend.rig import NOBODY, PLAIN, TLS, Rig, one_site, wait_for

@@ -19,7 +19,7 @@ import pytest
 
 from kssl.config.model import Configuration
 from kssl.config.target import Target
-from kssl.fastpath.worker.supervisor import Supervisor
+from kssl.fastpath.ipc.supervisor import Supervisor
 from kssl.proxy.frontend.hello import HelloCollector
 from tests.needs import need
 from tests.proxy.frontend.clients import Client
@@ -267,7 +267,7 @@ def test_the_owner_is_overloaded(
     browser = Browser(workers, tls13=tls13)
     assert not browser.visit()
     assert browser.visit()
-    monkeypatch.setattr("kssl.fastpath.worker.sessions._OVERLOADED", -1)
+    monkeypatch.setattr("kssl.fastpath.ipc.sessions._OVERLOADED", -1)
     assert [browser.visit() for _ in range(WORKERS)].count(True) <= 1  # whose turn it is
 
 

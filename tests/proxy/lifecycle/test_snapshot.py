@@ -13,8 +13,8 @@ import pytest
 
 from kssl.config.parameters import Parameters
 from kssl.config.target import Target
+from kssl.fastpath.ipc import supervisor as supervisor_module
 from kssl.fastpath.net.closing import End, Ending
-from kssl.fastpath.worker import supervisor as supervisor_module
 from kssl.proxy.lifecycle.admin import admin_path
 from kssl.proxy.lifecycle.snapshot import snapshot
 from tests.processes import halt

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kssl.fastpath.worker import processes
+from kssl.fastpath.ipc import processes
 from kssl.proxy.trace.process import _trace_children
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from kssl.fastpath.worker.frames import HEADER, HEADER_SIZE, MAX_PAYLOAD, FrameType
+from kssl.fastpath.ipc.frames import HEADER, HEADER_SIZE, MAX_PAYLOAD, FrameType
 
 # Room for a few of the largest frames, so that a batch of requests is one batch of answers.
 _SIZE = 4 * MAX_PAYLOAD

@@ -15,12 +15,12 @@ import pytest
 import pytest_asyncio
 
 from kssl.fastpath.engines.aead import AeadEngine
-from kssl.fastpath.worker import link as link_module
-from kssl.fastpath.worker import processes
-from kssl.fastpath.worker import supervisor as module
-from kssl.fastpath.worker.frames import Frame, parse
-from kssl.fastpath.worker.link import WorkerLink
-from kssl.fastpath.worker.supervisor import Supervisor, WorkerRefusedError
+from kssl.fastpath.ipc import link as link_module
+from kssl.fastpath.ipc import processes
+from kssl.fastpath.ipc import supervisor as module
+from kssl.fastpath.ipc.frames import Frame, parse
+from kssl.fastpath.ipc.link import WorkerLink
+from kssl.fastpath.ipc.supervisor import Supervisor, WorkerRefusedError
 from tests.fastpath.harness import Certificates, Place, process_exists, until, worker_settings
 from tests.processes import halt
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 from asyncio import AbstractEventLoop, Future
-from typing import TYPE_CHECKING
 
-from kssl.fastpath.worker.frames import FrameType
-
-if TYPE_CHECKING:
-    from kssl.fastpath.worker.link import Receiver
+from kssl.fastpath.ipc.frames import FrameType
+from kssl.fastpath.ipc.receiver import Receiver
 
 Counts = dict[str, int]
 

@@ -19,7 +19,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from kssl.fastpath.hardening import interpreter
+from kssl.fastpath.ipc.hardening import interpreter
 from kssl.fastpath.tls.openssl_conf import OPENSSL_CONF
 
 log = logging.getLogger("kssl")

@@ -12,10 +12,10 @@ import pytest
 import pytest_asyncio
 
 from kssl.fastpath.engines.contract import Engine
-from kssl.fastpath.worker import supervisor as module
-from kssl.fastpath.worker.frames import FrameType
-from kssl.fastpath.worker.link import WorkerLink
-from kssl.fastpath.worker.supervisor import Supervisor, WorkerRefusedError
+from kssl.fastpath.ipc import supervisor as module
+from kssl.fastpath.ipc.frames import FrameType
+from kssl.fastpath.ipc.link import WorkerLink
+from kssl.fastpath.ipc.supervisor import Supervisor, WorkerRefusedError
 from tests.fastpath.harness import (
     ENGINES,
     PATIENCE,

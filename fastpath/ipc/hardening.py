@@ -34,7 +34,7 @@ def interpreter(folder: Path | None = None) -> list[str]:
     our name: it would get the private keys. Only if we were imported from there ourselves does the
     process need it.
     """
-    root = Path(__file__).parents[2]  # of kssl
+    root = Path(__file__).parents[3]  # of kssl
     with contextlib.suppress(OSError):  # the folder is gone
         if root.samefile(folder or Path.cwd()):
             return [sys.executable]

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from kssl.fastpath.worker.control import Control
-from kssl.fastpath.worker.frames import FrameType
+from kssl.fastpath.ipc.control import Control
+from kssl.fastpath.ipc.frames import FrameType
 
 pytestmark = pytest.mark.asyncio
 

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from kssl.fastpath.ipc.control import Counts
+from kssl.fastpath.ipc.frames import FrameType, Joined
+from kssl.fastpath.ipc.link import WorkerLink
+from kssl.fastpath.ipc.processes import WORKER, Helper, Processes, spawn
+from kssl.fastpath.ipc.watch import answers, watch
 from kssl.fastpath.tls.openssl_conf import of_preset
-from kssl.fastpath.worker.control import Counts
-from kssl.fastpath.worker.frames import FrameType, Joined
-from kssl.fastpath.worker.link import WorkerLink
-from kssl.fastpath.worker.processes import WORKER, Helper, Processes, spawn
-from kssl.fastpath.worker.watch import answers, watch
 
 log = logging.getLogger("kssl")
 

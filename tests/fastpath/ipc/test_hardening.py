@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from kssl.fastpath.hardening import interpreter
+from kssl.fastpath.ipc.hardening import interpreter
 from kssl.proxy.spawn import ProxyProcess, spawn_proxy
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 SECRETIVE = ("SSLKEYLOGFILE", "OPENSSL_CONF", "PASSWORD")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from kssl.fastpath.worker.link import WorkerLink
+from kssl.fastpath.ipc.link import WorkerLink
 
 # Seconds. Two questions in a row go unanswered before a process counts as hung, as a machine that
 # stood still itself lets the first one run out.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kssl.fastpath.worker.frames import (
+from kssl.fastpath.ipc.frames import (
     BEGIN,
     HEADER,
     HEADER_SIZE,

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from kssl.fastpath.worker.frames import MAX_PAYLOAD, FrameType, parse
-from kssl.fastpath.worker.output import Output
+from kssl.fastpath.ipc.frames import MAX_PAYLOAD, FrameType, parse
+from kssl.fastpath.ipc.output import Output
 
 Pair = tuple[socket.socket, socket.socket]
 

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kssl.fastpath.worker.frames import MAX_PAYLOAD
-from kssl.fastpath.worker.supervisor import Supervisor
+from kssl.fastpath.ipc.frames import MAX_PAYLOAD
+from kssl.fastpath.ipc.supervisor import Supervisor
 
 # Sessions that OpenSSL keeps in each worker (SSL_SESSION_CACHE_MAX_SIZE_DEFAULT).
 PER_WORKER = 20480

@@ -6,13 +6,13 @@ import logging
 import socket
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
-from typing import Protocol
 
+from kssl.fastpath.ipc.control import Control, Counts
+from kssl.fastpath.ipc.frames import DROP, HEADER, KEEP, MAX_PAYLOAD, FrameType, parse, pieces
+from kssl.fastpath.ipc.receiver import Receiver
 from kssl.fastpath.logs.messages import limited
 from kssl.fastpath.net.channel import Channel
 from kssl.fastpath.net.poller import Poller
-from kssl.fastpath.worker.control import Control, Counts
-from kssl.fastpath.worker.frames import DROP, HEADER, KEEP, MAX_PAYLOAD, FrameType, parse, pieces
 
 log = logging.getLogger("kssl")
 
@@ -24,16 +24,6 @@ _COPIED = 16 * 1024
 
 # How long the news that connections have ended may wait for something else to say, in seconds.
 _END_DELAY = 0.1
-
-
-class Receiver(Protocol):
-    """Whoever opened a connection on the link."""
-
-    def frame_received(self, kind: int, payload: memoryview) -> None:
-        """``payload`` is valid only during the call."""
-
-    def worker_lost(self) -> None:
-        """The process died. Nothing more will come for this connection."""
 
 
 class WorkerLink:

@@ -7,9 +7,9 @@ from typing import cast
 
 import pytest
 
-from kssl.fastpath.worker.frames import MAX_PAYLOAD
-from kssl.fastpath.worker.sessions import PER_WORKER, SessionOwners
-from kssl.fastpath.worker.supervisor import Supervisor
+from kssl.fastpath.ipc.frames import MAX_PAYLOAD
+from kssl.fastpath.ipc.sessions import PER_WORKER, SessionOwners
+from kssl.fastpath.ipc.supervisor import Supervisor
 
 
 class Link:

@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from kssl.fastpath.engines.aead import AeadEngine
 from kssl.fastpath.engines.contract import Engine
 from kssl.fastpath.engines.worker import WorkerEngine
-from kssl.fastpath.worker import link as link_module
-from kssl.fastpath.worker.frames import HEADER, FrameType, append, parse
-from kssl.fastpath.worker.link import WorkerLink
-from kssl.fastpath.worker.supervisor import Supervisor, WorkerRefusedError
+from kssl.fastpath.ipc import link as link_module
+from kssl.fastpath.ipc.frames import HEADER, FrameType, append, parse
+from kssl.fastpath.ipc.link import WorkerLink
+from kssl.fastpath.ipc.supervisor import Supervisor, WorkerRefusedError
 from tests.fastpath.client import Client
 from tests.fastpath.harness import (
     ENGINES,
@@ -83,8 +83,8 @@ async def finish(client: Client, accepted: Accepted) -> None:
 
 async def test_another_worker_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for but the start of the process, at the first try."""
-    monkeypatch.setattr("kssl.fastpath.worker.supervisor._SHORT_LIFE", 0.0)
-    monkeypatch.setattr("kssl.fastpath.worker.supervisor._PAUSE", 3600.0)
+    monkeypatch.setattr("kssl.fastpath.ipc.supervisor._SHORT_LIFE", 0.0)
+    monkeypatch.setattr("kssl.fastpath.ipc.supervisor._PAUSE", 3600.0)
     for number in range(3):
         pid = place.pid
         place.kill_worker()

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from kssl.fastpath.worker import link as module
-from kssl.fastpath.worker.frames import DROP, KEEP, FrameType, parse
-from kssl.fastpath.worker.link import WorkerLink
+from kssl.fastpath.ipc import link as module
+from kssl.fastpath.ipc.frames import DROP, KEEP, FrameType, parse
+from kssl.fastpath.ipc.link import WorkerLink
 from tests.fastpath.harness import until
 
 pytestmark = pytest.mark.asyncio

@@ -11,10 +11,10 @@ import pytest
 import pytest_asyncio
 
 from kssl.fastpath.engines.aead import AeadEngine
-from kssl.fastpath.worker import watch as module
-from kssl.fastpath.worker.control import Counts
-from kssl.fastpath.worker.link import WorkerLink
-from kssl.fastpath.worker.watch import MISSES, watch
+from kssl.fastpath.ipc import watch as module
+from kssl.fastpath.ipc.control import Counts
+from kssl.fastpath.ipc.link import WorkerLink
+from kssl.fastpath.ipc.watch import MISSES, watch
 from tests.fastpath.harness import Certificates, Place, process_exists, until
 from tests.processes import halt
 
