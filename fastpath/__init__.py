@@ -24,8 +24,7 @@ The vocabulary:
     tls/           alerts, suites, keys and hellos
     record/        sealing and opening, sans-I/O
     ipc/           processes, their supervisor, and the frames between them
-    engines/       the contract and the engines
+    engines/       the contract, the engines, and the handshake before them
     worker/        the worker's process
     filter/        the filter's process
-    handshake.py   carries a handshake's bytes between client and worker
 """

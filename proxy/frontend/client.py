@@ -8,8 +8,8 @@ import socket
 from kssl.config.client_certificates import REJECT
 from kssl.config.profiles import no_client_certificates
 from kssl.fastpath.engines.contract import Engine, Handover, Session
+from kssl.fastpath.engines.handshake import Handshake
 from kssl.fastpath.engines.plain import PlainEngine
-from kssl.fastpath.handshake import Handshake
 from kssl.fastpath.ipc.frames import FrameType, pack_begin
 from kssl.fastpath.ipc.link import WorkerLink
 from kssl.fastpath.logs.messages import limited

@@ -41,7 +41,7 @@ SOCKETS = (
 # Frames, which tell what the bytes on a link are for; one system call may carry several.
 FRAMES = (
     Point("kssl.fastpath.ipc.link:WorkerLink.send", "link_send"),
-    Point("kssl.fastpath.handshake:Handshake.frame_received", "frame_received"),
+    Point("kssl.fastpath.engines.handshake:Handshake.frame_received", "frame_received"),
     Point("kssl.fastpath.engines.worker:WorkerEngine.frame_received", "frame_received"),
     Point("kssl.fastpath.engines.aead:AeadEngine.frame_received", "frame_received"),
 )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from kssl.config.target import UpstreamTls
 from kssl.fastpath.engines.contract import Engine, Handover, Session, Sink
-from kssl.fastpath.handshake import Handshake
+from kssl.fastpath.engines.handshake import Handshake
 from kssl.fastpath.ipc.frames import FrameType, pack_connect
 from kssl.fastpath.ipc.link import WorkerLink
 from kssl.fastpath.ipc.supervisor import Supervisor

@@ -29,8 +29,8 @@ from cryptography.x509.oid import NameOID
 from kssl.config.devca import DEFAULT_NAMES
 from kssl.fastpath.engines.aead import AeadEngine
 from kssl.fastpath.engines.contract import Engine, Handover, Session
+from kssl.fastpath.engines.handshake import Handshake
 from kssl.fastpath.engines.worker import WorkerEngine
-from kssl.fastpath.handshake import Handshake
 from kssl.fastpath.ipc.frames import FrameType, pack_begin, pack_connect
 from kssl.fastpath.ipc.link import WorkerLink
 from kssl.fastpath.ipc.supervisor import Supervisor, WorkerSettings
