@@ -47,7 +47,7 @@ class ClientCertificates:
         verifyrevocationwithcachedclientcertonly: no list is fetched.
     usage_check: usagecheck; False: certificates that are not for clients are taken too.
     retrieval_timeout: urlretrievaltimeout, ms for all that is fetched for one verdict.
-    allow, deny: rules (`kssl.fastpath.clientcert.rules`).
+    allow, deny: rules (`kssl.fastpath.verifier.rules.rules`).
     """
 
     required: bool

@@ -27,4 +27,5 @@ The vocabulary:
     engines/       the contract, the engines, and the handshake before them
     worker/        the worker's process
     filter/        the filter's process
+    verifier/      the process that judges clients' certificates
 """

@@ -6,6 +6,9 @@ missing.
 It has no key and sees no traffic; the worker has no network. What strangers have written, into a
 certificate or on the other end of its URLs, is read here.
 
+    rules/          the verdict: a pure library
+    fetch/          certificates and CRLs by the URLs in certificates
+    retrieval.py    when to ask for what is missing, and what to keep of it
     process.py      the process: one loop over one socketpair
     messages.py     what goes over it
     questions.py    who has asked what, and how it is answered

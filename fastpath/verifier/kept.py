@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from kssl.config import foreign
 from kssl.config.errors import ConfigError
 from kssl.config.statedir import ensure_state_dir, read_public, remove, write_private
-from kssl.fastpath.clientcert.presented import unusable
 from kssl.fastpath.logs.messages import limited
+from kssl.fastpath.verifier.rules.presented import unusable
 
 log = logging.getLogger("kssl.verifier")
 

@@ -17,9 +17,9 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kssl.fastpath.clientcert.crl import Crl
-from kssl.fastpath.fetch.cache import Cache
-from kssl.fastpath.retrieval import FoundList
+from kssl.fastpath.verifier.fetch.cache import Cache
+from kssl.fastpath.verifier.retrieval import FoundList
+from kssl.fastpath.verifier.rules.crl import Crl
 
 # Bytes of DER, of all sites together. The largest single one that is fetched has 10 MiB.
 SIZE = 32 << 20

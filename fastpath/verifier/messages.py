@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kssl.fastpath.clientcert.verdict import Outcome
 from kssl.fastpath.ipc.frames import pack_certificates, unpack_certificates
 from kssl.fastpath.tls.openssl_conf import OPENSSL_CONF
+from kssl.fastpath.verifier.rules.verdict import Outcome
 
 POLICY_SIZE = 32  # characters of `ClientCertificates.policy`
 
@@ -37,7 +37,7 @@ class VerifierSettings:
 
 @dataclass(frozen=True, slots=True)
 class ClientVerdict:
-    """What the front end needs of a `kssl.fastpath.clientcert.verdict.Verdict`.
+    """What the front end needs of a `kssl.fastpath.verifier.rules.verdict.Verdict`.
 
     reason: one printable sentence, fit for the client. notes: printable, for our log alone: what
         could not be fetched, what was left out.

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from kssl.fastpath.fetch import Allowed, Fetched, Fetcher, FetchError, FetchPool, Kind
-from kssl.fastpath.fetch.asker import Get
-from kssl.fastpath.retrieval import Retrieval
+from kssl.fastpath.verifier.fetch import Allowed, Fetched, Fetcher, FetchError, FetchPool, Kind
+from kssl.fastpath.verifier.fetch.asker import Get
 from kssl.fastpath.verifier.lists import good_for
 from kssl.fastpath.verifier.policies import Loaded, Site
+from kssl.fastpath.verifier.retrieval import Retrieval
 
 _SWITCHED_OFF = {
     Kind.CERTIFICATE: "not asked, as DisableSslCertChainCacheOnlyUrlRetrieval is 0",

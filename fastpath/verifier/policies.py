@@ -12,12 +12,12 @@ from cryptography import x509
 
 from kssl.config.client_certificates import ClientCertificates
 from kssl.config.errors import ConfigError
-from kssl.fastpath.clientcert.crl import Crl, CrlSet
-from kssl.fastpath.clientcert.policy import Policy, by_subject
-from kssl.fastpath.clientcert.reach import reach
-from kssl.fastpath.clientcert.rules import parse_rule
-from kssl.fastpath.clientcert.trust import load_certificates, load_crls
-from kssl.fastpath.fetch import Allowed
+from kssl.fastpath.verifier.fetch import Allowed
+from kssl.fastpath.verifier.rules.crl import Crl, CrlSet
+from kssl.fastpath.verifier.rules.policy import Policy, by_subject
+from kssl.fastpath.verifier.rules.reach import reach
+from kssl.fastpath.verifier.rules.rules import parse_rule
+from kssl.fastpath.verifier.rules.trust import load_certificates, load_crls
 
 T = TypeVar("T")
 

@@ -8,17 +8,17 @@ from collections.abc import Callable
 from datetime import datetime
 
 from kssl.config.errors import ConfigError
-from kssl.fastpath.clientcert.judge import judge
-from kssl.fastpath.clientcert.verdict import Outcome, Verdict
-from kssl.fastpath.fetch import Kind
 from kssl.fastpath.logs.messages import limited
-from kssl.fastpath.retrieval import lists_missing
+from kssl.fastpath.verifier.fetch import Kind
 from kssl.fastpath.verifier.kept import Kept
 from kssl.fastpath.verifier.lists import Lists, Reader
 from kssl.fastpath.verifier.messages import pack_verdict, unpack_judge
 from kssl.fastpath.verifier.network import Network
 from kssl.fastpath.verifier.policies import Loaded, Site
 from kssl.fastpath.verifier.remembering import Key, Remembered, key_of, until
+from kssl.fastpath.verifier.retrieval import lists_missing
+from kssl.fastpath.verifier.rules.judge import judge
+from kssl.fastpath.verifier.rules.verdict import Outcome, Verdict
 from kssl.fastpath.verifier.searching import Answer, Search, Searcher, Searches
 from kssl.fastpath.verifier.verdicts import BROKEN, CHANGED, UNCHECKED, told, with_note
 

@@ -7,10 +7,10 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import MAXYEAR, datetime, timedelta
 
-from kssl.fastpath.clientcert.policy import Policy
-from kssl.fastpath.clientcert.verdict import Verdict
-from kssl.fastpath.fetch.cache import Cache
 from kssl.fastpath.ipc.frames import pack_certificates
+from kssl.fastpath.verifier.fetch.cache import Cache
+from kssl.fastpath.verifier.rules.policy import Policy
+from kssl.fastpath.verifier.rules.verdict import Verdict
 
 ENTRIES = 10_000
 SIZE = 64 << 20  # bytes

@@ -13,15 +13,15 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from kssl.fastpath.clientcert.crl import Crl
-from kssl.fastpath.fetch import Kind
 from kssl.fastpath.logs.messages import limited
-from kssl.fastpath.retrieval import Budget, FoundList, Retrieval, retrieve
+from kssl.fastpath.verifier.fetch import Kind
 from kssl.fastpath.verifier.kept import Kept
 from kssl.fastpath.verifier.messages import pack_verdict
 from kssl.fastpath.verifier.network import Network
 from kssl.fastpath.verifier.policies import Loaded, Site
 from kssl.fastpath.verifier.remembering import FAILED, LONGEST, Key, until
+from kssl.fastpath.verifier.retrieval import Budget, FoundList, Retrieval, retrieve
+from kssl.fastpath.verifier.rules.crl import Crl
 from kssl.fastpath.verifier.verdicts import UNCHECKED, told
 
 log = logging.getLogger("kssl.verifier")

@@ -9,9 +9,9 @@ from dataclasses import replace
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from kssl.config.errors import printable
-from kssl.fastpath.clientcert.verdict import Outcome, Verdict
 from kssl.fastpath.ipc.frames import MAX_PAYLOAD
 from kssl.fastpath.verifier.messages import ClientVerdict, pack_verdict
+from kssl.fastpath.verifier.rules.verdict import Outcome, Verdict
 
 MAX_CHAIN = 128 << 10  # bytes of DER
 MAX_NOTES = 10

@@ -16,11 +16,16 @@ from pathlib import Path
 
 from kssl.config.errors import ConfigError, printable
 from kssl.config.pemfile import read_source
-from kssl.fastpath.clientcert.judge import judge
-from kssl.fastpath.clientcert.policy import DEFAULT_DEPTH, Policy
-from kssl.fastpath.clientcert.rules import FORMS
-from kssl.fastpath.clientcert.trust import CERTIFICATE_LABELS, blocks, load_certificates, load_crls
-from kssl.fastpath.retrieval import Retrieval
+from kssl.fastpath.verifier.retrieval import Retrieval
+from kssl.fastpath.verifier.rules.judge import judge
+from kssl.fastpath.verifier.rules.policy import DEFAULT_DEPTH, Policy
+from kssl.fastpath.verifier.rules.rules import FORMS
+from kssl.fastpath.verifier.rules.trust import (
+    CERTIFICATE_LABELS,
+    blocks,
+    load_certificates,
+    load_crls,
+)
 from kssl.proxy.cli import cert_test_fetch, cert_test_site
 from kssl.proxy.cli.cert_test_follows import Follows, follows
 from kssl.proxy.cli.cert_test_text import as_json, verdict_text

@@ -1,4 +1,5 @@
-"""`kssl cert test --fetch`: what is missing is asked for, by the rules of `kssl.fastpath.fetch`."""
+"""`kssl cert test --fetch`: what is missing is asked for, by the rules of
+`kssl.fastpath.verifier.fetch`."""
 
 from __future__ import annotations
 
@@ -6,10 +7,10 @@ import argparse
 from collections.abc import Sequence
 from datetime import datetime
 
-from kssl.fastpath.clientcert.policy import Policy
-from kssl.fastpath.fetch import Allowed, Fetcher, FetchPool, Kind
-from kssl.fastpath.fetch.asker import Get
-from kssl.fastpath.retrieval import Retrieval, retrieve
+from kssl.fastpath.verifier.fetch import Allowed, Fetcher, FetchPool, Kind
+from kssl.fastpath.verifier.fetch.asker import Get
+from kssl.fastpath.verifier.retrieval import Retrieval, retrieve
+from kssl.fastpath.verifier.rules.policy import Policy
 
 
 def register(parser: argparse.ArgumentParser) -> None:

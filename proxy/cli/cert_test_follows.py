@@ -7,8 +7,8 @@ from typing import Any
 
 from kssl.config.client_certificates import ClientCertificates, Headers
 from kssl.config.model import Site
-from kssl.fastpath.clientcert.verdict import Verdict
 from kssl.fastpath.verifier.messages import ClientVerdict
+from kssl.fastpath.verifier.rules.verdict import Verdict
 from kssl.fastpath.verifier.verdicts import told
 from kssl.proxy.frontend.certificate import TLS13, bars, refused
 

@@ -20,12 +20,12 @@ from kssl.config.document.where import NAME, VARIABLE, config_path
 from kssl.config.errors import ConfigError, Problem, ProblemsError
 from kssl.config.model import Configuration, Site
 from kssl.config.statedir import default_state_dir
-from kssl.fastpath.clientcert.policy import Policy
-from kssl.fastpath.fetch import Allowed, Fetched, FetchError
-from kssl.fastpath.retrieval import Budget, Retrieval, retrieve
 from kssl.fastpath.verifier import policies
+from kssl.fastpath.verifier.fetch import Allowed, Fetched, FetchError
 from kssl.fastpath.verifier.network import Network
 from kssl.fastpath.verifier.policies import ALLOWED_SETTING, Loaded, UnusableError, prepare
+from kssl.fastpath.verifier.retrieval import Budget, Retrieval, retrieve
+from kssl.fastpath.verifier.rules.policy import Policy
 from kssl.proxy.cli.cert_test_kept import read_kept
 
 _CLOSING = 1.0  # seconds; what is left of a fetch ends with this process

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from kssl.fastpath.clientcert.verdict import Outcome, Source, Step
-from kssl.fastpath.retrieval import Retrieval
+from kssl.fastpath.verifier.retrieval import Retrieval
+from kssl.fastpath.verifier.rules.verdict import Outcome, Source, Step
 from kssl.proxy.cli.cert_test_follows import Follows
 
 _INDENT = 14

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kssl.config.client_certificates import ClientCertificates, Failure
-from kssl.fastpath.clientcert.verdict import Outcome
 from kssl.fastpath.engines.contract import Session
 from kssl.fastpath.ipc.link import WorkerLink
 from kssl.fastpath.ipc.supervisor import Supervisor
 from kssl.fastpath.tls.errors import Alert
 from kssl.fastpath.verifier.messages import ClientVerdict
 from kssl.fastpath.verifier.question import Question
+from kssl.fastpath.verifier.rules.verdict import Outcome
 from kssl.proxy.http.client_cert import REASONS
 from kssl.proxy.http.messages import HttpError
 

@@ -33,8 +33,8 @@ from types import MappingProxyType
 from urllib.parse import quote
 
 from kssl.config.client_certificates import Headers
-from kssl.fastpath.clientcert.verdict import Outcome
 from kssl.fastpath.verifier.messages import ClientVerdict
+from kssl.fastpath.verifier.rules.verdict import Outcome
 
 REASONS: Mapping[Outcome, str] = MappingProxyType(
     {

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from kssl.proxy.spawn import spawn_proxy
 from tests.acceptance.services import Running
-from tests.fastpath.clientcert.pki import DAY, NOW, Extension, Made, self_signed
+from tests.fastpath.verifier.rules.pki import DAY, NOW, Extension, Made, self_signed
 
 SECONDS = 60.0  # for anything that hangs
 

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.fastpath.clientcert.pki import Made
-from tests.fastpath.fetch.server import Play, Server, moved, ok
+from tests.fastpath.verifier.fetch.server import Play, Server, moved, ok
+from tests.fastpath.verifier.rules.pki import Made
 
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 _BLOCK = bytes(1 << 16)

@@ -33,8 +33,8 @@ from tests.acceptance.guarded import (
     visit,
 )
 from tests.acceptance.support import MODES
-from tests.fastpath.clientcert.pki import Made, cross, self_signed
-from tests.fastpath.clientcert.webs import damaged
+from tests.fastpath.verifier.rules.pki import Made, cross, self_signed
+from tests.fastpath.verifier.rules.webs import damaged
 
 pytestmark = pytest.mark.acceptance
 

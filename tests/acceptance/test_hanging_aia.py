@@ -19,8 +19,8 @@ from tests.acceptance.hostile import Hostile, hostile, never
 from tests.acceptance.services import wait_for
 from tests.acceptance.steady import Steady, Waits
 from tests.acceptance.support import MIB, MODES, mib
-from tests.fastpath.fetch.server import ok
-from tests.fastpath.retrieving import aia
+from tests.fastpath.verifier.fetch.server import ok
+from tests.fastpath.verifier.retrieving import aia
 
 pytestmark = pytest.mark.acceptance
 

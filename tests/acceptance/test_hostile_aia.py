@@ -28,17 +28,17 @@ from tests.acceptance.guarded import (
 )
 from tests.acceptance.hostile import Hostile, Spy, from_shop, hostile, plays_of, spy
 from tests.acceptance.support import MIB, MODES, mib
-from tests.fastpath.clientcert.pki import DAY, Made, self_signed, sign
-from tests.fastpath.fetch.server import moved, ok
-from tests.fastpath.retrieving import aia, points
+from tests.fastpath.verifier.fetch.server import moved, ok
+from tests.fastpath.verifier.retrieving import aia, points
+from tests.fastpath.verifier.rules.pki import DAY, Made, self_signed, sign
 
 pytestmark = pytest.mark.acceptance
 
 TIMEOUT = 2.0  # urlretrievaltimeout, in seconds, for all fetches of one verdict
 BOUND = TIMEOUT + 2.0
 AT_ONCE = 1.0  # where nobody is asked
-MOST = 4  # URLs of certificates for one verdict (`kssl.fastpath.retrieval.Budget`)
-REDIRECTS = 2  # that a fetch follows (`kssl.fastpath.fetch.limits.Limits`)
+MOST = 4  # URLs of certificates for one verdict (`kssl.fastpath.verifier.retrieval.Budget`)
+REDIRECTS = 2  # that a fetch follows (`kssl.fastpath.verifier.fetch.limits.Limits`)
 # Of the verifier: it holds a body of 64 KiB for each of four fetches, of 10 MiB if it is a CRL.
 MEMORY = 120 * MIB
 # What the kernels on both sides may hold of a body that nobody reads.

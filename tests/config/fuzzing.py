@@ -26,14 +26,14 @@ from kssl.config.errors import ConfigError
 from kssl.config.pemfile import SourceFile
 from kssl.config.store.pkcs12 import pkcs12_credentials
 from kssl.config.store.report import key_type, names, subject
-from kssl.fastpath.clientcert.crl import Crl
-from kssl.fastpath.clientcert.judge import judge
-from kssl.fastpath.clientcert.policy import Policy
-from kssl.fastpath.clientcert.trust import load_certificates
+from kssl.fastpath.verifier.rules.crl import Crl
+from kssl.fastpath.verifier.rules.judge import judge
+from kssl.fastpath.verifier.rules.policy import Policy
+from kssl.fastpath.verifier.rules.trust import load_certificates
 from kssl.fastpath.worker.contexts import certificate_context
 from tests.config import oddities
 from tests.config.oddities import ODD
-from tests.fastpath.clientcert import pki
+from tests.fastpath.verifier.rules import pki
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 

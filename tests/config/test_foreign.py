@@ -17,7 +17,7 @@ from kssl.config.errors import ConfigError
 from kssl.config.keykinds import check_pss, pkcs8_pem
 from kssl.config.store.folder import Folder, thumbprint_of
 from kssl.config.store.report import key_type, names
-from kssl.fastpath.clientcert.trust import load_certificates
+from kssl.fastpath.verifier.rules.trust import load_certificates
 from tests.config import oddities
 from tests.config.oddities import ODD
 

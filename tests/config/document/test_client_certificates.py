@@ -11,7 +11,7 @@ from kssl.config.document import keys
 from kssl.config.document.read import Request, read_configuration
 from kssl.config.errors import ProblemsError
 from kssl.config.routing import verifier_settings
-from kssl.fastpath.clientcert import policy, rules
+from kssl.fastpath.verifier.rules import policy, rules
 from tests.config.document.support import (
     FOLDERS,
     UPSTREAMS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 
-from tests.fastpath.fetch.server import Server, ok
+from tests.fastpath.verifier.fetch.server import Server, ok
 
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 

@@ -17,7 +17,7 @@ from kssl.config.client_certificates import ClientCertificates
 from kssl.fastpath.ipc.frames import HEADER, FrameType, Joined, append, pieces
 from kssl.fastpath.verifier.messages import ClientVerdict, pack_judge, unpack_verdict
 from kssl.fastpath.verifier.process import Verifier
-from tests.fastpath.clientcert.pki import NOW, Made, self_signed
+from tests.fastpath.verifier.rules.pki import NOW, Made, self_signed
 
 SECONDS = 60.0
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from kssl.fastpath.ipc.frames import FrameType
-from kssl.fastpath.retrieval import Retrieval, retrieve
 from kssl.fastpath.verifier import searching
-from tests.fastpath.clientcert.pki import CLIENT, DAY, Made, self_signed
-from tests.fastpath.retrieving import aia, points
+from kssl.fastpath.verifier.retrieval import Retrieval, retrieve
+from tests.fastpath.verifier.retrieving import aia, points
+from tests.fastpath.verifier.rules.pki import CLIENT, DAY, Made, self_signed
 from tests.fastpath.verifier.shop import Shop
 from tests.fastpath.verifier.support import ROOT, Clock, Front, site, told, verifier, wait_for
 

@@ -11,7 +11,7 @@ from cryptography import x509
 
 from kssl.fastpath.verifier import kept as module
 from kssl.fastpath.verifier.kept import Kept
-from tests.fastpath.clientcert.pki import DAY, NOW, Made, rsa_key, self_signed
+from tests.fastpath.verifier.rules.pki import DAY, NOW, Made, rsa_key, self_signed
 from tests.fastpath.verifier.support import site, told, verifier
 
 ROOT = self_signed("CN=Root")

@@ -9,12 +9,12 @@ import pytest
 from cryptography import x509
 
 from kssl.config.errors import ConfigError
-from kssl.fastpath.clientcert.crl import Crl, CrlSet
-from kssl.fastpath.clientcert.revocation import State, status
-from kssl.fastpath.retrieval import FoundList
 from kssl.fastpath.verifier import lists as module
 from kssl.fastpath.verifier.lists import Lists, Reader, good_for
-from tests.fastpath.clientcert.pki import DAY, NOW, Made, self_signed
+from kssl.fastpath.verifier.retrieval import FoundList
+from kssl.fastpath.verifier.rules.crl import Crl, CrlSet
+from kssl.fastpath.verifier.rules.revocation import State, status
+from tests.fastpath.verifier.rules.pki import DAY, NOW, Made, self_signed
 from tests.fastpath.verifier.support import Clock
 
 ROOT = self_signed("CN=Root")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from kssl.fastpath.clientcert.crl import Crl
 from kssl.fastpath.verifier import policies
 from kssl.fastpath.verifier.policies import Loaded, Site, load, prepare
-from tests.fastpath.clientcert.pki import CLIENT, self_signed
-from tests.fastpath.clientcert.support import ask
+from kssl.fastpath.verifier.rules.crl import Crl
+from tests.fastpath.verifier.rules.pki import CLIENT, self_signed
+from tests.fastpath.verifier.rules.support import ask
 from tests.fastpath.verifier.support import ROOT, site, told
 
 UPPER = ROOT.issue("CN=Upper", ca=True)

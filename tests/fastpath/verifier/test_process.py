@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from kssl.fastpath.clientcert.judge import judge
-from kssl.fastpath.clientcert.policy import Policy
-from kssl.fastpath.clientcert.verdict import Outcome, Verdict
 from kssl.fastpath.ipc.frames import FrameType
 from kssl.fastpath.verifier import questions
-from tests.fastpath.clientcert.pki import CLIENT, DAY
+from kssl.fastpath.verifier.rules.judge import judge
+from kssl.fastpath.verifier.rules.policy import Policy
+from kssl.fastpath.verifier.rules.verdict import Outcome, Verdict
+from tests.fastpath.verifier.rules.pki import CLIENT, DAY
 from tests.fastpath.verifier.support import ROOT, Clock, site, told, verifier, write
 
 MIDDLE = ROOT.issue("CN=Middle", ca=True)

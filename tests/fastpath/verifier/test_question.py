@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from kssl.fastpath.clientcert.verdict import Outcome
 from kssl.fastpath.ipc.frames import FrameType
 from kssl.fastpath.ipc.supervisor import Supervisor
 from kssl.fastpath.verifier.messages import ClientVerdict, pack_verdict, unpack_judge
 from kssl.fastpath.verifier.question import Question
+from kssl.fastpath.verifier.rules.verdict import Outcome
 
 POLICY = "p" * 32
 VERDICT = ClientVerdict(Outcome.EXPIRED, "It has expired.", ("a note",), "CN=a", sans=("dns:a",))

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.fastpath.clientcert.pki import CLIENT, NOW, self_signed
-from tests.fastpath.retrieving import aia
+from tests.fastpath.verifier.retrieving import aia
+from tests.fastpath.verifier.rules.pki import CLIENT, NOW, self_signed
 from tests.fastpath.verifier.shop import Shop
 from tests.fastpath.verifier.support import SECONDS, Front, site, told, wait_for, write
 

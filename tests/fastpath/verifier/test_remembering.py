@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kssl.fastpath.clientcert.crl import CrlSet
-from kssl.fastpath.clientcert.policy import Policy
 from kssl.fastpath.verifier import remembering
 from kssl.fastpath.verifier.remembering import Remembered, key_of, until
-from tests.fastpath.clientcert.pki import CLIENT, DAY, NOW, self_signed
-from tests.fastpath.clientcert.support import ask
+from kssl.fastpath.verifier.rules.crl import CrlSet
+from kssl.fastpath.verifier.rules.policy import Policy
+from tests.fastpath.verifier.rules.pki import CLIENT, DAY, NOW, self_signed
+from tests.fastpath.verifier.rules.support import ask
 from tests.fastpath.verifier.support import Clock
 
 ROOT = self_signed("CN=Root")

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from kssl.fastpath.clientcert.policy import Policy
-from kssl.fastpath.clientcert.verdict import Identity, Outcome, Verdict
 from kssl.fastpath.ipc.frames import MAX_PAYLOAD
 from kssl.fastpath.verifier import verdicts
 from kssl.fastpath.verifier.messages import ClientVerdict, pack_verdict, unpack_verdict
+from kssl.fastpath.verifier.rules.policy import Policy
+from kssl.fastpath.verifier.rules.verdict import Identity, Outcome, Verdict
 from kssl.fastpath.verifier.verdicts import MAX_NOTES, told, with_note
-from tests.fastpath.clientcert.pki import CLIENT, self_signed, tower
-from tests.fastpath.clientcert.support import ask
+from tests.fastpath.verifier.rules.pki import CLIENT, self_signed, tower
+from tests.fastpath.verifier.rules.support import ask
 
 ROOT = self_signed("CN=Root")
 CAS = tower(ROOT, 3)

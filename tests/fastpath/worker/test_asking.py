@@ -8,7 +8,7 @@ import pytest
 from OpenSSL import SSL
 
 from kssl.fastpath.worker.store import ContextStore
-from tests.fastpath.clientcert import pki
+from tests.fastpath.verifier.rules import pki
 from tests.fastpath.worker.visits import told_file, visit, write_certificate
 
 every_version = pytest.mark.parametrize("tls13", [True, False], ids=["TLS1.3", "TLS1.2"])

@@ -12,7 +12,7 @@ import pytest
 
 from kssl.fastpath.verifier.kept import FOLDER
 from kssl.proxy.cli import main
-from tests.fastpath.clientcert.pki import Made, self_signed
+from tests.fastpath.verifier.rules.pki import Made, self_signed
 
 ROOT = self_signed("CN=Root,O=Example")
 MIDDLE = ROOT.issue("CN=Middle,O=Example", ca=True)

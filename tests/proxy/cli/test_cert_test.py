@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from tests.fastpath.clientcert.pki import CLIENT, DAY, SERVER, rsa_key, self_signed, sign
+from tests.fastpath.verifier.rules.pki import CLIENT, DAY, SERVER, rsa_key, self_signed, sign
 from tests.proxy.cli.conftest import Kssl
 
 ROOT = self_signed("CN=Root,O=Example")

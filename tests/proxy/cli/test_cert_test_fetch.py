@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from kssl.fastpath.fetch import Allowed
+from kssl.fastpath.verifier.fetch import Allowed
 from kssl.proxy.cli import cert_test_fetch, main
-from tests.fastpath.clientcert.pki import Made, self_signed
-from tests.fastpath.fetch.server import Server, serving
-from tests.fastpath.retrieving import aia, points
-from tests.fastpath.test_retrieval_end_to_end import ROOT, chain, shop
+from tests.fastpath.verifier.fetch.server import Server, serving
+from tests.fastpath.verifier.retrieving import aia, points
+from tests.fastpath.verifier.rules.pki import Made, self_signed
+from tests.fastpath.verifier.test_retrieval_end_to_end import ROOT, chain, shop
 from tests.proxy.cli.conftest import Kssl
 
 LOOPBACK = ("--fetch-allow", "127.0.0.1")

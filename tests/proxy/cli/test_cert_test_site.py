@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from kssl.proxy.cli import main
-from tests.fastpath.clientcert.pki import SERVER
+from tests.fastpath.verifier.rules.pki import SERVER
 from tests.proxy.cli.conftest import Kssl
 from tests.proxy.cli.site_place import ALICE, AT, MIDDLE, ROOT, Place, made_place
 

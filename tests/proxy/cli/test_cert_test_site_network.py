@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fastpath.clientcert.pki import DAY
-from tests.fastpath.fetch.server import Server, serving
-from tests.fastpath.retrieving import aia, points
-from tests.fastpath.test_retrieval_end_to_end import shop
+from tests.fastpath.verifier.fetch.server import Server, serving
+from tests.fastpath.verifier.retrieving import aia, points
+from tests.fastpath.verifier.rules.pki import DAY
+from tests.fastpath.verifier.test_retrieval_end_to_end import shop
 from tests.proxy.cli.site_place import ALICE, MIDDLE, ROOT, Place, made_place
 
 

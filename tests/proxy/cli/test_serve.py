@@ -19,7 +19,7 @@ from kssl.config.target import UpstreamTls, parse_target
 from kssl.proxy.cli import build_parser
 from kssl.proxy.cli.options import configuration
 from kssl.proxy.spawn import ProxyProcess, spawn_proxy
-from tests.fastpath.clientcert.pki import self_signed
+from tests.fastpath.verifier.rules.pki import self_signed
 from tests.proxy.cli.conftest import Files, Kssl
 from tests.proxy.frontend.clients import Client
 from tests.proxy.frontend.rig import wait_for

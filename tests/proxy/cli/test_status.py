@@ -23,7 +23,7 @@ from kssl.proxy.cli import status as module
 from kssl.proxy.lifecycle.admin import admin_path
 from kssl.proxy.lifecycle.ask import NoAnswerError, ask
 from kssl.proxy.spawn import ProxyProcess, spawn_proxy
-from tests.fastpath.clientcert.pki import self_signed
+from tests.fastpath.verifier.rules.pki import self_signed
 from tests.processes import halt
 from tests.proxy.cli.conftest import Kssl
 from tests.proxy.frontend.clients import Client

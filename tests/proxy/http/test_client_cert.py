@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kssl.config.client_certificates import Headers
-from kssl.fastpath.clientcert.verdict import Outcome
 from kssl.fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
+from kssl.fastpath.verifier.rules.verdict import Outcome
 from kssl.proxy.http.client_cert import MAX_CERTIFICATES, MAX_VALUE, REASONS, certificate_fields
 from kssl.proxy.http.codec import get_codec
 from kssl.proxy.http.forward import ClientInfo, build_upstream_request

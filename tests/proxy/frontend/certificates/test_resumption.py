@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 
 from kssl.proxy.frontend.hello import HelloCollector
-from tests.fastpath.clientcert.pki import self_signed
+from tests.fastpath.verifier.rules.pki import self_signed
 from tests.proxy.frontend.certificates.conftest import Rigs
 from tests.proxy.frontend.certificates.served import AskingRig, every_site, fields_of, get, site
 from tests.proxy.frontend.certificates.table import VERSIONS

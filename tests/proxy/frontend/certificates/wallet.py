@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
-from tests.fastpath.clientcert.pki import (
+from tests.fastpath.verifier.rules.pki import (
     CLIENT,
     DAY,
     NOW,
