@@ -21,6 +21,7 @@ The vocabulary:
     cli/          the command `kssl`, one module a subcommand
     frontend/     connections, from accept to close
     upstream/     connections to the app
+    journal/      the access log and the HTTPERR log
     http/         HTTP/1.1 without I/O: grammar, rules, framing, forwarding
     demo/         the built-in app and the demonstrations
     trace/        one request's way, watched from outside

@@ -81,8 +81,8 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
 def service_options(arguments: argparse.Namespace, read: Configuration) -> ServiceOptions:
     """Raises ConfigError."""
     # Imported here: `kssl start` and others take the options and need no front end.
-    from kssl.proxy.accesslog import standard_streams
     from kssl.proxy.frontend.service import ServiceOptions
+    from kssl.proxy.journal.accesslog import standard_streams
 
     if not 1 <= arguments.workers <= 64:
         raise ConfigError(f"--workers {arguments.workers}: must be 1-64")

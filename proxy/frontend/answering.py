@@ -8,7 +8,6 @@ from kssl.fastpath.engines.contract import Engine, Session
 from kssl.fastpath.logs.messages import limited
 from kssl.fastpath.net.closing import End, Ending
 from kssl.fastpath.verifier.messages import ClientVerdict
-from kssl.proxy.accesslog import describe_session
 from kssl.proxy.frontend.admission import Admission
 from kssl.proxy.frontend.endpoint import Endpoint, client_info
 from kssl.proxy.frontend.errorline import write_line
@@ -16,6 +15,7 @@ from kssl.proxy.frontend.front import Front
 from kssl.proxy.frontend.responses import own_page, redirect_page
 from kssl.proxy.http.messages import HttpError, RequestHead
 from kssl.proxy.http.pages import body_size
+from kssl.proxy.journal.accesslog import describe_session
 
 log = logging.getLogger("kssl")
 

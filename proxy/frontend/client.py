@@ -19,7 +19,6 @@ from kssl.fastpath.net.poller import Poller
 from kssl.fastpath.record.wire import alert_record
 from kssl.fastpath.tls.errors import Alert
 from kssl.fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
-from kssl.proxy.accesslog import escape
 from kssl.proxy.frontend.certificate import CertificateWait, Refused, Shaken
 from kssl.proxy.frontend.deadlines import NEVER
 from kssl.proxy.frontend.endpoint import Endpoint
@@ -29,6 +28,7 @@ from kssl.proxy.frontend.hello import HelloWait
 from kssl.proxy.frontend.http_connection import HttpConnection
 from kssl.proxy.frontend.preface import Preface, Refusal, answer_plain_http, look
 from kssl.proxy.http.policy import own_fields
+from kssl.proxy.journal.accesslog import escape
 
 log = logging.getLogger("kssl")
 

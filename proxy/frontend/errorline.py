@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kssl.proxy.frontend.site import SiteFront
-from kssl.proxy.httperr import ErrorLog
+from kssl.proxy.journal.httperr import ErrorLog
 
 HANDSHAKE = "Handshake"
 _IN_FRONT = frozenset(("Rc2_Suite",))

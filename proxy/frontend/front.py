@@ -23,7 +23,6 @@ from kssl.fastpath.ipc.sessions import SessionOwners
 from kssl.fastpath.ipc.supervisor import Supervisor
 from kssl.fastpath.logs.messages import limited
 from kssl.fastpath.net.channel import Channel
-from kssl.proxy.accesslog import AccessLog
 from kssl.proxy.frontend.capacity import Capacity, Closing, Holder
 from kssl.proxy.frontend.closes import Closes
 from kssl.proxy.frontend.deadlines import Deadlines
@@ -32,7 +31,8 @@ from kssl.proxy.frontend.site import SiteFront
 from kssl.proxy.http.codec import Codec
 from kssl.proxy.http.messages import Limits
 from kssl.proxy.http.url import UrlRules
-from kssl.proxy.httperr import ErrorLog
+from kssl.proxy.journal.accesslog import AccessLog
+from kssl.proxy.journal.httperr import ErrorLog
 from kssl.proxy.upstream.group import Group
 from kssl.proxy.upstream.names import Names
 from kssl.proxy.upstream.pool import Pool

@@ -29,7 +29,6 @@ from kssl.fastpath.engines.registry import choose_engine
 from kssl.fastpath.ipc.hardening import protect_memory
 from kssl.fastpath.logs import messages
 from kssl.fastpath.net.poller import Poller
-from kssl.proxy.accesslog import AccessLog, Standard, Stream, close_own, open_access_log
 from kssl.proxy.frontend.capacity import Capacity, FileLimit, automatic_ceiling
 from kssl.proxy.frontend.deadlines import Deadlines
 from kssl.proxy.frontend.front import Front
@@ -38,7 +37,8 @@ from kssl.proxy.frontend.listener import Listener
 from kssl.proxy.frontend.memory_limit import memory_limit, resident
 from kssl.proxy.frontend.opening import Opened, close_all, open_endpoints
 from kssl.proxy.http.codec import get_codec
-from kssl.proxy.httperr import ErrorLog
+from kssl.proxy.journal.accesslog import AccessLog, Standard, Stream, close_own, open_access_log
+from kssl.proxy.journal.httperr import ErrorLog
 from kssl.proxy.lifecycle.admin import AdminSocket, open_admin
 from kssl.proxy.lifecycle.snapshot import snapshot
 from kssl.proxy.upstream.lookup import Lookup, look_up

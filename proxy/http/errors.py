@@ -8,7 +8,7 @@ from collections.abc import Callable
 class HttpError(Exception):
     """The client's fault: answer `status`, log `reason`, close the connection.
 
-    reason: a word of the HTTPERR log (kssl.proxy.httperr.REASONS), such as "BadRequest" or
+    reason: a word of the HTTPERR log (kssl.proxy.journal.httperr.REASONS), such as "BadRequest" or
     "Header". detail: one sentence for people. It never quotes more than a name from the request.
     substatus: what IIS writes behind the status in its pages, 4 of 403.4; 0: none. Only pages and
     logs have it, the status line does not.

@@ -20,7 +20,7 @@ from kssl.proxy.http.client_cert import MAX_CERTIFICATES, MAX_VALUE, REASONS, ce
 from kssl.proxy.http.codec import get_codec
 from kssl.proxy.http.forward import ClientInfo, build_upstream_request
 from kssl.proxy.http.names import is_forged
-from kssl.proxy.httperr import REASONS as WORDS
+from kssl.proxy.journal.httperr import REASONS as WORDS
 from tests.examples import examples
 from tests.proxy.http.drive import LIMITS
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from kssl import proxy
 from kssl.proxy.http.client_cert import REASONS as CERTIFICATE_REASONS
 from kssl.proxy.http.pages import SUBSTATUS
-from kssl.proxy.httperr import REASONS
+from kssl.proxy.journal.httperr import REASONS
 
 ROOT = Path(proxy.__path__[0]).resolve()
 PAGE = ROOT.parent / "docs" / "errors.md"

@@ -12,7 +12,7 @@ from typing import Any
 from kssl.config.client_certificates import ClientCertificates, Failure, Headers
 from kssl.config.model import Configuration, Site
 from kssl.config.target import Target
-from kssl.proxy.accesslog import AccessLog
+from kssl.proxy.journal.accesslog import AccessLog
 from tests.proxy.frontend.certificates.table import FAILURES, FLAGS, host_of
 from tests.proxy.frontend.certificates.wallet import Card, Wallet
 from tests.proxy.frontend.clients import Answer, Client

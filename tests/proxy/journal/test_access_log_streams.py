@@ -14,8 +14,8 @@ from kssl.config.document.read import Request, read_configuration
 from kssl.config.model import Logs
 from kssl.fastpath.logs.descriptor import Descriptor
 from kssl.fastpath.logs.writer import LineWriter
-from kssl.proxy import accesslog
-from kssl.proxy.accesslog import AccessLog, open_access_log
+from kssl.proxy.journal import accesslog
+from kssl.proxy.journal.accesslog import AccessLog, open_access_log
 from tests.proxy.frontend.rig import wait_for
 
 LINES = 2000

@@ -32,7 +32,7 @@ from kssl.config.errors import ConfigError, printable, reason
 from kssl.fastpath.logs.allowance import Allowance
 from kssl.fastpath.logs.messages import limited
 from kssl.fastpath.logs.writer import LineWriter
-from kssl.proxy.httperr_files import Files
+from kssl.proxy.journal.httperr_files import Files
 
 log = logging.getLogger("kssl")
 

@@ -13,9 +13,9 @@ import pytest
 
 from kssl.config.errors import ConfigError
 from kssl.fastpath.logs.allowance import Allowance
-from kssl.proxy.httperr import PROBE_SECONDS, ErrorLog
-from kssl.proxy.httperr_files import Files
-from tests.proxy.test_httperr import Turn, events, logs
+from kssl.proxy.journal.httperr import PROBE_SECONDS, ErrorLog
+from kssl.proxy.journal.httperr_files import Files
+from tests.proxy.journal.test_httperr import Turn, events, logs
 
 SECONDS = 60.0
 
@@ -136,7 +136,7 @@ def test_a_disk_that_hangs_stops_nobody(
         write(self, lines, date)
 
     monkeypatch.setattr(Files, "append", slow)
-    monkeypatch.setattr("kssl.proxy.httperr._LIMIT", 10_000)
+    monkeypatch.setattr("kssl.proxy.journal.httperr._LIMIT", 10_000)
     log = open_log(tmp_path, turn, clock, in_background=True)
     log.write(reason="URL", method=b"GET", uri=b"/first")
     turn.end()

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kssl.config.errors import ConfigError
-from kssl.proxy.httperr import FIELDS, MAX_METHOD, MAX_URI, REASONS, ErrorLog
+from kssl.proxy.journal.httperr import FIELDS, MAX_METHOD, MAX_URI, REASONS, ErrorLog
 from tests.examples import examples
 
 NOW = 1795268663.9  # 2026-11-21 13:44:23 UTC

@@ -16,7 +16,7 @@ import pytest
 from kssl.config.errors import ConfigError
 from kssl.config.model import Logs
 from kssl.fastpath.engines.contract import Session
-from kssl.proxy.accesslog import (
+from kssl.proxy.journal.accesslog import (
     MAX_REQUEST_LINE,
     AccessLog,
     describe_session,
