@@ -11,7 +11,7 @@ from typing import IO
 from kssl.bench.contract import Starter, Subject, Surroundings
 from kssl.bench.errors import BenchError
 from kssl.config.table import PARAMETERS
-from kssl.proxy.spawn import ProxyProcess, ProxyStartError, spawn_proxy
+from kssl.proxy.service.spawn import ProxyProcess, ProxyStartError, spawn_proxy
 
 _HOPS = "UserModeHops"
 

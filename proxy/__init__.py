@@ -22,6 +22,7 @@ The vocabulary:
     frontend/     connections, from accept to close
     upstream/     connections to the app
     journal/      the access log and the HTTPERR log
+    service/      a running service: put together, started, restarted
     http/         HTTP/1.1 without I/O: grammar, rules, framing, forwarding
     demo/         the built-in app and the demonstrations
     trace/        one request's way, watched from outside

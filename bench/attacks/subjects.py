@@ -13,7 +13,7 @@ from string import Template
 from kssl.bench import nginx
 from kssl.bench.attacks.kinds import HOSTILE_NAME
 from kssl.bench.process import free_port, running
-from kssl.proxy.spawn import spawn_proxy
+from kssl.proxy.service.spawn import spawn_proxy
 
 _SITE = """\
 [[site]]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from kssl.bench.errors import BenchError
 from kssl.bench.subjects import Subject, Surroundings
-from kssl.proxy.spawn import ProxyProcess, ProxyStartError, spawn_proxy
+from kssl.proxy.service.spawn import ProxyProcess, ProxyStartError, spawn_proxy
 
 _MODULE = "kssl.proxy.trace.counting"
 _ANSWER_SECONDS = 60.0

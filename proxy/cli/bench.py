@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Imported here: no other subcommand should pay for it at its start.
     from kssl.bench.errors import BenchError
     from kssl.proxy.demo.process import DemoStartError
-    from kssl.proxy.spawn import ProxyStartError
+    from kssl.proxy.service.spawn import ProxyStartError
 
     for mode in arguments.modes:
         if mode not in ("user", "kernel"):

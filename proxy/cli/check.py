@@ -30,7 +30,7 @@ from kssl.proxy.cli.options import (
     configuration_file,
     state_dir,
 )
-from kssl.proxy.frontend.service import DEFAULT_NAMES
+from kssl.proxy.service.service import DEFAULT_NAMES
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

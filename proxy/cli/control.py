@@ -13,8 +13,8 @@ from kssl.config import statedir
 from kssl.config.errors import ConfigError
 from kssl.config.running import State, last_start, running_services
 from kssl.proxy.cli.options import add_serve_arguments
-from kssl.proxy.lifecycle.control import NotRunningError, find_service, find_to_stop, restart, stop
-from kssl.proxy.lifecycle.launch import launch
+from kssl.proxy.service.control import NotRunningError, find_service, find_to_stop, restart, stop
+from kssl.proxy.service.launch import launch
 
 LOG_FOLDER = "LogFiles"
 LOG_NAME = "kssl.log"

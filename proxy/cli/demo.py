@@ -16,9 +16,9 @@ from kssl.proxy.cli.options import UsageError, add_service_options, configuratio
 from kssl.proxy.cli.serve import announce, serve
 from kssl.proxy.demo import large_post
 from kssl.proxy.demo.process import start_demo_app
-from kssl.proxy.frontend.service import Service
-from kssl.proxy.lifecycle.report import Starter
-from kssl.proxy.spawn import spawn_proxy
+from kssl.proxy.service.report import Starter
+from kssl.proxy.service.service import Service
+from kssl.proxy.service.spawn import spawn_proxy
 
 # Options that are for the built-in app alone: the other demonstrations choose these themselves.
 _OF_THE_APP = {

@@ -17,7 +17,7 @@ from kssl.config.statedir import default_state_dir
 from kssl.config.target import Target, parse_listen
 
 if TYPE_CHECKING:
-    from kssl.proxy.frontend.service import ServiceOptions
+    from kssl.proxy.service.service import ServiceOptions
 
 DEFAULT_LISTEN = "127.0.0.1:8443"
 
@@ -81,8 +81,8 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
 def service_options(arguments: argparse.Namespace, read: Configuration) -> ServiceOptions:
     """Raises ConfigError."""
     # Imported here: `kssl start` and others take the options and need no front end.
-    from kssl.proxy.frontend.service import ServiceOptions
     from kssl.proxy.journal.accesslog import standard_streams
+    from kssl.proxy.service.service import ServiceOptions
 
     if not 1 <= arguments.workers <= 64:
         raise ConfigError(f"--workers {arguments.workers}: must be 1-64")

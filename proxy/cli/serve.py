@@ -24,11 +24,11 @@ from kssl.proxy.cli.options import (
     configuration_file,
     service_options,
 )
-from kssl.proxy.frontend.service import Service, ServiceOptions
-from kssl.proxy.lifecycle.launch import Launched
-from kssl.proxy.lifecycle.live import Live
-from kssl.proxy.lifecycle.report import Starter
-from kssl.proxy.lifecycle.staying import must_stay, stay_with
+from kssl.proxy.service.launch import Launched
+from kssl.proxy.service.live import Live
+from kssl.proxy.service.report import Starter
+from kssl.proxy.service.service import Service, ServiceOptions
+from kssl.proxy.service.staying import must_stay, stay_with
 
 log = logging.getLogger("kssl")
 

@@ -12,8 +12,8 @@ from kssl.config.errors import printable
 from kssl.config.running import RunningService
 from kssl.config.statedir import default_state_dir
 from kssl.proxy.cli.status_text import status_text
-from kssl.proxy.lifecycle.ask import NoAnswerError, ask
-from kssl.proxy.lifecycle.control import NotRunningError, find_services
+from kssl.proxy.service.ask import NoAnswerError, ask
+from kssl.proxy.service.control import NotRunningError, find_services
 
 _DESCRIPTION = """What the services of a state folder are doing: connections, workers, and how the
 connections ended. Exit status 1: none runs, or one does not answer."""

@@ -20,7 +20,7 @@ _LABEL, _NUMBER = 18, 14  # characters
 
 
 def status_text(document: dict[str, Any]) -> Iterator[str]:
-    """``document``: see `kssl.proxy.lifecycle.snapshot`; or one with "error", the service's
+    """``document``: see `kssl.proxy.service.snapshot`; or one with "error", the service's
     words."""
     yield f"{', '.join(document['urls'])} (process {document['pid']}, {document['mode']} mode)"
     if "error" in document:

@@ -55,7 +55,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(arguments: argparse.Namespace) -> int:
     # Imported here: no other subcommand should pay for it at its start.
     from kssl.proxy.demo.process import DemoStartError
-    from kssl.proxy.spawn import ProxyStartError
+    from kssl.proxy.service.spawn import ProxyStartError
     from kssl.proxy.trace.client import ClientError
     from kssl.proxy.trace.run import TraceError
 

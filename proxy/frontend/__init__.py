@@ -1,1 +1,2 @@
-"""Connections from accept to close; see `proxy` for the picture. `service` puts it together."""
+"""Connections from accept to close; see `kssl.proxy` for the picture. `kssl.proxy.service` puts it
+together."""

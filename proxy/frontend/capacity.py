@@ -77,8 +77,8 @@ class FileLimit:
 
 
 def automatic_ceiling(limit: int, in_use: int) -> int:
-    """Return MaxConnectionMemory in bytes where it is 0. ``limit``: `memory_limit`; ``in_use``: by
-    the started service's processes."""
+    """Return MaxConnectionMemory in bytes where it is 0. ``limit``:
+    `kssl.proxy.service.memory_limit`; ``in_use``: by the started service's processes."""
     return max(_LEAST, int((limit - in_use) * _SHARE))
 
 

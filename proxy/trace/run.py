@@ -15,7 +15,7 @@ from kssl.config.errors import ConfigError
 from kssl.config.parameters import parse_assignments
 from kssl.config.target import Target
 from kssl.fastpath.engines.registry import choose_engine
-from kssl.proxy.spawn import ProxyProcess, ProxyStartError, spawn_proxy
+from kssl.proxy.service.spawn import ProxyProcess, ProxyStartError, spawn_proxy
 from kssl.proxy.trace import recorder
 from kssl.proxy.trace.client import ClientError, Reply, TracedClient
 from kssl.proxy.trace.recorder import Recording

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kssl.proxy.demo.process import start_demo_app
-from kssl.proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.proxy.service.spawn import ProxyProcess, spawn_proxy
 
 Start = Callable[..., ProxyProcess]
 Figure = Callable[[str], None]

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from kssl.proxy.spawn import spawn_proxy
+from kssl.proxy.service.spawn import spawn_proxy
 from tests.acceptance.services import Running
 from tests.fastpath.verifier.rules.pki import DAY, NOW, Extension, Made, self_signed
 

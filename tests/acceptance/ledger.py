@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kssl.proxy.spawn import spawn_proxy
+from kssl.proxy.service.spawn import spawn_proxy
 from tests.acceptance.crowd import ALL_KINDS, Crowd
 from tests.acceptance.services import Running
 

@@ -16,7 +16,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from kssl.proxy.spawn import spawn_proxy
+from kssl.proxy.service.spawn import spawn_proxy
 from tests.acceptance.services import Running, wait_for
 from tests.proxy.frontend.upstreams import Upstream, UpstreamSide, chunked, response
 

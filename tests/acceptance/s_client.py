@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from kssl.proxy.spawn import ProxyProcess
+from kssl.proxy.service.spawn import ProxyProcess
 from tests.acceptance.support import TIMEOUT
 from tests.needs import need
 

@@ -13,9 +13,9 @@ from typing import Any
 from kssl.bench.proc import private_rss
 from kssl.config.running import RunningService, running_services
 from kssl.fastpath.ipc.hardening import interpreter
-from kssl.proxy.lifecycle.ask import ask
-from kssl.proxy.lifecycle.control import find_service
-from kssl.proxy.spawn import ProxyProcess
+from kssl.proxy.service.ask import ask
+from kssl.proxy.service.control import find_service
+from kssl.proxy.service.spawn import ProxyProcess
 
 _SECONDS = 30.0
 _POLL = 0.02

@@ -16,7 +16,7 @@ import requests
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kssl.proxy.spawn import ProxyProcess
+from kssl.proxy.service.spawn import ProxyProcess
 from tests.acceptance.conftest import Figure, Start
 from tests.acceptance.support import MODES, fetch
 from tests.needs import need

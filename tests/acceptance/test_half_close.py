@@ -17,7 +17,7 @@ import pytest
 from kssl.config.devca import DevelopmentCA
 from kssl.proxy.demo.process import start_demo_app
 from kssl.proxy.demo.stream import stream_sha256
-from kssl.proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.proxy.service.spawn import ProxyProcess, spawn_proxy
 from tests.acceptance.conftest import Figure
 from tests.acceptance.services import Running
 from tests.acceptance.support import MIB, MODES, mib, wait_until_idle

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from kssl.proxy.spawn import ProxyProcess
+from kssl.proxy.service.spawn import ProxyProcess
 from tests.acceptance.conftest import Figure, Start
 from tests.acceptance.support import MODES, TIMEOUT
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kssl.proxy.spawn import ProxyProcess
+from kssl.proxy.service.spawn import ProxyProcess
 from tests.acceptance.conftest import Figure, Start
 from tests.acceptance.support import (
     MIB,

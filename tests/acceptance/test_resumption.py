@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kssl.proxy.spawn import spawn_proxy
+from kssl.proxy.service.spawn import spawn_proxy
 from tests.acceptance.conftest import Figure
 from tests.acceptance.services import Running
 from tests.acceptance.support import MODES

@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from kssl.proxy.demo.stream import BLOCK
-from kssl.proxy.spawn import ProxyProcess
+from kssl.proxy.service.spawn import ProxyProcess
 from tests.acceptance.conftest import Figure, Start
 from tests.acceptance.support import MODES
 

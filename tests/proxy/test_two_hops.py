@@ -18,7 +18,7 @@ import pytest
 from kssl.proxy.demo import forms
 from kssl.proxy.demo.process import DemoProcess, start_demo_app
 from kssl.proxy.demo.stream import pieces, stream_sha256
-from kssl.proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.proxy.service.spawn import ProxyProcess, spawn_proxy
 from tests.proxy.frontend.clients import Client
 
 SIZE = 10 * 2**20

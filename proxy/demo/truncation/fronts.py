@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kssl.proxy.demo.truncation.play import Front, StagingError
 from kssl.proxy.demo.truncation.rows import GUARD, PASS
-from kssl.proxy.spawn import ProxyStartError, spawn_proxy
+from kssl.proxy.service.spawn import ProxyStartError, spawn_proxy
 
 _MAX_SAID = 400  # characters
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kssl.proxy.spawn import spawn_proxy
+from kssl.proxy.service.spawn import spawn_proxy
 from tests.acceptance.services import Running, wait_for
 from tests.proxy.frontend.certificates.table import FAILURES, FLAGS, host_of
 from tests.proxy.frontend.certificates.wallet import Wallet

@@ -11,7 +11,7 @@ import pytest
 
 from kssl.bench.errors import BenchError
 from kssl.bench.measure.counting import Counted, per_unit
-from kssl.proxy.spawn import ProxyProcess
+from kssl.proxy.service.spawn import ProxyProcess
 
 TOTALS = {
     "client_sends": 10, "client_recvs": 20, "client_bytes_in": 1000, "client_bytes_out": 2000,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kssl.fastpath.ipc.hardening import interpreter
-from kssl.proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.proxy.service.spawn import ProxyProcess, spawn_proxy
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kssl.config.running import State, all_services, running_services
-from kssl.proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.proxy.service.spawn import ProxyProcess, spawn_proxy
 from tests.proxy.cli.conftest import Kssl
 from tests.proxy.frontend.clients import Client, request
 from tests.proxy.frontend.rig import Rig, wait_for
@@ -71,7 +71,7 @@ def test_a_second_signal_ends_at_once(proxy: ProxyProcess, tmp_path: Path) -> No
 def test_a_stop_that_was_hurried_before_it_began(
     tmp_path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kssl.proxy.frontend.service.Service.stop_grace", LONG)
+    monkeypatch.setattr("kssl.proxy.service.service.Service.stop_grace", LONG)
     rig = Rig("kernel", tmp_path)
     try:
         rig.configure(port=upstream.port)

@@ -42,13 +42,13 @@ def test_the_version_needs_next_to_nothing(tmp_path: Path) -> None:
     [
         (("reg", "query"), {"asyncio", "cryptography", "uvloop"}),
         (("status",), {"cryptography", "uvloop"}),
-        (("stop",), {"kssl.proxy.frontend.service", "uvloop"}),
-        (("start", "--help"), {"kssl.proxy.frontend.service", "uvloop"}),
+        (("stop",), {"kssl.proxy.service.service", "uvloop"}),
+        (("start", "--help"), {"kssl.proxy.service.service", "uvloop"}),
         (("ca", "path"), {"asyncio", "uvloop"}),
-        (("cert", "list"), {"kssl.proxy.frontend.service", "uvloop"}),
+        (("cert", "list"), {"kssl.proxy.service.service", "uvloop"}),
         (("trace", "--help"), {"cryptography", "uvloop"}),
         (("bench", "--help"), {"cryptography", "uvloop"}),
-        (("engines",), {"kssl.proxy.frontend.service", "uvloop"}),
+        (("engines",), {"kssl.proxy.service.service", "uvloop"}),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )

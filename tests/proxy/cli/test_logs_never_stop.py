@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from kssl.config.running import running_services
-from kssl.proxy.lifecycle.ask import ask
+from kssl.proxy.service.ask import ask
 from tests.proxy.frontend.clients import Client
 from tests.proxy.frontend.rig import wait_for
 from tests.proxy.frontend.upstreams import Upstream

@@ -18,7 +18,7 @@ import pytest
 from kssl.config.target import UpstreamTls, parse_target
 from kssl.proxy.cli import build_parser
 from kssl.proxy.cli.options import configuration
-from kssl.proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.proxy.service.spawn import ProxyProcess, spawn_proxy
 from tests.fastpath.verifier.rules.pki import self_signed
 from tests.proxy.cli.conftest import Files, Kssl
 from tests.proxy.frontend.clients import Client

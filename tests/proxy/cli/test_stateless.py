@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kssl.proxy.spawn import ProxyStartError, spawn_proxy
+from kssl.proxy.service.spawn import ProxyStartError, spawn_proxy
 from tests.proxy.cli.conftest import Files, Kssl
 from tests.proxy.frontend.clients import Client
 from tests.proxy.frontend.upstreams import Upstream

@@ -20,9 +20,9 @@ from kssl.config.parameters import Parameters
 from kssl.config.running import running_services
 from kssl.proxy.cli import main
 from kssl.proxy.cli import status as module
-from kssl.proxy.lifecycle.admin import admin_path
-from kssl.proxy.lifecycle.ask import NoAnswerError, ask
-from kssl.proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.proxy.service.admin import admin_path
+from kssl.proxy.service.ask import NoAnswerError, ask
+from kssl.proxy.service.spawn import ProxyProcess, spawn_proxy
 from tests.fastpath.verifier.rules.pki import self_signed
 from tests.processes import halt
 from tests.proxy.cli.conftest import Kssl

@@ -17,7 +17,7 @@ from typing import Any, Self
 from kssl.config.parameter import Profile, Value
 from kssl.config.running import FOLDER, RunningService, running_services
 from kssl.proxy.journal.httperr import FIELDS
-from kssl.proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.proxy.service.spawn import ProxyProcess, spawn_proxy
 from tests.proxy.frontend.clients import Answer, Client, request
 from tests.proxy.frontend.rig import wait_for
 from tests.proxy.frontend.upstreams import Upstream, UpstreamSide, response

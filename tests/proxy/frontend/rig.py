@@ -23,10 +23,10 @@ from kssl.config.parameter import Profile
 from kssl.config.parameters import Parameters
 from kssl.config.target import Listen, Target
 from kssl.proxy.frontend.front import Front
-from kssl.proxy.frontend.service import Service, ServiceOptions
 from kssl.proxy.http.codec import get_codec
 from kssl.proxy.journal.accesslog import AccessLog
 from kssl.proxy.journal.httperr import ErrorLog
+from kssl.proxy.service.service import Service, ServiceOptions
 from kssl.proxy.upstream.lookup import Lookup, look_up
 from tests.loops import new_event_loop
 from tests.proxy.frontend.clients import Client

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kssl.proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.proxy.service.spawn import ProxyProcess, spawn_proxy
 from tests.proxy.frontend.clients import Client, request
 from tests.proxy.frontend.upstreams import Upstream, UpstreamSide, response
 

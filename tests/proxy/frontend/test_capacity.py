@@ -15,7 +15,7 @@ from kssl.proxy.frontend.capacity import (
     FileLimit,
     automatic_ceiling,
 )
-from kssl.proxy.frontend.memory_limit import memory_limit, resident
+from kssl.proxy.service.memory_limit import memory_limit, resident
 
 MIB = 1 << 20
 MANY = FileLimit.of(1 << 20, 0)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kssl.proxy.lifecycle.snapshot import snapshot
+from kssl.proxy.service.snapshot import snapshot
 from kssl.proxy.upstream.pool import MAX_IDLE_TIME
 from tests.proxy.frontend.clients import post, request
 from tests.proxy.frontend.conftest import Serve

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from kssl.fastpath.ipc.hardening import interpreter
-from kssl.proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.proxy.service.spawn import ProxyProcess, spawn_proxy
 from tests.proxy.frontend.clients import Client, ClosedError, CutError
 from tests.proxy.frontend.conftest import Serve
 from tests.proxy.frontend.rig import SECONDS, Rig, wait_for

@@ -15,8 +15,8 @@ from kssl.config.errors import ConfigError
 from kssl.config.model import Configuration, Logs
 from kssl.config.parameter import Profile
 from kssl.config.target import Target
-from kssl.proxy.frontend.service import Service, ServiceOptions
 from kssl.proxy.journal.accesslog import open_access_log
+from kssl.proxy.service.service import Service, ServiceOptions
 from tests.proxy.frontend.rig import Rig, one_site, wait_for
 from tests.proxy.frontend.upstreams import Upstream, answer_all, response
 

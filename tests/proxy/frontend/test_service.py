@@ -22,7 +22,7 @@ import pytest
 from kssl.config.errors import ConfigError
 from kssl.config.model import Binding, CertificateFiles, Configuration
 from kssl.config.target import Listen
-from kssl.proxy.frontend.service import Service, ServiceOptions
+from kssl.proxy.service.service import Service, ServiceOptions
 from tests.processes import halt
 from tests.proxy.frontend.clients import CutError, post, request
 from tests.proxy.frontend.conftest import Serve
@@ -160,7 +160,7 @@ def test_a_response_that_stop_does_not_wait_for(
     mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It must not look complete, even to a client of HTTP/1.0 that reads until the close."""
-    monkeypatch.setattr("kssl.proxy.frontend.service.Service.stop_grace", 0.05)
+    monkeypatch.setattr("kssl.proxy.service.service.Service.stop_grace", 0.05)
 
     def script(side: UpstreamSide) -> None:
         side.read_request()

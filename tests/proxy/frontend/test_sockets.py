@@ -12,7 +12,7 @@ import pytest
 
 from kssl.config.errors import ConfigError
 from kssl.config.target import Listen
-from kssl.proxy.frontend.sockets import open_listeners
+from kssl.proxy.service.sockets import open_listeners
 
 
 def has_ipv6() -> bool:

@@ -44,7 +44,7 @@ def app(side: UpstreamSide) -> None:
 def test_a_request_that_is_cut_is_in_both_logs(
     mode: str, target: bytes, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kssl.proxy.frontend.service.Service.stop_grace", 0.05)
+    monkeypatch.setattr("kssl.proxy.service.service.Service.stop_grace", 0.05)
     with own_rig(mode, tmp_path) as rig, Upstream(app) as upstream, rig.client() as client:
         rig.configure(port=upstream.port)
         client.send(request(b"GET", target))
@@ -64,7 +64,7 @@ def test_a_request_that_is_cut_is_in_both_logs(
 def test_a_part_of_a_head_is_in_the_error_log(
     mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kssl.proxy.frontend.service.Service.stop_grace", 0.05)
+    monkeypatch.setattr("kssl.proxy.service.service.Service.stop_grace", 0.05)
     with own_rig(mode, tmp_path) as rig, rig.client() as client:
         rig.configure()
         client.send(b"GET /part HTTP/1.1\r\n")
@@ -103,7 +103,7 @@ class Closing(Errors):
 def test_how_clients_answer_the_end_is_logged(
     mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kssl.proxy.frontend.service.ANSWER_GRACE", 10.0)
+    monkeypatch.setattr("kssl.proxy.service.service.ANSWER_GRACE", 10.0)
     errors, waits = Closing(), threading.Event()
     wait_until_closed = Front.wait_until_closed
 

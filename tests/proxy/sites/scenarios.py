@@ -13,8 +13,8 @@ from pathlib import Path
 
 from kssl.config.parameter import Profile
 from kssl.config.running import RunningService, running_services
-from kssl.proxy.lifecycle.control import stop
-from kssl.proxy.spawn import spawn_proxy
+from kssl.proxy.service.control import stop
+from kssl.proxy.service.spawn import spawn_proxy
 from tests.proxy.frontend.rig import wait_for
 from tests.proxy.sites.load import Load, Visit
 from tests.proxy.sites.many import Apps, Sites

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kssl.proxy.spawn import ProxyProcess, spawn_proxy
+from kssl.proxy.service.spawn import ProxyProcess, spawn_proxy
 from kssl.proxy.trace.client import TracedClient
 from kssl.proxy.trace.counting import NAMES, Counters
 from kssl.proxy.trace.recorder import Event

@@ -28,7 +28,7 @@ def test_the_point_exists(point: Point) -> None:
 
 def test_without_a_trace_nothing_of_it_is_loaded() -> None:
     code = (
-        "import sys, kssl.proxy.cli, kssl.proxy.frontend.service, kssl.fastpath.worker.process\n"
+        "import sys, kssl.proxy.cli, kssl.proxy.service.service, kssl.fastpath.worker.process\n"
         "kssl.proxy.cli.build_parser()\n"
         "print([name for name in sys.modules if name.startswith('kssl.proxy.trace')])"
     )

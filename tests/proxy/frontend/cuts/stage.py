@@ -15,8 +15,8 @@ from kssl.proxy.demo.truncation.attacker import Attacker
 from kssl.proxy.demo.truncation.cut import Cut
 from kssl.proxy.demo.truncation.link import Link
 from kssl.proxy.demo.truncation.records import HEADER, Direction
-from kssl.proxy.lifecycle.ask import ask
-from kssl.proxy.spawn import spawn_proxy
+from kssl.proxy.service.ask import ask
+from kssl.proxy.service.spawn import spawn_proxy
 from tests.proxy.effects.service import error_logs
 from tests.proxy.frontend.clients import ClosedError, CutError
 from tests.proxy.frontend.rig import Rig, wait_for

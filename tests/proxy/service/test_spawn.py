@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kssl.proxy.spawn import ProxyStartError, spawn_proxy
+from kssl.proxy.service.spawn import ProxyStartError, spawn_proxy
 
 
 def test_it_accepts_and_it_ends(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ from kssl.config.running import (
     write_last_start,
     write_record,
 )
-from kssl.proxy.frontend.service import Service
-from kssl.proxy.lifecycle.launch import Launched, launch
+from kssl.proxy.service.launch import Launched, launch
+from kssl.proxy.service.service import Service
 
 log = logging.getLogger("kssl")
 

@@ -32,15 +32,15 @@ from kssl.fastpath.net.poller import Poller
 from kssl.proxy.frontend.capacity import Capacity, FileLimit, automatic_ceiling
 from kssl.proxy.frontend.deadlines import Deadlines
 from kssl.proxy.frontend.front import Front
-from kssl.proxy.frontend.helpers import Helpers
 from kssl.proxy.frontend.listener import Listener
-from kssl.proxy.frontend.memory_limit import memory_limit, resident
-from kssl.proxy.frontend.opening import Opened, close_all, open_endpoints
 from kssl.proxy.http.codec import get_codec
 from kssl.proxy.journal.accesslog import AccessLog, Standard, Stream, close_own, open_access_log
 from kssl.proxy.journal.httperr import ErrorLog
-from kssl.proxy.lifecycle.admin import AdminSocket, open_admin
-from kssl.proxy.lifecycle.snapshot import snapshot
+from kssl.proxy.service.admin import AdminSocket, open_admin
+from kssl.proxy.service.helpers import Helpers
+from kssl.proxy.service.memory_limit import memory_limit, resident
+from kssl.proxy.service.opening import Opened, close_all, open_endpoints
+from kssl.proxy.service.snapshot import snapshot
 from kssl.proxy.upstream.lookup import Lookup, look_up
 from kssl.proxy.upstream.names import Names
 

@@ -1,4 +1,4 @@
-"""kssl.proxy.lifecycle.ask: whatever stands at the socket's place, an answer or words, and in
+"""kssl.proxy.service.ask: whatever stands at the socket's place, an answer or words, and in
 time."""
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from kssl.config.running import FOLDER, RunningService, own_start_time
-from kssl.proxy.lifecycle import ask as module
-from kssl.proxy.lifecycle.admin import admin_path
-from kssl.proxy.lifecycle.ask import NoAnswerError, ask
+from kssl.proxy.service import ask as module
+from kssl.proxy.service.admin import admin_path
+from kssl.proxy.service.ask import NoAnswerError, ask
 
 US = RunningService(
     pid=os.getpid(), started=own_start_time(), arguments=[], folder="", config="",

@@ -1,4 +1,4 @@
-"""kssl.proxy.lifecycle: the report pipe between a starter and its service."""
+"""kssl.proxy.service: the report pipe between a starter and its service."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from kssl.config.errors import ConfigError, Problem, ProblemsError
-from kssl.proxy.lifecycle import launch as launching
-from kssl.proxy.lifecycle.launch import LaunchError, launch
-from kssl.proxy.lifecycle.report import LISTENERS, REPORT, Starter
+from kssl.proxy.service import launch as launching
+from kssl.proxy.service.launch import LaunchError, launch
+from kssl.proxy.service.report import LISTENERS, REPORT, Starter
 
 _SCRIPT = f"""#!{sys.executable}
 import json, os, sys

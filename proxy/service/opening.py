@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from kssl.config import routing
 from kssl.config.model import Configuration
 from kssl.proxy.frontend.endpoint import Endpoint
-from kssl.proxy.frontend.sockets import open_listeners
+from kssl.proxy.service.sockets import open_listeners
 
 Opened = tuple[Endpoint, socket.socket]
 """An endpoint may have several sockets, each in a pair of its own."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from kssl.config.errors import ConfigError, reason
 from kssl.config.running import RunningService
-from kssl.proxy.lifecycle.admin import LIMIT, admin_path, short_name
+from kssl.proxy.service.admin import LIMIT, admin_path, short_name
 
 # Seconds: others may be in front of us, and take all the time that they have.
 ASK_LIMIT = 2 * LIMIT

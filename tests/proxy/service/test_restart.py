@@ -11,7 +11,7 @@ import pytest
 
 from kssl.config import running
 from kssl.config.running import RunningService
-from kssl.proxy.lifecycle import control
+from kssl.proxy.service import control
 
 
 def record(pid: int, predecessor: int = 0) -> RunningService:

@@ -1,4 +1,4 @@
-"""kssl.proxy.lifecycle.admin: one document for each who connects, whatever they do, and how
+"""kssl.proxy.service.admin: one document for each who connects, whatever they do, and how
 many."""
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from kssl.proxy.lifecycle import admin
-from kssl.proxy.lifecycle.admin import AdminSocket, admin_path, open_admin, short_name
+from kssl.proxy.service import admin
+from kssl.proxy.service.admin import AdminSocket, admin_path, open_admin, short_name
 from tests.fastpath.harness import until
 
 pytestmark = pytest.mark.asyncio

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kssl.config.errors import ConfigError
 from kssl.fastpath.ipc.hardening import interpreter
-from kssl.proxy.lifecycle.report import LISTENERS, PREDECESSOR, REPORT
+from kssl.proxy.service.report import LISTENERS, PREDECESSOR, REPORT
 
 # Seconds until it must accept: the crypto worker has 30 for its certificates.
 START_LIMIT = 45.0

@@ -1,4 +1,4 @@
-"""kssl.proxy.lifecycle.live: a running `kssl serve` that gets signals."""
+"""kssl.proxy.service.live: a running `kssl serve` that gets signals."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from kssl.config import statedir
 from kssl.config.parameter import Profile
 from kssl.config.parameters import Parameters
 from kssl.config.running import RunningService, State, running_services
-from kssl.proxy.lifecycle.live import Live
-from kssl.proxy.spawn import spawn_proxy
+from kssl.proxy.service.live import Live
+from kssl.proxy.service.spawn import spawn_proxy
 from tests.proxy.frontend.upstreams import Upstream, answer_all, response
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -151,7 +151,7 @@ def test_two_signals_make_one_successor(
         launched.append(1)
         return SimpleNamespace(pid=1)
 
-    monkeypatch.setattr("kssl.proxy.lifecycle.live.launch", launch)
+    monkeypatch.setattr("kssl.proxy.service.live.launch", launch)
 
     async def signals() -> None:
         live = Live(

@@ -1,4 +1,4 @@
-"""kssl.proxy.lifecycle.snapshot: what a service says about itself, beside what it does."""
+"""kssl.proxy.service.snapshot: what a service says about itself, beside what it does."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from kssl.config.parameters import Parameters
 from kssl.config.target import Target
 from kssl.fastpath.ipc import supervisor as supervisor_module
 from kssl.fastpath.net.closing import End, Ending
-from kssl.proxy.lifecycle.admin import admin_path
-from kssl.proxy.lifecycle.snapshot import snapshot
+from kssl.proxy.service.admin import admin_path
+from kssl.proxy.service.snapshot import snapshot
 from tests.processes import halt
 from tests.proxy.frontend.rig import Rig, one_site, wait_for
 from tests.proxy.frontend.upstreams import Upstream, answer_all, response
