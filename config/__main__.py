@@ -3,8 +3,8 @@ docs/kssl.schema.json."""
 
 import argparse
 
+from kssl.config.document.schema import as_json
 from kssl.config.markdown import as_markdown
-from kssl.config.schema import as_json
 
 PAGES = {"parameters": as_markdown, "schema": as_json}
 

@@ -16,8 +16,8 @@ import pytest
 from kssl.config.client_certificates import ClientCertificates, Headers
 from kssl.config.document.keys import SECTIONS
 from kssl.config.document.read import Request, read_configuration
+from kssl.config.document.schema import as_json, as_schema
 from kssl.config.errors import ProblemsError
-from kssl.config.schema import as_json, as_schema
 from kssl.config.table import PARAMETERS
 from kssl.config.target import UpstreamTls
 from tests.config.document.support import a_request, read
