@@ -16,12 +16,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import runpy
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kssl.proxy.cli import main as kssl
 from kssl.proxy.trace.points import COUNTED, install
 from kssl.proxy.trace.recorder import Event
 from kssl.proxy.trace.watch import Watch
@@ -89,7 +89,9 @@ def main(argv: Sequence[str]) -> int:
         write(path, counters.take())
 
     signal.signal(signal.SIGUSR1, asked)
-    return kssl(arguments)
+    sys.argv[1:] = arguments
+    runpy.run_module("kssl.proxy", run_name="__main__", alter_sys=True)  # ends by SystemExit
+    return 0
 
 
 if __name__ == "__main__":
