@@ -65,7 +65,6 @@ KNOWN_CIRCLES: tuple[frozenset[str], ...] = (
         )
     ),
     frozenset({"proxy/upstream/connecting.py", "proxy/upstream/pool.py"}),
-    frozenset({"proxy/upstream/group.py", "proxy/upstream/race.py"}),
 )
 
 # (who, whom): imports of a folder above. The list only gets shorter.

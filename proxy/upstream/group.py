@@ -54,4 +54,4 @@ class Group:
 
     def connect(self, loop: AbstractEventLoop, first: Pool, connector: Connector) -> Race:
         """Opens a connection for ``connector``, to ``first`` or another."""
-        return Race(loop, self, first, connector)
+        return Race(loop, self.instead, first, connector)

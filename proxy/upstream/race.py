@@ -9,24 +9,24 @@ Nothing of the request has been sent while this lasts, so it reaches one upstrea
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, TimerHandle
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection
 
 from kssl.proxy.upstream.connecting import ATTEMPT_DELAY, Connecting, Connector
 from kssl.proxy.upstream.connection import UpstreamConnection
 from kssl.proxy.upstream.pool import Pool
 
-if TYPE_CHECKING:
-    from kssl.proxy.upstream.group import Group
+Instead = Callable[[Collection[Pool], float], Pool | None]
+"""Return another pool than those tried, at a time of the event loop; None if there is none left."""
 
 
 class Race:
     """Asks for a connection; the first one that is open wins."""
 
     def __init__(
-        self, loop: AbstractEventLoop, group: Group, first: Pool, connector: Connector
+        self, loop: AbstractEventLoop, instead: Instead, first: Pool, connector: Connector
     ) -> None:
         self._loop = loop
-        self._group = group
+        self._instead = instead
         self._connector: Connector | None = connector
         self._tried: list[Pool] = []
         self._racing: dict[Pool, tuple[Connecting, float]] = {}  # and when each began
@@ -58,7 +58,7 @@ class Race:
 
     def _try_another(self) -> bool:
         """Returns whether there is one left that has not been tried."""
-        other = self._group.instead(self._tried, self._loop.time())
+        other = self._instead(self._tried, self._loop.time())
         if other is None:
             return False
         kept = other.take()

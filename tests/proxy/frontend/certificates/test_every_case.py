@@ -40,6 +40,7 @@ def observed(rig: AskingRig, wallet: Wallet, case: Case) -> Result:
     card = wallet.cards.get(case.presents)
     target = f"/{case.version}/{case.presents.replace(' ', '-')}"
     answer: Answer | str
+    rig.errors.lines.clear()  # an earlier client may have had the same port
     with rig.visitor(case.host, case.version, card) as client:
         port = client.sock.getsockname()[1]
         try:
