@@ -233,7 +233,7 @@ def _ordered(
     """The certificates, leaf first and each followed by its issuer; says what it changed.
 
     A certificate that no other leads to goes to the end. It is not dropped: it may be one of
-    two issuers with the same name, and clients take extra ones (RFC 8446, 4.4.2).
+    two issuers with the same name, and clients take extra ones (RFC 9846 §4.5.1).
     """
     public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     leaf = next((each for each in certificates if _public(each) == public), None)

@@ -30,7 +30,7 @@ _VERSION_0 = b"\x02\x01\x00"  # of PKCS #8 (RFC 5958)
 _SPKI = 5  # of TBSCertificate, behind the version
 
 # RSASSA-PSS-params (RFC 4055 §3.1): what the key may sign with. TLS signs with a salt as long as
-# the hash (RFC 9846 §4.2.3).
+# the hash (RFC 9846 §4.3.3).
 _PSS_HASH, _PSS_SALT = 0xA0, 0xA2
 _DEFAULT_SALT = 20
 _HASHES = {

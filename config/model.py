@@ -28,7 +28,7 @@ WILDCARD = "*."
 """Begins a host name that stands for every name with one label more (RFC 9525 section 6.3)."""
 
 UNASSIGNED = "*"
-"""The host of an address binding that stands for all: Key Manager's "Any Unassigned" (seed 003)."""
+"""The host of an address binding that stands for all: "Any Unassigned" in IIS 4's Key Manager."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -29,7 +29,7 @@ class Parameter:
     the one of Windows Server 2008 where that differs from Server 2003's. `zero` is the word for a
     0 that lies outside the range, or that the range's numbers do not explain; "" if there is none.
     `words`: what a text may be, if it is not any text; "" is the default's.
-    `live` values apply on SIGHUP, the others when the service starts (seed 001).
+    `live` values apply on SIGHUP, the others when the service starts, as all of http.sys's do.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Parameter:
         return self.default
 
     def live_in(self, profile: Profile) -> bool:
-        """Whether SIGHUP applies it. Windows reads all when the service starts (seed 001)."""
+        """Whether SIGHUP applies it. Windows reads all values when the driver starts."""
         return self.live and profile is Profile.NATIVE
 
     def allows(self, value: Value) -> bool:

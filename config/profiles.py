@@ -1,8 +1,8 @@
 """The three profiles: today's kssl, Windows Server 2008, and Windows Server 2003 SP1.
 
 A profile is two things: the defaults of the parameters
-(`kssl.config.parameter.Parameter.default_in`) and what is not available. What is said about Windows
-here is what seeds 001, 002 and 004 say.
+(`kssl.config.parameter.Parameter.default_in`) and what is not available. `docs/windows.md` has the
+story, and names the documents that say what Windows did.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What seeds 001, 002 and 004 say is supported, beside what kssl does and what is configured."""
+"""What each Windows supported, beside what kssl does and what is configured.
+
+Each row names the documents that it follows; `docs/windows.md` has the story.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,14 @@ from kssl.config.parameter import Profile
 
 @dataclass(frozen=True, slots=True)
 class _Support:
-    """One row of what the seeds say about a feature, and what kssl does of it in each profile.
+    """One row: what the sources say about a feature, and what kssl does of it in each profile.
 
-    `windows` and `kssl` are in words, by profile; native has no Windows of its own.
+    `sources` are titles; `windows` and `kssl` are in words, by profile. The profile native has no
+    Windows of its own.
     """
 
     feature: str
-    seeds: str
+    sources: tuple[str, ...]
     windows: dict[Profile, str]
     kssl: dict[Profile, str]
     here: Callable[[Configuration], str]
@@ -52,50 +56,55 @@ def _never(configuration: Configuration) -> str:
 
 
 _2003, _2008, _NATIVE = Profile.WS2003SP1, Profile.WS2008, Profile.NATIVE
+# The titles of the sources: a page of Microsoft's HTTP Server API, and two blog posts.
+_API = "Kernel Mode SSL"
+_ENABLING = "Enabling Kernel Mode SSL in Windows 2003 Server SP1"
+_FLOW = "Differences in SSL request/response flow on IIS6 vs IIS7"
+
 _REFUSED = "refused, with a log reason of its own: not secure today"
 
 _SUPPORT: tuple[_Support, ...] = (
     _Support(
-        "kernel mode SSL", "001, 002, 004",
+        "kernel mode SSL", (_API, _ENABLING, _FLOW),
         {_2003: "an option (EnableKernelSSL=1), off by default", _2008: "always"},
         {_2003: "an option, off by default", _2008: "always; EnableKernelSSL=0 is ignored",
          _NATIVE: "on by default; EnableKernelSSL=0 turns it off"},
         _value("EnableKernelSSL"),
     ),
     _Support(
-        "client certificates in kernel mode", "001, 002",
+        "client certificates in kernel mode", (_API, _ENABLING),
         {_2003: "not supported", _2008: "supported"},
         {_2003: "a site that asks for them is refused; in user mode it is served",
          _2008: "supported, in the first handshake", _NATIVE: "supported, in the first handshake"},
         _client_certificates,
     ),
     _Support(
-        "RC2 ciphers", "001, 002",
+        "RC2 ciphers", (_API, _ENABLING),
         {_2003: "not in kernel mode", _2008: "supported"},
         dict.fromkeys(Profile, _REFUSED),
         _never,
     ),
     _Support(
-        "PCT 1.0", "001, 002",
+        "PCT 1.0", (_API, _ENABLING),
         {_2003: "not in kernel mode", _2008: "supported"},
         dict.fromkeys(Profile, _REFUSED),
         _never,
     ),
     _Support(
-        "changed server certificates", "001",
+        "changed server certificates", (_API,),
         {_2003: "need a restart in kernel mode", _2008: "no restart is asked for"},
         {_2003: "need a restart", _2008: "served after SIGHUP or `kssl cert commit`",
          _NATIVE: "served after SIGHUP or `kssl cert commit`"},
         _certificates,
     ),
     _Support(
-        "bulk encryption and offload", "001",
+        "bulk encryption and offload", (_API,),
         {_2003: "not in kernel mode", _2008: "supported"},
         {_2003: "one record at a time", _2008: "records in batches", _NATIVE: "records in batches"},
         _value("MaxBytesPerSend"),
     ),
     _Support(
-        "close_notify (EnableSslCloseNotify)", "001",
+        "close_notify (EnableSslCloseNotify)", (_API,),
         {_2003: "not mentioned", _2008: "an option, off by default"},
         {_2003: "an option, off by default", _2008: "an option, off by default",
          _NATIVE: "on by default"},
@@ -109,18 +118,18 @@ class Row:
     """`here`: what the configuration makes of it; "" if there is none."""
 
     feature: str
-    seeds: str
+    sources: tuple[str, ...]
     windows: str
     kssl: str
     here: str
 
 
 def rows(profile: Profile, configuration: Configuration | None) -> list[Row]:
-    """The support table of `profile`, in the order of seed 001."""
+    """Return the support table of `profile`, in the order of Microsoft's page "Kernel Mode SSL"."""
     return [
         Row(
             each.feature,
-            each.seeds,
+            each.sources,
             each.windows.get(profile, "-"),
             each.kssl[profile],
             "" if configuration is None else each.here(configuration),

@@ -1,4 +1,4 @@
-"""The front end: what http.sys is in the seeds' pictures. It owns the sockets.
+"""The front end: what http.sys is on Windows. It owns the sockets.
 
     client ─► listener ─► ClientConnection ─► Handshake ⇄ crypto worker
                                 │ keys (kernel mode)

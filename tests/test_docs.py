@@ -11,6 +11,8 @@ from kssl.config.markdown import as_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+FOLDERS = "proxy|fastpath|config|bench|tests|docs|tools"
+NAMED = re.compile(rf"(?<![\w/.~])((?:{FOLDERS})/[\w./*-]*)(?:::(\w+))?")
 
 
 def test_the_parameters_page_is_the_table() -> None:
@@ -19,8 +21,11 @@ def test_the_parameters_page_is_the_table() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_files_that_are_named_exist(document: Path) -> None:
-    named = re.findall(
-        r"(?<![\w/.~])((?:proxy|fastpath|config|bench|tests|docs)/[\w./-]*)", document.read_text()
-    )
-    missing = [name for name in named if not (ROOT / name.rstrip(".")).exists()]
+    """`folder/file.py`, `folder/*.py`, and `folder/file.py::name` of a function or class there."""
+    missing = []
+    for name, inside in NAMED.findall(document.read_text()):
+        found = sorted(ROOT.glob(name.rstrip("./")))
+        defined = re.compile(rf"^ *(?:async )?(?:def|class) {inside}\b", re.MULTILINE)
+        if not found or (inside and not any(defined.search(path.read_text()) for path in found)):
+            missing.append(f"{name}::{inside}" if inside else name)
     assert missing == []

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 
 KEY = r"HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\HTTP\Parameters"
-"""Where http.sys has its values (seed 001), in the case in which regedit shows it."""
+"""Where http.sys has its values, in the case in which regedit shows it."""
 
 # CurrentControlSet is a link to one of the numbered ones, which an export of all of SYSTEM holds.
 # ASCII: with IGNORECASE, U+212A (Kelvin sign) would otherwise match a k.

@@ -1,4 +1,4 @@
-"""The certificate store behind `kssl cert`, after IIS 4's Key Manager (seed 003) and netsh.
+"""The certificate store behind `kssl cert`, after IIS 4's Key Manager and netsh.
 
 =========  =======================================================================================
 store      ``STATE/certificates``: what has been committed, and nothing else. Each certificate is

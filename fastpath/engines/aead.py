@@ -1,6 +1,6 @@
 """Kernel mode in the front end: the record layer runs in-process, beside the sockets.
 
-The five steps of seed 004: nothing crosses to the worker after the handshake.
+The five steps of IIS 7: nothing crosses to the worker after the handshake.
 """
 
 from __future__ import annotations

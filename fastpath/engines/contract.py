@@ -90,7 +90,8 @@ class Handover:
     kernel refuses is kept, and leaves as the kernel takes it.
 
     Without ``bulk``, every record is read, opened, sealed and sent alone: no call, and in user mode
-    no frame, handles two of them. That is kernel mode in Windows Server 2003 (seed 001).
+    no frame, handles two of them. That is kernel mode in Windows Server 2003, which had no
+    bulk encryption there.
 
     With ``reads_on``, a send that fails is not the end: reading goes on to it, also if it was
     paused. An upstream may have answered before it closed.

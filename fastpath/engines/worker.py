@@ -1,6 +1,6 @@
 """User mode: every record makes the round trip to the crypto worker.
 
-The nine steps of seed 004: client → front end → worker → front end → upstream, and back again.
+The nine steps of IIS 6: client → front end → worker → front end → upstream, and back again.
 """
 
 from __future__ import annotations

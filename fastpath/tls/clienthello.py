@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 from kssl.fastpath.tls.fragment import MAX_FRAGMENT_LENGTH
 
-_HANDSHAKE = 22  # content type, RFC 8446 §5.1
+_HANDSHAKE = 22  # content type, RFC 9846 §5.1
 _RECORD_HEADER_SIZE = 5
-_CLIENT_HELLO = 1  # handshake type, RFC 8446 §4
+_CLIENT_HELLO = 1  # handshake type, RFC 9846 §4
 _MESSAGE_HEADER_SIZE = 4  # type, 24-bit length
-_VERSION_AND_RANDOM = 2 + 32  # RFC 8446 §4.1.2
+_VERSION_AND_RANDOM = 2 + 32  # RFC 9846 §4.2.2
 _SERVER_NAME, _HOST_NAME = 0, 0  # extension and name type, RFC 6066 §3
 _MAX_FRAGMENT_LENGTH_OF_1 = struct.pack(">HH", MAX_FRAGMENT_LENGTH, 1)  # type, length
 _PRE_SHARED_KEY = 41  # extension type, RFC 9846 §4.3
@@ -95,7 +95,7 @@ class ClientHelloReader:
 
 
 def parse(body: bytes) -> ClientHello:
-    """The message behind its header (RFC 8446 §4.1.2)."""
+    """The message behind its header (RFC 9846 §4.2.2)."""
     session_id, at = _vector(body, _VERSION_AND_RANDOM, 1)
     suites, at = _vector(body, at, 2)
     compression, at = _vector(body, at, 1)

@@ -1,7 +1,7 @@
 """Clients of another age, recognised so that the log can say what they are. Sans-I/O.
 
-SSL 2.0, PCT 1.0 and RC2 are what http.sys in kernel mode never supported (seed 001); here they are
-refused in every profile.
+PCT 1.0 and RC2 are what http.sys did not support in kernel mode in Windows Server 2003 SP1. Here
+they, and SSL 2.0, are refused in every profile.
 
 Before SSL 3.0 a record began with a length of two bytes, the first with its high bit set, and its
 content with the type of the message. No TLS record and no HTTP request begins with such a byte::

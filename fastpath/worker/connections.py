@@ -2,7 +2,7 @@
 
 The OpenSSL object is kept until the connection ends, because its session lives and dies with it:
 freed with its shutdown flags set, the session stays in OpenSSL's cache and may be resumed; freed
-without, OpenSSL drops the session. That is the rule of EnableSslCloseNotify (seed 001). Towards an
+without, OpenSSL drops the session. That is the rule of EnableSslCloseNotify. Towards an
 upstream there is no session to keep, and the object goes when the handshake is done; so it does
 where a client has presented more than should be kept.
 """

@@ -85,7 +85,7 @@ class ServerHandshake(TlsHandshake):
             self._policy = self._choose(hello.host_name)
 
     def _second_hello(self, record: bytes) -> None:
-        """The server name must be the first hello's (RFC 9846 §4.1.2), by which the certificate and
+        """The server name must be the first hello's (RFC 9846 §4.2.2), by which the certificate and
         the sessions were chosen. OpenSSL does not look."""
         hello = self._reader.add(record)
         if hello is None or self._hello is None:
@@ -155,7 +155,7 @@ class ServerHandshake(TlsHandshake):
 
     def _server_name(self, suite: CipherSuite) -> str:
         """The name that the certificate was chosen by. A second ClientHello (TLS 1.3) may not have
-        another one (RFC 8446 §4.1.2), or a session could be resumed under a name that is not its
+        another one (RFC 9846 §4.2.2), or a session could be resumed under a name that is not its
         own. In TLS 1.2 OpenSSL tells a resumed session's name instead."""
         chosen = self._hello.host_name if self._hello is not None else None
         if suite.tls13:

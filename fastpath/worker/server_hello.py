@@ -10,10 +10,10 @@ SERVER_HELLO, ENCRYPTED_EXTENSIONS = 2, 8  # HandshakeType (RFC 9846 §4)
 
 _RECORD_HEADER = 5  # bytes
 _HEADER = 4  # bytes: type, 24-bit length
-_VERSION_AND_RANDOM = 2 + 32  # RFC 9846 §4.1.3
+_VERSION_AND_RANDOM = 2 + 32  # RFC 9846 §4.2.3
 _SUITE_AND_COMPRESSION = 2 + 1
 
-# The random of a ServerHello that is a HelloRetryRequest (RFC 9846 §4.1.4).
+# The random of a ServerHello that is a HelloRetryRequest (RFC 9846 §4.2.4).
 _RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
 

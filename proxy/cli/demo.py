@@ -1,5 +1,4 @@
-"""`kssl demo`: the built-in app behind the proxy; `kssl demo large-post`: seed 000's form posts;
-`kssl demo truncation`: seed 001's attack."""
+"""`kssl demo`: the built-in app behind the proxy, large form posts, and the truncation attack."""
 
 from __future__ import annotations
 

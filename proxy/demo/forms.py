@@ -1,4 +1,4 @@
-"""Form bodies of exact sizes, generated as they are sent: what a browser posts in seed 000."""
+"""Form bodies of exact sizes, as a browser posts them, generated while they are sent."""
 
 from __future__ import annotations
 

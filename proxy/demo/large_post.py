@@ -1,6 +1,7 @@
-"""``kssl demo large-post``: seed 000's trouble, a form with lots of data, in every mode.
+"""``kssl demo large-post``: a form with lots of data, posted in every mode.
 
-Under IIS 6.0 in kernel mode such a form ended in HTTP 400.64. Here every post must arrive
+Under IIS 6.0 in kernel mode such a form could end in HTTP 400.64 (Knowledge Base, "page cannot be
+displayed", corrected in Windows Server 2003 SP2). Here every post must arrive
 whole: the hash that is computed while the body goes out is compared with the app's.
 """
 

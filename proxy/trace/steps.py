@@ -15,8 +15,9 @@ from kssl.proxy.trace.phases import Phase, Placed, of_handshake, of_request
 from kssl.proxy.trace.recorder import Event, Recording
 from kssl.proxy.trace.timeline import Stretch, Visit, partition, visits
 
-# Seed 004's names. With a filter process they are seed 002's: HTTP SSL component, then LSASS.
-_SEED = {
+# The stations of IIS 6, as "Differences in SSL request/response flow on IIS6 vs IIS7" names them.
+# LSASS behind HTTPFilter is in "Enabling Kernel Mode SSL in Windows 2003 Server SP1".
+_IIS_NAMES = {
     "client": "Client",  # only in a handshake
     "front": "HTTP.SYS",
     "filter": "HTTPFilter",
@@ -38,7 +39,7 @@ class Step:
     actor: str  # "client", "front", "filter", "worker" or "app"
     pid: int | None  # None: not a process of ours
     direction: str  # "request", "response" or "handshake"
-    seed: str  # its name in IIS 6
+    iis_name: str  # its name in IIS 6
     what: str  # what it does
     count: int  # how many times it took this up
     bytes_in: int
@@ -173,8 +174,8 @@ def _walk(
             for share in shares
             if share.step == number
         )
-        seed = _seed_name(those[0], filtered)
-        steps.append(_step(number, those, of_step, stretches, seed, zero))
+        iis_name = _iis_name(those[0], filtered)
+        steps.append(_step(number, those, of_step, stretches, iis_name, zero))
     return Walk(tuple(steps), front, _end(found) - zero)
 
 
@@ -183,7 +184,7 @@ def _step(
     those: Sequence[Placed],
     of_step: Sequence[Visit],
     stretches: tuple[Stretch, ...],
-    seed: str,
+    iis_name: str,
     zero: int,
 ) -> Step:
     first = those[0]
@@ -195,7 +196,7 @@ def _step(
         actor=first.actor,
         pid=first.pid or None,
         direction=first.phase.direction,
-        seed=seed,
+        iis_name=iis_name,
         what=", ".join(dict.fromkeys(one.phase.work for one in those if one.phase.work)),
         count=len(of_step),
         bytes_in=bytes_in,
@@ -229,14 +230,14 @@ def _bytes(those: Iterable[Placed]) -> tuple[int, int]:
     return taken, given
 
 
-def _seed_name(first: Placed, filtered: bool) -> str:
+def _iis_name(first: Placed, filtered: bool) -> str:
     if first.phase is Phase.ASKS:
         return "Request"
     if first.phase is Phase.GETS:
         return "Response"
     if first.actor == "worker" and filtered:
         return _BEHIND_A_FILTER
-    return _SEED[first.actor]
+    return _IIS_NAMES[first.actor]
 
 
 def _end(found: Sequence[Visit]) -> int:

@@ -1,6 +1,6 @@
 """What somebody on the way sees of TLS: the headers of the records, and where the handshake ends.
 
-A record's header is five bytes in the clear: type, version, length (RFC 9846, 5.1). What follows
+A record's header is five bytes in the clear: type, version, length (RFC 9846 §5.1). What follows
 cannot be read or changed unnoticed, but it can be counted. No I/O here.
 
 Where the handshake ends follows from who sends protected records (type 23) first:
@@ -23,7 +23,7 @@ HEADER = 5  # bytes
 APPLICATION_DATA, ALERT = 23, 21
 # What may come behind a handshake. TLS 1.2 says close_notify in a record of type 21.
 _BEHIND = (APPLICATION_DATA, ALERT)
-# TLS 1.3: the inner type and the tag of all AEADs that browsers use (RFC 9846, 5.2).
+# TLS 1.3: the inner type and the tag of all AEADs that browsers use (RFC 9846 §5.2).
 _EXPANSION = 17
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kssl.proxy.trace.run import Trace
 from kssl.proxy.trace.steps import Step
 
-# Our names for the stations, beside the seeds'.
+# Our names for the stations, beside those of IIS 6.
 ACTORS = {
     "client": "client",
     "front": "front end",

@@ -51,7 +51,7 @@ def _walk(trace: Trace, walk: Walk) -> dict[str, Any]:
 def _step(trace: Trace, step: Step) -> dict[str, Any]:
     return {
         "number": step.number,
-        "iis_name": step.seed,
+        "iis_name": step.iis_name,
         "process": ACTORS[step.actor],
         "pid": pid_of(trace, step),
         "direction": step.direction,

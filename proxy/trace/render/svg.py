@@ -117,7 +117,7 @@ class _Diagram:
 
     def _step(self, step: Step, top: int) -> list[str]:
         x = self._x(step.actor)
-        name = _text(step.seed + times(step))
+        name = _text(step.iis_name + times(step))
         told = [f"{micros(step.work)}", step.what, records(step)]
         return [
             f'<rect class="{step.actor}" x="{x - _BAR // 2}" y="{top}" width="{_BAR}" '

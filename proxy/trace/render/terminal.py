@@ -70,7 +70,7 @@ def _cells(trace: Trace, step: Step) -> tuple[str, ...]:
     name = ACTORS[step.actor] + (f" {pid}" if pid is not None else "") + times(step)
     return (
         str(step.number),
-        step.seed,
+        step.iis_name,
         _ARROWS[step.direction],
         printable(name),
         f"{step.bytes_in:,}" if step.bytes_in else "",

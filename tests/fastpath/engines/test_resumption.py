@@ -1,4 +1,4 @@
-"""EnableSslCloseNotify (seed 001): a session is resumed only after a clean close.
+"""EnableSslCloseNotify: a session is resumed only after a clean close.
 
 The client is the standard library's, which can tell whether it resumed: with another OpenSSL
 than the worker's.

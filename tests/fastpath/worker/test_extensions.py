@@ -89,8 +89,8 @@ def test_tls13(store: ContextStore) -> None:
     ]
     agreed = extensions(messages[ENCRYPTED_EXTENSIONS])
     assert {NAMES[each] for each in agreed} == IN_ENCRYPTED_EXTENSIONS
-    # Behind an empty context and a length (RFC 9846 §4.3.2); behind an empty context, the length of
-    # the list and that of the one certificate (§4.5.2).
+    # Behind an empty context and a length (RFC 9846 §4.4.2); behind an empty context, the length of
+    # the list and that of the one certificate (§4.5.1).
     asked = split_extensions(messages[CERTIFICATE_REQUEST][4 + 1 + 2 :])
     assert set(asked) == IN_CERTIFICATE_REQUEST
     message = messages[CERTIFICATE]

@@ -124,7 +124,7 @@ def test_an_upstream_that_cannot_be_verified_is_refused_with_the_reason(tmp_path
 
 @pytest.mark.parametrize("tls13", [True, False], ids=["TLS1.3", "TLS1.2"])
 def test_an_rsassa_pss_key_is_served(tmp_path: Path, tls13: bool) -> None:
-    """With no signature algorithm but those of RFC 9846 §4.2.3 for such keys."""
+    """With no signature algorithm but those of RFC 9846 §4.3.3 for such keys."""
     store = ContextStore(tmp_path / "state")
     told = told_certificate((ODD / "pss.pem", ODD / "pss.key"))
     endpoint = {"names": {}, "default": 0}

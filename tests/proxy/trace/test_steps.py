@@ -18,7 +18,7 @@ FIVE = ("Request", "HTTP.SYS", "Worker process", "HTTP.SYS", "Response")
 
 def names(walk: Walk) -> tuple[str, ...]:
     assert [step.number for step in walk.steps] == list(range(1, len(walk.steps) + 1))
-    return tuple(step.seed for step in walk.steps)
+    return tuple(step.iis_name for step in walk.steps)
 
 
 def adds_up(walk: Walk) -> bool:
