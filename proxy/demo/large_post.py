@@ -1,8 +1,8 @@
 """``kssl demo large-post``: a form with lots of data, posted in every mode.
 
-Under IIS 6.0 in kernel mode such a form could end in HTTP 400.64 (Knowledge Base, "page cannot be
-displayed", corrected in Windows Server 2003 SP2). Here every post must arrive
-whole: the hash that is computed while the body goes out is compared with the app's.
+Under IIS 6.0 in kernel mode such a form could end in HTTP 400.64, before Windows Server 2003 SP2
+(`docs/windows.md`). Here every post must arrive whole: the hash that is computed while the body
+goes out is compared with the app's.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from kssl.proxy.demo import forms
 _KIB, _MIB = 2**10, 2**20
 _TIMEOUT_SECONDS = 120.0
 
-# 48 KiB is the default of UploadReadAheadSize (facts/http-sys.md); one byte more is the first
-# body that does not fit.
+# 48 KiB is the default of IIS's uploadReadAheadSize; one byte more is the first body that does not
+# fit.
 SIZES = (1, 16 * _KIB, 48 * _KIB, 48 * _KIB + 1, _MIB, 256 * _MIB)
 VIEWSTATE_SIZE = 10 * _MIB
 

@@ -1,6 +1,8 @@
-"""kssl.config.support: what the table says of client certificates."""
+"""kssl.config.support: what the table says of client certificates, and what it follows."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ from kssl.config.parameter import Profile
 from kssl.config.support import rows
 from tests.config.document.support import UPSTREAMS, a_request, read
 
+WINDOWS = Path(__file__).parents[2] / "docs" / "windows.md"
 SITE = f'[[site]]\nname = "app"\n{UPSTREAMS}'
 ASKING = f'{SITE}sslFlags = ["Ssl", "SslNegotiateCert"]\nclient_ca = "ca.pem"\n'
 
@@ -37,3 +40,10 @@ def test_client_certificates(profile: Profile) -> None:
     assert row(SITE, request) == (kssl, "no site asks for them")
     request = a_request(profile=profile, command_line={"RejectClientCertificates": 1})
     assert row(SITE, request) == (kssl, "refused (RejectClientCertificates=1)")
+
+
+def test_a_reader_finds_the_sources() -> None:
+    story = WINDOWS.read_text()
+    named = {title for row in rows(Profile.NATIVE, None) for title in row.sources}
+    assert named
+    assert {title for title in named if f'"{title}' not in story} == set()
