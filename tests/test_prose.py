@@ -12,9 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("proxy", "fastpath", "config", "bench", "tests", "docs", "tools")
 TEXT = frozenset((".py", ".md", ".toml", ".json", ".html", ".css", ".cnf", ".sh", ".svg", ".lua"))
 
-# Documents that only their collector has: the word in the plural, before a number of three digits, or
-# with an apostrophe. The start value of a random generator and the input of TLS 1.2's PRF have the
-# same name, and are fine. The second word is a folder of notes outside of the repository.
+# Documents that only their collector has: the word in the plural, before a number of three digits,
+# or with an apostrophe. The start value of a random generator and the input of TLS 1.2's PRF have
+# the same name, and are fine. The second word is a folder of notes outside of the repository.
 CITATION = re.compile(r"\bsee[d]s\b|\bsee[d]\s+[0-9]{3}\b|\bsee[d]'s\b|\bfact[s]/", re.IGNORECASE)
 
 # By section numbers that are no longer those of TLS 1.3: RFC 9846 has obsoleted it.
