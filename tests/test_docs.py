@@ -29,3 +29,17 @@ def test_files_that_are_named_exist(document: Path) -> None:
         if not found or (inside and not any(defined.search(path.read_text()) for path in found)):
             missing.append(f"{name}::{inside}" if inside else name)
     assert missing == []
+
+
+def test_each_attack_has_a_test() -> None:
+    """Or says, in its last cell, why there is none."""
+    page = (ROOT / "docs" / "attacks.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    assert len(rows) > 50
+    kept = ""
+    for attack, *_, tests in rows:
+        if tests == "tests":  # the head of a table
+            kept = ""
+            continue
+        kept = kept if tests == "the same" else tests
+        assert NAMED.search(kept) or kept.startswith("none:"), attack
