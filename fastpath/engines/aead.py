@@ -56,7 +56,7 @@ class AeadEngine(TlsEngine):
             self._loop.call_soon(self._spent)
 
     def _spent(self) -> None:
-        """A TLS 1.2 key reached its limit, and there is no KeyUpdate to go on with."""
+        """Fail: a TLS 1.2 key has reached its limit, and there is no KeyUpdate to go on with."""
         if not self._closing:
             self._records_failed()
 
@@ -154,7 +154,7 @@ class AeadEngine(TlsEngine):
     # -- the link --------------------------------------------------------------------------
 
     def frame_received(self, kind: int, payload: memoryview) -> None:
-        """Nothing: in kernel mode the worker has said all it had to say."""
+        """Ignore it: in kernel mode the worker has said all that it had to say."""
 
     def worker_lost(self) -> None:
-        """The keys are here, so the connection goes on; only its session is gone."""
+        """Go on, for the keys are here; only the session is gone."""

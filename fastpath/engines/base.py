@@ -1,4 +1,4 @@
-"""What the engines that use a plain `Channel` share: pausing, and how a connection ends."""
+"""The base of all engines that use a `Channel`: pausing, and how a connection ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_UNREAD = 4 * RECEIVE_SIZE
 
 
 class _Nobody:
-    """The sink of an engine that has ended."""
+    """The sink of an engine that has ended; it ignores everything."""
 
     def plaintext_received(self, data: memoryview) -> None: ...
     def peer_closed(self, clean: bool) -> None: ...
@@ -30,10 +30,10 @@ _NOBODY = _Nobody()
 
 
 class ChannelEngine:
-    """Base of `TlsEngine` and `PlainEngine`. A subclass reads, writes and closes.
+    """The base of `TlsEngine` and `PlainEngine`. A subclass reads, writes and closes.
 
-    `_piece`: bytes of plaintext that leave in one piece at most. `_joined`: pieces up to this size
-    may leave with others of the same turn.
+    At most `_piece` bytes of plaintext leave in one piece. Pieces of up to `_joined` bytes may
+    leave with others of the same turn.
     """
 
     __slots__ = (
@@ -102,30 +102,30 @@ class ChannelEngine:
             self._read_on()
 
     def _read_on(self) -> None:
-        """Reads, unless there is a reason not to."""
+        """Start reading, unless there is a reason not to."""
         if not (self._paused or self._held or self._closing or self._peer_ended):
             self._channel.start_reading()
 
     def _hold_reading(self) -> None:
-        """Call it instead of reading when the channel's backlog is above MAX_UNREAD."""
+        """Stop reading, because the channel's backlog is above MAX_UNREAD."""
         self._held = True
         self._channel.stop_reading()
 
     def _drained(self) -> None:
-        """The channel's `on_drained`."""
+        """Go on, as the channel's `on_drained`."""
         if self._held:
             self._held = False
             self._read_on()
         self._writable()
 
     def _writable(self) -> None:
-        """The channel has no backlog."""
+        """Tell the sink that the channel has no backlog."""
         self._sink.writable()
 
     # -- ending ----------------------------------------------------------------------------
 
     def _peer_finished(self, clean: bool) -> None:
-        """Close_notify or FIN: nothing more is read."""
+        """Read no more: the peer has sent close_notify or FIN."""
         self._peer_ended = True
         if self._received is End.NONE:
             self._received = End.FIN
@@ -142,25 +142,25 @@ class ChannelEngine:
             self._fail(describe(error))
 
     def _fail(self, reason: str) -> None:
-        """The connection is lost: close at once and tell the sink."""
+        """Close at once and tell the sink: the connection is lost."""
         self._closing = True
         self._channel.close()
         self._sink.engine_failed(reason)
         self._lost()
 
     def _lost(self) -> None:
-        """By the peer's reset, or what amounts to one."""
+        """Finish after the peer's reset, or what amounts to one."""
         if self._received is End.NONE:
             self._received = End.RESET
         self._finish()
 
     def _close_gracefully(self) -> None:
-        """``_sent`` is what was sent in front of FIN, if that decides."""
+        """Let `GracefulClose` end it; ``_sent`` is what was sent in front of FIN, if it counts."""
         self._closing = True
         GracefulClose(self._loop, self._channel, self._closed, peer_done=self._peer_ended)
 
     def _closed(self, ending: Ending) -> None:
-        """`GracefulClose` is over. What it knows counts where nothing better is known."""
+        """Finish with the ending of `GracefulClose`, where nothing better is known."""
         if self._received is End.NONE and self._sent is not End.ALERT:
             self._received = ending.received  # behind our alert, none is a proper one
         if self._sent is End.NONE or ending.sent is not End.FIN:

@@ -45,31 +45,34 @@ MAX_PIECE = 240 * 1024
 
 
 class Sink(Protocol):
-    """Whoever gets the plaintext."""
+    """The owner of an engine, who gets the plaintext."""
 
     def plaintext_received(self, data: memoryview) -> None:
-        """``data`` is valid only during the call."""
+        """Take plaintext; ``data`` is valid only during the call."""
 
     def peer_closed(self, clean: bool) -> None:
-        """The peer will send nothing more: by close_notify (``clean``) or by FIN alone."""
+        """Hear that the peer sends nothing more: by close_notify (``clean``) or by FIN alone."""
 
     def peer_left(self) -> None:
-        """FIN, behind a close_notify that `peer_closed` has told. An engine without TLS tells none,
-        for there FIN is all that the peer can say."""
+        """Hear of FIN behind the close_notify of which `peer_closed` has told.
+
+        It is not called without TLS, where FIN is all that a peer can say.
+        """
 
     def engine_failed(self, reason: str) -> None:
-        """The connection is lost; an alert was sent where the RFC asks for one."""
+        """Hear that the connection is lost; an alert was sent where the RFC asks for one."""
 
     def writable(self) -> None:
-        """No longer congested: write on. May also come when there was no congestion."""
+        """Write on: there is no congestion. May also be called when there was none."""
 
     def ended(self, ending: Ending) -> None:
-        """The socket is closed. Comes once, last, and also after `Engine.close` and `abort`."""
+        """Hear how it ended: the socket is closed. Called once, last, also after `Engine.close`
+        and `abort`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a handshake negotiated, for logs and for the application. Holds no key material."""
+    """The outcome of a handshake, for logs and for the application. It holds no key material."""
 
     version: str  # "TLSv1.3"
     cipher: str  # the IANA name
@@ -83,7 +86,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """What an engine gets from a finished handshake; `PlainEngine`, from whoever accepted.
+    """All that an engine needs: from a finished handshake, or, without TLS, from the listener.
 
     ``max_send`` (MaxBytesPerSend): at most so many bytes of plaintext, from 1 on, are sealed as one
     piece and handed to the socket as one piece; no larger ones than `MAX_PIECE` are made. What the
@@ -120,16 +123,16 @@ class Engine(Protocol):
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """Why this engine does not work on this machine; None when it does."""
+        """Return why this engine does not work on this machine; None when it does."""
 
     def __init__(self, handover: Handover, sink: Sink) -> None: ...
 
     def start(self, leftover: bytes) -> None:
-        """Begins to read; ``leftover`` came with the handshake and is opened first."""
+        """Begin to read; ``leftover`` came with the handshake and is opened first."""
 
     @property
     def backlog(self) -> int:
-        """Bytes that were written and that the kernel's socket has not taken yet."""
+        """The bytes that were written and that the kernel's socket has not taken yet."""
 
     @property
     def congested(self) -> bool:
@@ -137,35 +140,44 @@ class Engine(Protocol):
 
     @property
     def at_rest(self) -> bool:
-        """Whether it could serve something new: sending works, all that was written has left, and
-        nothing has come, not even a part of a record, that the sink has not been told."""
+        """Whether it could serve something new.
+
+        That is: sending works, all that was written has left, and nothing has come that the sink
+        has not got, not even a part of a record.
+        """
 
     def outstanding(self) -> int:
-        """Bytes on their way to the peer, the kernel's included; changes while it reads."""
+        """Return the bytes on their way to the peer, the kernel's too; it changes as it reads."""
 
     def unheard(self) -> float:
-        """Seconds for which nothing of what is on its way has been acknowledged, not even that
-        there is no room for it; 0 when nothing is on its way."""
+        """Return for how many seconds nothing of what is on its way has been acknowledged.
+
+        That there is no room for it counts as an answer. Return 0 when nothing is on its way.
+        """
 
     def write(self, data: memoryview, length: int) -> None:
-        """Sends ``data[:length]``. ``data`` is writable and one byte longer than ``length``: that
+        """Send ``data[:length]``. ``data`` is writable and one byte longer than ``length``: that
         byte is lent to the record layer and restored."""
 
-    def pause_reading(self) -> None: ...
+    def pause_reading(self) -> None:
+        """Read no more; `MAX_AFTER_PAUSE` bytes may still arrive."""
 
-    def resume_reading(self) -> None: ...
+    def resume_reading(self) -> None:
+        """Read on, after `pause_reading`."""
 
     def close_write(self) -> None:
-        """Says that nothing more will be written (close_notify; FIN without TLS), and reads on."""
+        """Say that nothing more will be written (close_notify; FIN without TLS), and read on."""
 
     def close(self) -> None:
-        """Sends what is left, close_notify and FIN; then waits for the peer's FIN, but not for
+        """Send what is left, close_notify and FIN; then wait for the peer's FIN, but not for
         ever (`kssl.fastpath.net.closing`). The sink hears nothing more but `Sink.ended`."""
 
     def refuse(self, alert: Alert) -> None:
-        """As `close`, with a fatal alert in place of close_notify: for a peer that should read why.
-        Its session cannot be resumed."""
+        """Close with a fatal alert in place of close_notify, for a peer that should read why.
+
+        Its session cannot be resumed.
+        """
 
     def abort(self, alert: Alert | None = None) -> None:
-        """Ends the connection so that the peer cannot take it for complete: the fatal alert, if
-        any, then RST. The sink hears nothing more but `Sink.ended`."""
+        """End the connection so that the peer cannot take it for complete: send the fatal alert,
+        if any, then RST. The sink hears nothing more but `Sink.ended`."""

@@ -1,8 +1,8 @@
-"""`RecordCutter`: where one of the client's records ends, without opening it. Sans-I/O.
+"""`RecordCutter` finds where one of the client's records ends, without opening it. Sans-I/O.
 
-For connections without bulk encryption, where records are read and opened one by one. Whoever
-opens them judges them; a header that no record has is passed on alone, so that its alert does not
-wait for bytes that may never come.
+It is for connections without bulk encryption, where records are read and opened one by one. The
+record layer judges them; a header that no record has is passed on alone, so that its alert does
+not wait for bytes that may never come.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_RECORD = HEADER_LENGTH + MAX_LENGTH
 
 
 class RecordCutter:
-    """Holds the beginning of a record, at most `MAX_RECORD` bytes."""
+    """The beginning of a record, at most `MAX_RECORD` bytes, until the rest comes."""
 
     __slots__ = ("_held",)
 
@@ -28,15 +28,17 @@ class RecordCutter:
 
     @property
     def missing(self) -> int:
-        """Bytes up to the next cut: of the header, then of what the header announces."""
+        """The bytes up to the next cut: of the header, then of what the header announces."""
         held = self._held
         if len(held) < HEADER_LENGTH:
             return HEADER_LENGTH - len(held)
         return HEADER_LENGTH + _length(held) - len(held)
 
     def add(self, data: memoryview) -> memoryview | None:
-        """Takes ``data``, not more than :attr:`missing` bytes. Returns the record that it
-        completes, or the header that no record has; else None."""
+        """Take ``data``, not more than :attr:`missing` bytes.
+
+        Return the record that it completes, or the header that no record has; else None.
+        """
         held = self._held
         held += data
         if len(held) < HEADER_LENGTH:
@@ -51,7 +53,7 @@ class RecordCutter:
         return memoryview(held)
 
     def cut(self, data: memoryview) -> Iterator[memoryview]:
-        """The records that ``data``, of any length, completes."""
+        """Yield the records that ``data``, of any length, completes."""
         start = 0
         while start < len(data):
             end = start + self.missing

@@ -3,8 +3,8 @@
 The peer is a client, whose first bytes go to the worker with BEGIN, or an upstream, towards which
 the worker makes the first bytes itself (CONNECT).
 
-One message is out at a time. While the worker thinks, what the peer sends is kept here (up to
-a limit), so nothing is lost when a handshake ends: the worker returns what it did not need.
+One message is out at a time. While the worker has it, what the peer sends is kept here, up to
+a limit. So nothing is lost when a handshake ends: the worker returns what it did not need.
 
 A worker that dies takes its handshakes with it, except those to which no byte was answered yet:
 they are put to the next worker from the start.
@@ -48,19 +48,19 @@ _CLOSED = {
 
 
 class HandshakeOwner(Protocol):
-    """Whoever waits for the outcome. Exactly one of these is called, once."""
+    """The owner of a handshake, who waits for its outcome. Exactly one method is called, once."""
 
     def handshake_done(
         self, session: Session, link: WorkerLink, identifier: int, keys: bytes, leftover: bytes
     ) -> None:
-        """The channel is the owner's from now on; reading is off."""
+        """Take over the channel; reading is off."""
 
     def handshake_failed(self, reason: str) -> None:
-        """The alert, if any, is on its way, and the channel is closed."""
+        """Hear why it failed. The alert, if any, is on its way, and the channel is closed."""
 
 
 class Handshake:
-    """One handshake, from the first byte on."""
+    """One handshake with a peer, from the first byte on."""
 
     def __init__(
         self,
@@ -73,9 +73,12 @@ class Handshake:
         first_bytes: bytes = b"",
         sessions: SessionOwners | None = None,
     ) -> None:
-        """``begin``: BEGIN with `pack_begin`, and ``first_bytes`` are what the client has sent; or
-        CONNECT with `pack_connect`, on a channel that is connected to the upstream. ``sessions``:
-        who is told that the worker has the client's session."""
+        """Begin a handshake.
+
+        ``begin`` is BEGIN with `pack_begin`, where ``first_bytes`` are what the client has sent; or
+        CONNECT with `pack_connect`, on a channel that is connected to the upstream. ``sessions``
+        learns that the worker has the client's session.
+        """
         self._loop = loop
         self._channel = channel
         self._supervisor = supervisor
@@ -96,7 +99,7 @@ class Handshake:
         self._begin()
 
     def cancel(self) -> None:
-        """Ends it without telling the owner: a timeout, or the service stops."""
+        """End it without telling the owner: its time is over, or the service stops."""
         self._end()
         self._channel.close()
 
@@ -117,7 +120,7 @@ class Handshake:
         self._submit(*self._begin_with)
 
     def _refuse(self) -> None:
-        """There is no worker, and will not be at once: better an alert than a client that hangs."""
+        """Send an alert, rather than let a client hang: no worker is there, or will be at once."""
         if self._over:
             return
         if self._begin_with[0] == FrameType.BEGIN:

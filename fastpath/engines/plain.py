@@ -1,6 +1,6 @@
-"""No TLS: what a listener for http:// uses, so that its HTTP connections need not know.
+"""The engine without TLS: for http:// listeners, whose HTTP connections need not know.
 
-Not among the engines that one can choose, because it protects nothing.
+It is not among the engines that one can choose, because it protects nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _RECEIVED = memoryview(bytearray(RECEIVE_SIZE))
 
 
 class PlainEngine(ChannelEngine):
-    """Plaintext goes out as it is. FIN is the only end that TCP has, so it is a clean one."""
+    """An engine that sends plaintext. FIN is the only end that TCP has, so it is a clean one."""
 
     __slots__ = ("_write_ended",)
 
@@ -25,7 +25,7 @@ class PlainEngine(ChannelEngine):
     kernel_mode: ClassVar[bool] = False
 
     def __init__(self, handover: Handover, sink: Sink) -> None:
-        """Of ``handover``, only the loop, the channel and ``max_send`` count."""
+        """Begin without keys: of ``handover``, the loop, the channel and ``max_send`` count."""
         super().__init__(handover, sink)
         self._write_ended = False
         handover.channel.rebind(self._readable, self._drained, self._channel_broken)
@@ -58,11 +58,11 @@ class PlainEngine(ChannelEngine):
             self._close_gracefully()
 
     def refuse(self, alert: Alert) -> None:
-        """There are no alerts without TLS."""
+        """Close: there are no alerts without TLS."""
         self.close()
 
     def abort(self, alert: Alert | None = None) -> None:
-        """RST, and nothing in front of it: there are no alerts without TLS."""
+        """Send RST, and nothing in front of it: there are no alerts without TLS."""
         if not self._closing:
             self._abort_channel()
 

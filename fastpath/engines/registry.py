@@ -1,7 +1,6 @@
-"""Which engines there are, whether each works here, and which one is used.
+"""The engines that are installed, whether each works here, and which one is used.
 
-Engines are found by the entry point group ``kssl.engines``, so that a package of somebody else's
-can add one.
+Engines are found by the entry point group ``kssl.engines``, so that another package can add one.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class EngineStatus:
 
 
 def load_engines() -> dict[str, type[Engine] | str]:
-    """Name → class, or the reason why its module does not load."""
+    """Return the class of each engine by name, or the reason why its module does not load."""
     engines: dict[str, type[Engine] | str] = {}
     for entry in entry_points(group=GROUP):
         try:
@@ -40,6 +39,7 @@ def load_engines() -> dict[str, type[Engine] | str]:
 
 
 def list_engines() -> list[EngineStatus]:
+    """Return the lines of `kssl engines`."""
     statuses = []
     for name, engine in sorted(load_engines().items()):
         reason = engine if isinstance(engine, str) else engine.unavailable()
@@ -54,7 +54,7 @@ def list_engines() -> list[EngineStatus]:
 
 
 def choose_engine(name: str, *, kernel_mode: bool) -> type[Engine]:
-    """The engine for a mode; ``name`` counts in kernel mode. Raises ConfigError."""
+    """Return the engine for a mode; ``name`` counts in kernel mode. Raise ConfigError."""
     engines = load_engines()
     if not kernel_mode and name not in ("auto", "worker"):
         raise ConfigError(f"--engine {name} is for kernel mode; leave it out in user mode")

@@ -1,4 +1,4 @@
-"""What the engines with TLS records share: closing, the worker's session, one record at a time."""
+"""The base of the engines with TLS: closing, the worker's session, one record at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_BEHIND = 64 * 1024
 
 
 class TlsEngine(ChannelEngine, ABC):
-    """Base of `AeadEngine` and `WorkerEngine`. A subclass opens and seals."""
+    """The base of `AeadEngine` and `WorkerEngine`. A subclass opens and seals."""
 
     __slots__ = (
         "_behind",
@@ -59,10 +59,10 @@ class TlsEngine(ChannelEngine, ABC):
 
     @abstractmethod
     def _readable(self) -> None:
-        """The channel's `on_readable`: a batch of records."""
+        """Read a batch of records, as the channel's `on_readable`."""
 
     def _record_readable(self) -> None:
-        """Instead of `_readable` without bulk: reads a header, then what it announces."""
+        """Read a header, then what it announces: in place of `_readable` without bulk."""
         channel, cutter = self._channel, self._cutter
         assert cutter is not None
         if channel.backlog > base.MAX_UNREAD:
@@ -89,10 +89,11 @@ class TlsEngine(ChannelEngine, ABC):
 
     @abstractmethod
     def _open(self, records: memoryview) -> None:
-        """``records`` came from the peer; without bulk it is one whole record."""
+        """Open ``records`` of the peer; without bulk it is one whole record."""
 
     @abstractmethod
-    def _fin_received(self) -> None: ...
+    def _fin_received(self) -> None:
+        """Handle FIN without close_notify."""
 
     def _peer_finished(self, clean: bool) -> None:
         if clean:
@@ -104,8 +105,10 @@ class TlsEngine(ChannelEngine, ABC):
             self._channel.start_reading()
 
     def _read_behind(self) -> None:
-        """Behind close_notify nothing counts (RFC 9846 §6.1) but the end of the connection: whoever
-        has gone waits for no reply."""
+        """Read on behind close_notify, where nothing counts but the end (RFC 9846 §6.1).
+
+        A peer that has gone waits for no reply.
+        """
         try:
             received = self._channel.recv_into(_RECORD)
         except (BlockingIOError, InterruptedError):
@@ -121,7 +124,7 @@ class TlsEngine(ChannelEngine, ABC):
 
     @property
     def _clean(self) -> bool:
-        """The peer's close_notify was seen."""
+        """Whether the peer's close_notify was seen."""
         return self._received is End.CLOSE_NOTIFY
 
     # -- the link --------------------------------------------------------------------------
@@ -135,8 +138,10 @@ class TlsEngine(ChannelEngine, ABC):
     # -- ending ----------------------------------------------------------------------------
 
     def _fail_with_alert(self, reason: str, *, peers: bool) -> None:
-        """The records ended by an error. ``peers``: by the peer's own alert; else ours is on its
-        way and gets its time."""
+        """Tell the sink, and close: the records have ended by an error.
+
+        ``peers``: by the peer's own alert; otherwise ours is on its way and gets its time.
+        """
         self._failed = self._closing = True
         if peers:
             self._received = End.ALERT
@@ -146,7 +151,7 @@ class TlsEngine(ChannelEngine, ABC):
         self._close_gracefully()
 
     def _alert_sent(self) -> None:
-        """Nothing follows our close_notify, not even an alert."""
+        """Note that we end by an alert, but for our close_notify: nothing follows that."""
         if self._sent is not End.CLOSE_NOTIFY:
             self._sent = End.ALERT
 
@@ -162,8 +167,11 @@ class TlsEngine(ChannelEngine, ABC):
         )
 
     def _late(self, data: memoryview) -> None:
-        """What the peer sends after our end. Only its close_notify counts: it answers ours, and
-        decides whether the session may be resumed."""
+        """Look at what the peer sends after our end.
+
+        Only its close_notify counts: it answers ours, and decides whether the session may be
+        resumed.
+        """
         if self._cutter is None:
             self._late_records(data)
         else:
@@ -171,7 +179,8 @@ class TlsEngine(ChannelEngine, ABC):
                 self._late_records(record)
 
     @abstractmethod
-    def _late_records(self, records: memoryview) -> None: ...
+    def _late_records(self, records: memoryview) -> None:
+        """Open records that come after our end, for the sake of a close_notify among them."""
 
     def _finish(self) -> None:
         # RFC 5246 §7.2.2, RFC 9846 §6.2: after a fatal alert the session is forgotten.

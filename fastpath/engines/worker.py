@@ -113,7 +113,7 @@ class WorkerEngine(TlsEngine):
         self._end(then, alert)
 
     def _end(self, then: Callable[[], None], alert: int) -> None:
-        """Asks for the last records; the worker answers behind all that is still being sealed."""
+        """Ask for the last records; the worker answers behind all that is still being sealed."""
         if self._closing:
             return
         self._closing = True
@@ -150,8 +150,10 @@ class WorkerEngine(TlsEngine):
         self._open(_RECORDS[:0])
 
     def _fail(self, reason: str) -> None:
-        """What came before the reset is still told, as in kernel mode: an upstream's answer may be
-        among it, or close_notify."""
+        """Fail when the worker has opened what came before the reset.
+
+        As in kernel mode, the sink gets it: an upstream's answer may be among it, or close_notify.
+        """
         if not self._unopened_sizes or self._link.lost:
             super()._fail(reason)
         elif not self._failure:
@@ -262,8 +264,10 @@ class WorkerEngine(TlsEngine):
             self._channel.stop_reading()
 
     def _finish(self) -> None:
-        """The worker may still have to tell that the last records were the peer's close_notify.
-        Its answer to an empty OPEN comes behind that."""
+        """Finish when the worker has said whether the last records were the peer's close_notify.
+
+        Its answer to an empty OPEN comes behind that.
+        """
         self._when_finished = None  # it holds this object
         told = self._peer_ended and not self._unopened_sizes
         if told or self._link.lost or self._clean or self._failed or not self._close_notify:
@@ -274,7 +278,7 @@ class WorkerEngine(TlsEngine):
             self._ask(_RECORDS[:0])
 
     def worker_lost(self) -> None:
-        """The keys died with the worker: the connection cannot go on."""
+        """End the connection: its keys have died with the worker."""
         if self._finishing:
             super()._finish()
         elif self._when_finished is not None:

@@ -9,6 +9,6 @@ processes.py   how a process is started and ended
 supervisor.py  starts one, and starts it again when it dies
 watch.py       notices one that lives and does nothing
 sessions.py    which of several workers has which session
-hardening.py   what such a process does first, so that nobody looks into it
+hardening.py   what such a process does first: memory, signals, descriptors
 collector.py   Python's cyclic collector, for thousands of connections
 """

@@ -15,7 +15,7 @@ _THRESHOLDS = (20_000, 20, 50)
 
 
 def tune() -> None:
-    """Call it once, when everything that stays for the process's life is loaded."""
+    """Set the thresholds. Call it once everything that stays for the process's life is loaded."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)

@@ -1,4 +1,4 @@
-"""Connection 0 of a link, the worker itself: which of its answers is for whom."""
+"""Connection 0 of a link: what is said with the worker itself, not for one connection."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Counts = dict[str, int]
 
 
 class Control:
-    """READY and REFUSED are for whoever configures: there is one at a time. COUNTS is for all who
-    have asked since the last one: a single COUNT is under way, so that a worker which stands still
-    costs nothing, however often it is asked.
+    """The receiver of the worker's own answers, which hands each to its caller.
 
-    configuring: the receiver of READY and REFUSED.
+    READY and REFUSED go to `configuring`: there is one configuration at a time. COUNTS goes to all
+    callers since the last one: a single COUNT is under way, so that a worker which stands still
+    costs nothing, however often it is asked.
     """
 
     def __init__(self, loop: AbstractEventLoop) -> None:
@@ -26,22 +26,24 @@ class Control:
 
     @property
     def counting(self) -> bool:
-        """COUNT is out, and its answer not here."""
+        """Whether COUNT has been sent and its answer has not come."""
         return self._counts is not None
 
     def next_counts(self) -> Future[Counts | None]:
-        """Done with the next COUNTS; None when the worker dies before. Not to be cancelled."""
+        """Return a future of the next COUNTS, None if the worker dies before. Do not cancel it."""
         if self._counts is None:
             self._counts = self._loop.create_future()
         return self._counts
 
     def frame_received(self, kind: int, payload: memoryview) -> None:
+        """Hand an answer on."""
         if kind == FrameType.COUNTS:
             self._counted(json.loads(bytes(payload)))
         elif self.configuring is not None:
             self.configuring.frame_received(kind, payload)
 
     def worker_lost(self) -> None:
+        """Tell all callers that no answer comes."""
         self._counted(None)
         if self.configuring is not None:
             self.configuring.worker_lost()

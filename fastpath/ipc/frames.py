@@ -23,7 +23,7 @@ MAX_PAYLOAD = 256 * 1024
 
 
 class FrameType(enum.IntEnum):
-    """Who sends it (F: front end, W: worker) and what the payload is."""
+    """The types of frames: who sends each (F: front end, W: worker), and its payload."""
 
     # These five may be longer than one frame; each has a byte first, see `pieces`.
     CONFIGURE = 1  # F: JSON, see `WorkerSettings`; before anything else, once
@@ -68,15 +68,15 @@ Frame = tuple[int, int, int, int]  # type, connection, start and end of the payl
 
 
 def append(out: bytearray, kind: FrameType, connection: int, payload: bytes | memoryview) -> None:
-    """Appends one frame to a batch."""
+    """Append one frame to a batch."""
     out += HEADER.pack(len(payload), connection, kind)
     out += payload
 
 
 def parse(buffer: memoryview | bytearray, end: int) -> Iterator[Frame]:
-    """The complete frames in ``buffer[:end]``; the caller keeps what is behind the last one.
+    """Yield the complete frames in ``buffer[:end]``; the caller keeps what is behind the last.
 
-    Raises ValueError for a length that no honest sender uses.
+    Raise ValueError for a length that no honest sender uses.
     """
     position = 0
     while end - position >= HEADER_SIZE:
@@ -94,7 +94,7 @@ _MORE, _LAST = 1, 0
 
 
 def pieces(payload: bytes) -> Iterator[bytes]:
-    """``payload`` for as many frames as it takes: u8 (1: more follow, 0: the last), then a part."""
+    """Yield ``payload`` in parts, one a frame, each behind u8 (1: more follow, 0: the last)."""
     size = MAX_PAYLOAD - 1
     for start in range(0, max(len(payload), 1), size):
         last = start + size >= len(payload)
@@ -102,13 +102,13 @@ def pieces(payload: bytes) -> Iterator[bytes]:
 
 
 class Joined:
-    """`pieces` put together again."""
+    """A payload that comes in `pieces`, put together again."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
 
     def add(self, piece: bytes | memoryview) -> bytes | None:
-        """The whole payload with its last piece, before that None."""
+        """Return the whole payload with its last piece; before that, None."""
         self._parts.append(bytes(piece[1:]))
         if piece[0] == _MORE:
             return None
@@ -120,27 +120,30 @@ BEGIN = struct.Struct("<BH")
 
 
 def pack_begin(kernel_mode: bool, endpoint: int) -> bytes:
-    """u8 mode (0 user, 1 kernel), u16 index among the settings' ``endpoints``."""
+    """Pack u8 mode (0 user, 1 kernel) and u16 index among the settings' ``endpoints``."""
     return BEGIN.pack(kernel_mode, endpoint)
 
 
 def pack_connect(kernel_mode: bool, upstream: str) -> bytes:
-    """u8 mode (0 user, 1 kernel), then which of the settings' ``upstreams``: its JSON, as
-    `kssl.config.target.UpstreamTls.to_json` gives it."""
+    """Pack u8 mode (0 user, 1 kernel) and which of the settings' ``upstreams``.
+
+    ``upstream`` is its JSON, as `kssl.config.target.UpstreamTls.to_json` gives it.
+    """
     return bytes((kernel_mode,)) + upstream.encode()
 
 
 def pack_failed(alert: bytes, reason: str) -> bytes:
-    """u16 length and ``alert``, bytes to send, possibly none; then ``reason`` in UTF-8."""
+    """Pack u16 length and ``alert``, bytes to send, possibly none; then ``reason`` in UTF-8."""
     return len(alert).to_bytes(2, "little") + alert + reason.encode()
 
 
 def pack_broken(peers: bool, reason: str) -> bytes:
-    """Why the records ended: u8 (1: by the peer's own alert), then ``reason`` in UTF-8."""
+    """Pack why the records ended: u8 (1: by the peer's own alert), then ``reason`` in UTF-8."""
     return bytes((peers,)) + reason.encode()
 
 
 def unpack_broken(payload: memoryview) -> tuple[bool, str]:
+    """Return what `pack_broken` was given."""
     return bool(payload[0]), bytes(payload[1:]).decode()
 
 
@@ -148,11 +151,12 @@ _SIZE = struct.Struct("<I")
 
 
 def pack_certificates(certificates: Sequence[bytes]) -> bytes:
-    """Each behind its length in u32."""
+    """Pack each behind its length in u32."""
     return b"".join(_SIZE.pack(len(each)) + each for each in certificates)
 
 
 def unpack_certificates(payload: bytes | memoryview) -> tuple[bytes, ...]:
+    """Return what `pack_certificates` was given."""
     found, at = [], 0
     while at < len(payload):
         (size,) = _SIZE.unpack_from(payload, at)
@@ -173,16 +177,19 @@ def pack_established(
     session_id: bytes = b"",
     certificates: bytes = b"",
 ) -> bytes:
-    """``flight`` to send first; ``keys`` as packed `ConnectionKeys` (kernel mode) or empty;
-    ``info`` as JSON; ``leftover``: client bytes behind its Finished, still to be opened;
-    ``session_id``: what the client may resume by, 32 bytes at most, b"" for nothing;
-    ``certificates``: by `pack_certificates`, what it has presented, its own first."""
+    """Pack the result of a handshake.
+
+    ``flight`` is to be sent first. ``keys`` are packed `ConnectionKeys` in kernel mode, else b"".
+    ``info`` is JSON. ``leftover`` are the peer's bytes behind its Finished, still to be opened.
+    ``session_id`` is what the client may resume by, 32 bytes at most, or b"". ``certificates`` are
+    what the client has presented, its own first, by `pack_certificates`.
+    """
     head = _ESTABLISHED.pack(len(flight), len(keys), len(info), len(session_id), len(certificates))
     return b"".join((head, flight, keys, info, session_id, certificates, leftover))
 
 
 def unpack_established(payload: memoryview) -> tuple[bytes, bytes, bytes, bytes, bytes, bytes]:
-    """What `pack_established` was given, in the same order."""
+    """Return what `pack_established` was given, in the same order."""
     parts, start = [], _ESTABLISHED.size
     for size in _ESTABLISHED.unpack_from(payload):
         parts.append(bytes(payload[start : start + size]))

@@ -1,5 +1,6 @@
-"""Keeps key material out of core files and away from other processes of the same user; and what
-else the processes behind the front end do first.
+"""What each of our processes does first, to keep key material away from others.
+
+No core files, no access by other processes of the same user, no inherited descriptors.
 
 Pages may still be swapped out: mlockall(2) needs a privilege or a limit that a user's processes
 do not have by default (64 KiB or 8 MiB). Encrypted swap is the machine's business.
@@ -21,14 +22,14 @@ _PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
 def protect_memory() -> None:
-    """No core file; no ptrace and no /proc/PID/mem for anyone but root (prctl(2))."""
+    """Forbid core files, and ptrace and /proc/PID/mem to everyone but root (prctl(2))."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError, AttributeError):  # another libc; the limit above holds
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def interpreter(folder: Path | None = None) -> list[str]:
-    """What runs ``-m MODULE`` of ours in ``folder``; None: the current one.
+    """Return the command that runs ``-m MODULE`` of ours in ``folder``; None: the current one.
 
     ``-m`` puts that folder first on the path, and in /tmp, say, anybody may have put a module of
     our name: it would get the private keys. Only if we were imported from there ourselves does the
@@ -42,7 +43,7 @@ def interpreter(folder: Path | None = None) -> list[str]:
 
 
 def become_helper(*links: int) -> None:
-    """What a process behind the front end does first; it keeps the descriptors ``links``."""
+    """Set up a process behind the front end; of its descriptors it keeps ``links``."""
     # Ctrl-C in a terminal and a service manager's stop reach the whole group, but requests in
     # progress still need this process: the front end decides when it ends.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -53,7 +54,7 @@ def become_helper(*links: int) -> None:
 
 
 def close_inherited(*keep: int) -> None:
-    """Closes every descriptor but the standard streams and ``keep``.
+    """Close every descriptor but the standard streams and ``keep``.
 
     Python opens nothing inheritable, but others may: uvloop's children get a second copy of the
     standard streams, and a parent's parent may have forgotten something.

@@ -27,10 +27,11 @@ _END_DELAY = 0.1
 
 
 class WorkerLink:
-    """Frames for the worker are collected during a turn of the event loop and written at its end.
+    """The front end's end of a socketpair, and who gets the frames of each connection.
 
-    The front end never waits for the worker: reading goes on whatever is still to be written, so
-    the two cannot block each other. What may be outstanding is limited by the engines.
+    Frames for the worker are collected during a turn of the event loop and written at its end. The
+    front end never waits for the worker: reading goes on whatever is still to be written, so
+    the two cannot block each other. The engines limit what may be outstanding.
     """
 
     def __init__(
@@ -54,22 +55,22 @@ class WorkerLink:
 
     @property
     def backlog(self) -> int:
-        """Bytes that wait because the worker has not read what came before them."""
+        """The bytes that wait because the worker has not read what came before them."""
         return self._channel.backlog
 
     def open(self, receiver: Receiver) -> int:
-        """A connection number for ``receiver``; numbers are not used twice within 2^32."""
+        """Return a new connection number for ``receiver``; none is used twice within 2^32."""
         identifier = self._next
         self._next = identifier + 1 if identifier < 0xFFFFFFFF else 1
         self._receivers[identifier] = receiver
         return identifier
 
     def rebind(self, identifier: int, receiver: Receiver) -> None:
-        """The handshake hands its connection to the engine."""
+        """Hand a connection to another receiver, as the handshake does to the engine."""
         self._receivers[identifier] = receiver
 
     def end(self, identifier: int, *, resumable: bool) -> None:
-        """Forgets a connection; the worker keeps its session only if it is ``resumable``."""
+        """Forget a connection; the worker keeps its session only if it is ``resumable``."""
         if self._receivers.pop(identifier, None) is not None and not self.lost:
             self._batch += HEADER.pack(1, identifier, FrameType.END)
             self._batch.append(KEEP if resumable else DROP)
@@ -79,7 +80,7 @@ class WorkerLink:
                 self._loop.call_later(_END_DELAY, self._flush_ends)
 
     def send(self, kind: FrameType, identifier: int, *parts: bytes | memoryview) -> None:
-        """Adds one frame, its payload in ``parts``, to this turn's batch."""
+        """Add one frame, its payload in ``parts``, to this turn's batch."""
         if self.lost:
             return
         batch = self._batch
@@ -96,23 +97,23 @@ class WorkerLink:
             self._poller.at_end(self._flush)
 
     def configure(self, kind: FrameType, payload: bytes, receiver: Receiver) -> None:
-        """``kind``: CONFIGURE, RESTORE or RECONFIGURE; ``receiver`` gets READY or REFUSED."""
+        """Send CONFIGURE, RESTORE or RECONFIGURE; ``receiver`` gets READY or REFUSED."""
         self._control.configuring = receiver
         for piece in pieces(payload):
             self.send(kind, 0, piece)
 
     def count(self) -> Future[Counts | None]:
-        """The worker's next COUNTS, None if it dies before. Others may wait for the same one."""
+        """Return a future of the next COUNTS, None if the worker dies before. Callers share it."""
         if not self._control.counting:
             self.send(FrameType.COUNT, 0)
         return self._control.next_counts()
 
     def give_up(self) -> None:
-        """Treats the worker as lost: everybody is told, and it ends."""
+        """Treat the worker as lost: all receivers hear of it, and it ends."""
         self._broken(None)
 
     def close(self) -> None:
-        """Ends the worker too: it stops when its end of the socketpair does."""
+        """Close the socketpair. The worker ends when its end does."""
         if not self.lost:
             self.lost = True
             self._channel.close()

@@ -11,7 +11,7 @@ _SIZE = 4 * MAX_PAYLOAD
 
 
 class Output:
-    """Frames are appended, or reserved, filled and committed; :meth:`flush` writes them all.
+    """A batch of frames: appended, or reserved, filled and committed; :meth:`flush` writes it.
 
     Writing may block, and that is the worker's backpressure: the front end always reads, and
     while the worker waits it takes nothing new.
@@ -23,19 +23,20 @@ class Output:
         self._end = 0
 
     def frame(self, kind: FrameType, connection: int, payload: bytes) -> None:
+        """Append a frame."""
         room = self.reserve(len(payload))
         room[: len(payload)] = payload
         self.commit(kind, connection, len(payload))
 
     def reserve(self, size: int) -> memoryview:
-        """Room for a payload of ``size`` bytes; valid until the next call of any method."""
+        """Return room for a payload of ``size`` bytes, valid until the next call of any method."""
         if self._end + HEADER_SIZE + size > _SIZE:
             self.flush()
         start = self._end + HEADER_SIZE
         return self._view[start : start + size]
 
     def commit(self, kind: FrameType, connection: int, size: int) -> None:
-        """Makes a frame of the first ``size`` bytes of what was just reserved."""
+        """Make a frame of the first ``size`` bytes of what was just reserved."""
         HEADER.pack_into(self._view, self._end, size, connection, kind)
         self._end += HEADER_SIZE + size
 
@@ -45,6 +46,7 @@ class Output:
         return self._end
 
     def flush(self) -> None:
+        """Write all frames; may block."""
         if self._end:
             self._sock.sendall(self._view[: self._end])
             self._end = 0

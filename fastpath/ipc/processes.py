@@ -1,7 +1,7 @@
 """The processes behind a link: a worker, and with two hops the filter in front of it.
 
-Fresh ones only (never a fork of the running event loop): a worker inherits nothing but its end of
-the socketpair and the paths of its files.
+Each is a fresh process, never a fork of the running event loop: a worker inherits nothing but its
+end of the socketpair and the paths of its files.
 
     one hop    front end ── worker
     two hops   front end ── filter ── worker: each ends when its neighbour does
@@ -44,7 +44,7 @@ _ENVIRONMENT = (
 
 @dataclass(frozen=True, slots=True)
 class Helper:
-    """A kind of process that can be supervised: what runs, and what people call it."""
+    """A kind of process that can be supervised: the module that runs, and its name for people."""
 
     module: str
     name: str
@@ -56,7 +56,7 @@ VERIFIER = Helper("kssl.fastpath.verifier", "certificate verifier")
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """What is behind one link: a worker, and the filter in front of it if there are two hops."""
+    """The processes behind one link: a worker, and with two hops the filter in front of it."""
 
     worker: asyncio.subprocess.Process
     filter: asyncio.subprocess.Process | None
@@ -67,7 +67,7 @@ class Processes:
         return f"{self.helper.name} {self.worker.pid}{filtered}"
 
     async def end(self) -> None:
-        """Waits until they are gone, after their link was closed."""
+        """Wait until they are gone, after their link was closed."""
         if self.filter is not None:  # first: the worker hears of the end by it
             await _end(self.filter, "filter")
         await _end(self.worker, self.helper.name)
@@ -76,7 +76,7 @@ class Processes:
 async def spawn(
     helper: Helper, hops: int, openssl_conf: Path = OPENSSL_CONF
 ) -> tuple[socket.socket, Processes]:
-    """The processes behind a link, and our end of it."""
+    """Start the processes behind a link, and return our end of it and them."""
     ours, theirs = socket.socketpair()
     try:
         with theirs:
@@ -105,7 +105,7 @@ async def _spawn_filtered(helper: Helper, link: socket.socket, openssl_conf: Pat
 async def _python(
     module: str, *ends: socket.socket, openssl_conf: Path = OPENSSL_CONF
 ) -> asyncio.subprocess.Process:
-    """A process that runs ``module`` with these ends of socketpairs."""
+    """Start a process that runs ``module`` with these ends of socketpairs."""
     descriptors = [end.fileno() for end in ends]
     return await asyncio.create_subprocess_exec(
         *interpreter(),
@@ -119,9 +119,9 @@ async def _python(
 
 
 def environment(openssl_conf: Path = OPENSSL_CONF) -> dict[str, str]:
-    """The processes': what an interpreter needs to start and to find its modules, and no more.
+    """Return what an interpreter needs to start and to find its modules, and no more.
 
-    Above all nothing that adds code to the process or makes it write secrets: LD_PRELOAD,
+    Above all, nothing that adds code to the process or makes it write secrets: LD_PRELOAD,
     SSLKEYLOGFILE, an OPENSSL_CONF of somebody else's.
     """
     inherited = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
@@ -129,7 +129,7 @@ def environment(openssl_conf: Path = OPENSSL_CONF) -> dict[str, str]:
 
 
 async def _end(process: asyncio.subprocess.Process, name: str) -> None:
-    """Waits for a process whose link is closed; one that does not care is killed."""
+    """Wait for a process whose link is closed; kill it after `_END_LIMIT`."""
     try:
         async with asyncio.timeout(_END_LIMIT):
             await process.wait()

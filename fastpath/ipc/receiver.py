@@ -1,4 +1,4 @@
-"""Who gets frames from a link: a connection, or whoever waits for the process itself."""
+"""The receiver of frames from a link: a connection, or a caller of the process itself."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Receiver(Protocol):
-    """Whoever opened a connection on the link."""
+    """The owner of a connection on the link."""
 
     def frame_received(self, kind: int, payload: memoryview) -> None:
-        """``payload`` is valid only during the call."""
+        """Handle a frame; ``payload`` is valid only during the call."""
 
     def worker_lost(self) -> None:
-        """The process died. Nothing more will come for this connection."""
+        """Hear that the process has died: nothing more will come for this connection."""

@@ -26,13 +26,14 @@ _OVERLOADED = 4 * MAX_PAYLOAD
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Life:
-    """A worker from its start to its death: its sessions end with it."""
+    """The life of a worker, from its start to its death; its sessions end with it."""
 
     supervisor: Supervisor
     restarts: int
 
     @property
     def takes_more(self) -> bool:
+        """Whether it is still that worker, and not overloaded."""
         supervisor = self.supervisor
         link = supervisor.link
         return (
@@ -43,7 +44,7 @@ class _Life:
 
 
 class SessionOwners:
-    """Session id → worker, for as many sessions as the workers have; the oldest go first.
+    """A table of session ids and their workers, as large as their caches; the oldest go first.
 
     160 bytes for each session, 200 while the dict grows (measured with tracemalloc): 3 to 4 MiB
     for each worker when its cache is full. Nothing is freed earlier when a worker dies.
@@ -53,7 +54,7 @@ class SessionOwners:
     """
 
     def __init__(self, workers: int, per_worker: int = PER_WORKER) -> None:
-        """``per_worker``: how many sessions each of the workers may have."""
+        """Make it for so many workers, each with ``per_worker`` sessions at most."""
         self._limit = workers * per_worker
         self._lives: dict[Supervisor, _Life] = {}
         self._owners: dict[bytes, _Life] = {}
@@ -63,7 +64,7 @@ class SessionOwners:
         return len(self._owners)
 
     def learn(self, session_id: bytes, supervisor: Supervisor) -> None:
-        """The worker has just given that id to a client. b"" stands for none."""
+        """Note that the worker has just given that id to a client. b"" stands for none."""
         if not session_id:
             return
         life = self._lives.get(supervisor)
@@ -76,7 +77,7 @@ class SessionOwners:
         self._owners[session_id] = life
 
     def owner(self, session_ids: Iterable[bytes]) -> Supervisor | None:
-        """Whose worker has one of these sessions, can be reached and is not overloaded."""
+        """Return whose worker has one of these sessions, is there and is not overloaded."""
         for session_id in session_ids:
             life = self._owners.get(session_id)
             if life is not None and life.takes_more:

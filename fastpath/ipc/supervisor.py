@@ -1,9 +1,8 @@
-"""Starts the worker's process, and starts it again when it dies or hangs; with two hops the filter
-too.
+"""The supervisor of a worker's process, and with two hops of its filter's.
 
-It also gives a running worker other certificates. The processes themselves: `processes`. A verifier
-(`kssl.fastpath.verifier`) is supervised in the same way: where this speaks of a worker, it is
-either.
+It starts them, starts them again when one dies or hangs, and gives a running worker other
+certificates. How processes are started is in `processes`. A verifier (`kssl.fastpath.verifier`) is
+supervised in the same way: "worker" here means either.
 """
 
 from __future__ import annotations
@@ -52,9 +51,9 @@ _ALIVE_LIMIT = 5.0
 
 
 class WorkerRefusedError(Exception):
-    """The worker cannot use its configuration, or cannot work at all.
+    """A worker that cannot use its configuration, or cannot work at all.
 
-    ``problems``: everything that is wrong, a line each. ``str()`` is one line.
+    ``problems`` has everything that is wrong, a line each; ``str()`` is one line.
     """
 
     def __init__(self, *problems: str) -> None:
@@ -65,10 +64,10 @@ class WorkerRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What a worker is told. Paths and names only: it reads the private keys itself.
+    """The settings of a worker: paths and names only, for it reads the private keys itself.
 
-    ``tls``: see `kssl.config.routing.tls_settings`. Without ``kernel_mode`` it never hands over
-    keys. ``preset``: the parameter TlsPreset.
+    ``tls`` is made by `kssl.config.routing.tls_settings`. Without ``kernel_mode`` the worker never
+    hands over keys. ``preset`` is the parameter TlsPreset.
     """
 
     state_dir: str
@@ -78,13 +77,16 @@ class WorkerSettings:
 
     @property
     def fixed(self) -> tuple[object, ...]:
+        """The settings that cannot change while the process runs."""
         return self.kernel_mode, self.state_dir, self.preset
 
     @property
     def openssl_conf(self) -> Path:
+        """OpenSSL's configuration file in the process."""
         return of_preset(self.preset)
 
     def to_json(self) -> bytes:
+        """Return the payload of CONFIGURE."""
         settings = {
             "state_dir": self.state_dir,
             "kernel_mode": self.kernel_mode,
@@ -95,22 +97,22 @@ class WorkerSettings:
 
 
 class Settings(Protocol):
-    """What a process is told; `WorkerSettings` or
-    `kssl.fastpath.verifier.messages.VerifierSettings`."""
+    """The settings of a process: `WorkerSettings`, or `VerifierSettings` of the verifier."""
 
     @property
     def fixed(self) -> tuple[object, ...]:
-        """What cannot change while the process runs."""
+        """The settings that cannot change while the process runs."""
 
     @property
     def openssl_conf(self) -> Path:
-        """OpenSSL's configuration in the process."""
+        """OpenSSL's configuration file in the process."""
 
-    def to_json(self) -> bytes: ...
+    def to_json(self) -> bytes:
+        """Return the payload of CONFIGURE."""
 
 
 class _Configuration:
-    """Waits for the worker's answer to CONFIGURE or RECONFIGURE.
+    """The receiver of the worker's answer to CONFIGURE, RESTORE or RECONFIGURE.
 
     ``accepted`` is called in the moment of READY, so that a worker that dies right behind it is
     replaced by one with the settings that it had accepted.
@@ -145,9 +147,9 @@ class _Configuration:
 
 
 class Supervisor:
-    """One worker process and the link to it. ``link`` is None while there is no worker.
+    """The owner of one worker process and of the link to it; ``link`` is None while there is none.
 
-    ``hops``: 1, or 2 for a filter between the front end and the worker (UserModeHops).
+    ``hops`` is 1, or 2 for a filter between the front end and the worker (UserModeHops).
     """
 
     def __init__(self, settings: Settings, *, hops: int = 1, helper: Helper = WORKER) -> None:
@@ -176,22 +178,22 @@ class Supervisor:
 
     @property
     def pid(self) -> int | None:
-        """The worker's."""
+        """The number of the worker's process."""
         return self._processes.worker.pid if self._processes is not None else None
 
     @property
     def filter_pid(self) -> int | None:
-        """None with one hop."""
+        """The number of the filter's process; None with one hop."""
         if self._processes is None or self._processes.filter is None:
             return None
         return self._processes.filter.pid
 
     async def start(self) -> dict[str, Any]:
-        """Starts the worker and returns what it loaded::
+        """Start the worker and return what it loaded::
 
             {"ca": path of the development CA or None, "warnings": [line], "problems": []}
 
-        Raises WorkerRefusedError when that fails, most often for its configuration.
+        Raise WorkerRefusedError when that fails, most often for its configuration.
         """
         return await self._start(FrameType.CONFIGURE)
 
@@ -237,13 +239,13 @@ class Supervisor:
         return answer
 
     def _wake(self) -> None:
-        """Call all who wait; they look at ``link``, and at ``down``."""
+        """Call all that wait; they look at ``link``, and at ``down``."""
         waiting, self._waiting = self._waiting, {}
         for ready in waiting:
             ready()
 
     async def reconfigure(self, settings: Settings) -> dict[str, Any]:
-        """Gives the worker other certificates; returns the same as `start`.
+        """Give the worker other certificates; return the same as `start`.
 
         Connections go on, and sessions can still be resumed. While there is no worker this waits
         for one, but not for long. A cancelled call goes on in the background: the worker may have
@@ -299,9 +301,9 @@ class Supervisor:
             task.exception()  # seen, should the caller have been cancelled
 
     async def count(self) -> Counts | None:
-        """What the worker has, as it says: {"connections": …, "handshakes": those in progress}.
+        """Return the worker's own counts: {"connections": …, "handshakes": those in progress}.
 
-        None: there is no worker, or it did not answer within `_COUNT_LIMIT`.
+        Return None if there is no worker, or if it does not answer within `_COUNT_LIMIT`.
         """
         link = self.link
         if link is None or link.lost:
@@ -318,8 +320,10 @@ class Supervisor:
         return self.link is not None and not self.silent
 
     async def replace_if_hung(self) -> None:
-        """Give up a worker that does not answer within `_ALIVE_LIMIT`, so that what it is given
-        next goes to another."""
+        """Give up a worker that does not answer within `_ALIVE_LIMIT`.
+
+        What it would be given next goes to its successor.
+        """
         link = self.link
         if link is None or link.lost or self._reconfigurations:
             return
@@ -330,13 +334,13 @@ class Supervisor:
         self.silent = silent
 
     def start_over(self, settings: Settings) -> None:
-        """Another worker, with ``settings``: this one has accepted others, which do not count."""
+        """Replace the worker by one with ``settings``; those that it has accepted do not count."""
         self._settings = settings
         if self.link is not None:
             self.link.give_up()
 
     async def _next_link(self) -> WorkerLink:
-        """The link, at once or as soon as there is a worker again. Raises WorkerRefusedError."""
+        """Return the link, as soon as there is a worker. Raise WorkerRefusedError if none comes."""
         if self.link is None:
             self._hurry.set()
         try:
@@ -356,15 +360,15 @@ class Supervisor:
             ) from None
 
     def when_ready(self, ready: Callable[[], None]) -> None:
-        """Calls ``ready`` once there is a worker again, or ``down`` says why not."""
+        """Call ``ready`` once there is a worker again, or ``down`` says why not."""
         self._waiting[ready] = None
 
     def forget(self, ready: Callable[[], None]) -> None:
-        """Takes `when_ready` back, if it still waits."""
+        """Take `when_ready` back, if ``ready`` still waits."""
         self._waiting.pop(ready, None)
 
     async def stop(self) -> None:
-        """Ends the worker by closing its link, and waits until it is gone."""
+        """End the worker by closing its link, and wait until it is gone."""
         self._stopping = True
         if self._watch is not None:
             self._watch.cancel()
@@ -388,7 +392,7 @@ class Supervisor:
         link.give_up()
 
     def _lost(self, link: WorkerLink) -> None:
-        """The link has ended: most often because the process has, else the process must."""
+        """Replace the process: its link has ended, so it has too, or must."""
         if link is not self.link or self._stopping:
             return
         self.link = None
@@ -407,7 +411,7 @@ class Supervisor:
         self._restart = loop.create_task(self._start_again(short_life))
 
     def _give_up(self, why: str) -> None:
-        """Whoever waits is told now: clients do not hang until there is another."""
+        """Tell all that wait that there is no worker, so that clients do not hang meanwhile."""
         self.down = why
         self._wake()
 

@@ -1,7 +1,8 @@
-"""Notices a process behind the front end that lives and does nothing: stopped, or in a loop.
+"""The watch over a process behind the front end: does it hang, stopped or in a loop?
 
-One that died is noticed by its link. This one is asked now and then for its counts, which it gives
-between two other frames; so a busy one answers, too, and no work of its own can take this long.
+The link of a process that has died ends. To find one that lives and does nothing, the watch asks
+it now and then for its counts. A process answers between two other frames, so a busy one does, too,
+and no work of its own takes as long as `PATIENCE`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ DOUBT = 1.0
 
 
 def _nobody(silent: bool) -> None:
-    """Nobody wants to know."""
+    """Do nothing: the caller does not ask."""
 
 
 async def watch(
@@ -31,8 +32,11 @@ async def watch(
     hung: Callable[[WorkerLink], None],
     silent: Callable[[bool], None] = _nobody,
 ) -> None:
-    """Until it is cancelled. ``excused``: it may take its time now, as it loads other settings.
-    ``silent``: told True when an answer is late, False when it has come."""
+    """Watch the process of the present link until cancelled, and call ``hung`` if it hangs.
+
+    ``excused`` says whether it may take its time now, because it loads other settings. ``silent``
+    is called with True when an answer is late, and with False when it has come.
+    """
     misses = 0
     while True:
         await asyncio.sleep(EVERY)
@@ -47,7 +51,7 @@ async def watch(
 
 
 async def _answers(link: WorkerLink, silent: Callable[[bool], None]) -> bool:
-    """Also if it died: that is somebody else's to notice."""
+    """Return whether it answers in time, or has died: the link's owner notices that."""
     told = link.count()
     doubt = min(DOUBT, PATIENCE)
     if not (await asyncio.wait({told}, timeout=doubt))[0]:
@@ -59,5 +63,5 @@ async def _answers(link: WorkerLink, silent: Callable[[bool], None]) -> bool:
 
 
 async def answers(link: WorkerLink, seconds: float) -> bool:
-    """Return whether it says what it has, or dies, within ``seconds``."""
+    """Return whether the process answers, or dies, within ``seconds``."""
     return bool((await asyncio.wait({link.count()}, timeout=seconds))[0])

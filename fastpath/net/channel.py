@@ -1,4 +1,4 @@
-"""One non-blocking stream socket on the event loop: engines and upstreams read and write by it.
+"""One non-blocking stream socket on the event loop, by which engines and upstreams read and write.
 
 The front end works on plain sockets and an epoll of its own (`poller`), not on asyncio transports,
 for two reasons. Engines need the socket itself (kTLS reads with ``recvmsg``). And one buffer can
@@ -40,13 +40,13 @@ SMALL = 16 * 1024 + 64
 
 
 class Channel:
-    """Owns a connected socket. Nothing here knows TLS or HTTP.
+    """The owner of a connected socket. It knows neither TLS nor HTTP.
 
-    ``on_readable()`` is called while reading is on and the socket has data or an end to tell;
-    the owner then calls :meth:`recv_into`. ``on_drained()`` is called when :attr:`backlog` has
-    fallen to zero after it was not. ``on_broken(error)`` is called, once and never from within
-    :meth:`send`, when sending failed. `ready`: there may be something to read that the poller has
-    told of; what it has not told of is not among it.
+    ``on_readable()`` is called while reading is on and the socket has data, an end or an error;
+    the owner then calls :meth:`recv_into`. ``on_drained()`` is called when :attr:`backlog` falls
+    to zero. ``on_broken(error)`` is called, once and never from within :meth:`send`, when sending
+    has failed. `ready` says that there may be something to read, as far as the poller has
+    reported it.
     """
 
     __slots__ = (
@@ -84,7 +84,7 @@ class Channel:
         *,
         local: bool = False,
     ) -> None:
-        """``local``: it is a unix socket."""
+        """Take over ``sock``, which is connected; ``local`` says that it is a unix socket."""
         self._loop = loop
         self._sock = sock
         self._fd = sock.fileno()
@@ -118,7 +118,7 @@ class Channel:
         on_drained: Callable[[], None],
         on_broken: Callable[[OSError], None],
     ) -> None:
-        """Hands the channel to another owner: from the handshake to the engine, say."""
+        """Hand the channel to another owner, such as from the handshake to the engine."""
         self._on_readable = on_readable
         self._on_drained = on_drained
         self._on_broken = on_broken
@@ -133,24 +133,24 @@ class Channel:
 
     @property
     def backlog(self) -> int:
-        """Bytes that the kernel refused and that wait until it takes more.
+        """The number of bytes that the kernel has refused and that wait until it takes more.
 
-        What waits for the end of the turn is not among them, though it has not been sent either:
-        it says nothing about the peer, is bounded (`SMALL`) and gone within the turn. Counted, it
+        Data that waits for the end of the turn is not counted, though it has not been sent either.
+        It says nothing about the peer, is bounded (`SMALL`) and gone within the turn. Counted, it
         would make each small reply look like congestion, with no `on_drained` to end it.
         """
         return len(self._pending) if self._pending is not None else 0
 
     @property
     def held(self) -> int:
-        """Bytes that are kept here: the backlog, and what the owner has given back (`unread`)."""
+        """The bytes that are kept here: the backlog, and what the owner gave back (`unread`)."""
         return self.backlog + len(self._unread)
 
     def outstanding(self) -> int:
-        """Bytes that the peer has not acknowledged: all that is here and what is in the kernel
-        (tcp(7) SIOCOUTQ).
+        """Return how many bytes the peer has not acknowledged: here and in the kernel (SIOCOUTQ).
 
-        The only measure of a slow reader's progress, for the kernel takes megabytes ahead.
+        This is the only measure of a slow reader's progress, because the kernel takes megabytes
+        ahead (tcp(7)).
         """
         if self.closed:
             return 0  # its descriptor's number may be somebody else's by now
@@ -162,8 +162,10 @@ class Channel:
         return ours + int.from_bytes(answer, sys.byteorder)
 
     def unheard(self) -> float:
-        """Seconds since the peer's machine acknowledged anything, if it has something to
-        acknowledge; else 0 (tcp(7) TCP_INFO)."""
+        """Return the seconds since the peer's machine acknowledged anything (tcp(7) TCP_INFO).
+
+        Return 0 if it has nothing to acknowledge.
+        """
         if self.closed:
             return 0.0
         try:
@@ -176,7 +178,7 @@ class Channel:
     # -- readiness, from the poller --------------------------------------------------------
 
     def happened(self, events: int) -> None:
-        """See `kssl.fastpath.net.poller.Polled`."""
+        """Handle the events: see `kssl.fastpath.net.poller.Polled`."""
         if events & _BEHIND_DATA:
             self._ended = True
         if self._pending is not None and events & _TO_SEND:
@@ -195,7 +197,7 @@ class Channel:
             self._ask_again()
 
     def read_on(self) -> None:
-        """See `kssl.fastpath.net.poller.Again`."""
+        """Take another turn: see `kssl.fastpath.net.poller.Again`."""
         self._later = False
         if self.ready and self._reading:
             self._on_readable()
@@ -207,7 +209,7 @@ class Channel:
         self._poller.again(self)
 
     def crashed(self) -> None:
-        """See `kssl.fastpath.net.poller.Polled`."""
+        """Abort: see `kssl.fastpath.net.poller.Again`."""
         if not self.closed:
             tell = self._on_broken
             self.abort()
@@ -216,13 +218,14 @@ class Channel:
     # -- reading ---------------------------------------------------------------------------
 
     def start_reading(self) -> None:
+        """Have ``on_readable`` called from now on; if something is there, in a later turn."""
         if not self._reading and not self.closed:
             self._reading = True
             if self.ready:
                 self._ask_again()
 
     def start_with(self, data: bytes) -> None:
-        """Start reading with ``data``, which a former owner has read: at once, if there is any."""
+        """Start reading with ``data``, if any, at once: a former owner has read it."""
         if not data:
             self.start_reading()
         elif not self.closed:
@@ -231,33 +234,37 @@ class Channel:
             self.read_on()
 
     def stop_reading(self) -> None:
+        """Leave what comes in the kernel, until `start_reading`."""
         self._reading = False
 
     def silent(self) -> bool:
-        """Whether the kernel has nothing to tell: no bytes, no end, no error. A system call."""
+        """Return whether the kernel has neither bytes nor an end nor an error. A system call."""
         look = select.poll()
         look.register(self._fd, select.POLLIN | select.POLLRDHUP)
         return not (self.closed or self._unread or look.poll(0))
 
     def read_again(self) -> None:
-        """Calls ``on_readable`` once more, in a later turn, whatever the socket has: the owner
-        keeps something that was more than its quantum (`kssl.fastpath.net.quantum`)."""
+        """Call ``on_readable`` once more, in a later turn, whatever the socket has.
+
+        The owner keeps something that was more than its quantum (`kssl.fastpath.net.quantum`).
+        """
         self.ready = True
         if self._reading:
             self._ask_again()
 
     def unread(self, data: bytes) -> None:
-        """Takes back the end of what was read: it is read again, before what the socket has."""
+        """Take back the end of what was read. It is read again, before what the socket has."""
         if data:
             self._unread = data
             self._more = self.ready
             self.read_again()
 
     def recv_into(self, buffer: memoryview | bytearray) -> int:
-        """``socket.recv_into``; 0 is FIN. Raises OSError, BlockingIOError among them.
+        """Read into ``buffer`` and return the number of bytes; 0 is FIN.
 
-        Less than there was room for is all that there was, and the next byte makes a new edge;
-        but an end or an error behind it was told already. An error that a send has met is raised
+        Raise OSError as ``socket.recv_into`` does, BlockingIOError among others. A read that does
+        not fill the buffer has emptied the socket, and the next byte makes a new edge; but an end
+        or an error behind it has been reported already. An error that a send has met is raised
         here too, behind the data: the kernel would go on with 0, as if that were FIN.
         """
         if self._unread:
@@ -285,10 +292,10 @@ class Channel:
     # -- writing ---------------------------------------------------------------------------
 
     def send(self, data: memoryview | bytes | bytearray) -> None:
-        """Sends ``data``, in order; what the kernel does not take is copied and sent later.
+        """Send ``data``, in order; what the kernel does not take is copied and sent later.
 
         Small data waits for the end of this turn of the event loop. There is no limit here: the
-        owner watches :attr:`backlog` and pauses whoever produces.
+        owner watches :attr:`backlog` and pauses the source.
         """
         queued = self._queued
         if queued is not None:
@@ -306,7 +313,7 @@ class Channel:
             self._send_now(data)
 
     def send_at_once(self, data: memoryview | bytes | bytearray) -> None:
-        """As :meth:`send`, for whoever has collected a turn's data already."""
+        """Send as :meth:`send` does, but do not wait: the caller has collected a turn's data."""
         if self._queued is not None:
             self.flush()
         if self._pending is not None:
@@ -315,7 +322,7 @@ class Channel:
             self._send_now(data)
 
     def flush(self) -> None:
-        """Gives what waits for the end of the turn to the kernel."""
+        """Give what waits for the end of the turn to the kernel."""
         queued = self._queued
         if queued is not None:
             self._queued = None
@@ -323,7 +330,7 @@ class Channel:
                 self._send_now(queued)
 
     def drop_queued(self) -> None:
-        """What waits for the end of the turn is not sent."""
+        """Drop what waits for the end of the turn."""
         self._queued = None
 
     def _send_now(self, data: memoryview | bytes | bytearray) -> None:
@@ -338,7 +345,7 @@ class Channel:
             self._wait_with(bytearray(memoryview(data)[sent:]))
 
     def send_parts(self, *parts: memoryview | bytes | bytearray) -> None:
-        """As :meth:`send_at_once` of all ``parts`` joined, without joining what is taken now."""
+        """Send all ``parts`` at once, in order, without copying what the kernel takes now."""
         if self._queued is not None:
             self.flush()
         if self._pending is not None:
@@ -412,13 +419,13 @@ class Channel:
     # -- ending ----------------------------------------------------------------------------
 
     def shutdown_write(self) -> None:
-        """Sends FIN. Reading goes on."""
+        """Send FIN. Reading goes on."""
         self.flush()
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """Closes at once; what is still in the backlog is dropped. Idempotent."""
+        """Close at once; what is still in the backlog is dropped. Idempotent."""
         if self.closed:
             return
         self.flush()
@@ -436,7 +443,7 @@ class Channel:
         self._on_broken = _nothing_broken
 
     def abort(self) -> None:
-        """Closes with RST, so that the peer cannot take the end for a clean one."""
+        """Close with RST, so that the peer cannot take the end for a clean one."""
         if not self.closed:
             self.flush()
             self._end_with_reset()
@@ -454,15 +461,15 @@ class Channel:
 
 
 def _nothing() -> None:
-    """The callback of a closed channel."""
+    """Do nothing: the callbacks of a closed channel."""
 
 
 def _nothing_broken(error: OSError) -> None:
-    """Likewise."""
+    """Do nothing: ``on_broken`` of a closed channel."""
 
 
 def describe(error: OSError) -> str:
-    """A short sentence for a log line: ``connection reset by peer``."""
+    """Return a short phrase for a log line, such as ``connection reset by peer``."""
     return os.strerror(error.errno).lower() if error.errno else str(error)
 
 

@@ -2,8 +2,8 @@
 
 FIN goes out when the backlog is sent. What the peer still sends is dropped until its own FIN
 comes, because closing with unread data makes the kernel send RST, and RST may destroy the end of
-our answer in the peer's buffers (RFC 9112 §9.6). That begins before our FIN: some peers read only
-when they have written everything. Nothing here waits for ever.
+our answer in the peer's buffers (RFC 9112 §9.6). Dropping begins before our FIN: some peers read
+only when they have written everything. Each wait has a time limit.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ class End(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Of a connection: what came from the peer, and what went to it."""
+    """The ends of both directions: what came from the peer, and what was sent to it."""
 
     received: End
     sent: End
 
 
 def _nobody(ending: Ending) -> None:
-    """For who does not ask how it ended."""
+    """Do nothing: the caller does not ask how it ended."""
 
 
 class GracefulClose:
-    """Takes over ``channel`` and closes it in its own time; calls ``done`` once, at the end.
+    """The orderly close of a channel, from the last write to the end of the socket.
 
-    ``done`` is told what TCP knows: FIN, RESET or NONE for each direction.
+    ``done`` is called once, last, with what TCP knows: FIN, RESET or NONE for each direction.
     """
 
     __slots__ = (
@@ -83,8 +83,11 @@ class GracefulClose:
         peer_done: bool = False,
         late: Callable[[memoryview], None] | None = None,
     ) -> None:
-        """``peer_done``: the peer has ended its side already, so there is no FIN to wait for.
-        ``late`` may look at what the peer still sends, before it is dropped."""
+        """Take over ``channel`` and begin to close it.
+
+        ``peer_done``: the peer has ended its side already, so there is no FIN to wait for.
+        ``late`` may look at what the peer still sends, before it is dropped.
+        """
         self._loop = loop
         self._channel = channel
         self._done = done
@@ -113,7 +116,7 @@ class GracefulClose:
         self._timer = self._loop.call_later(wait, self._check_progress, outstanding, since)
 
     def _check_progress(self, before: int, since: float) -> None:
-        """A slow reader gets the rest however long it takes; one that stands still does not."""
+        """Abort if the peer has taken nothing for `DRAIN_STALL`; a slow reader is waited for."""
         outstanding, now = self._channel.outstanding(), self._loop.time()
         if outstanding != before:
             self._watch(outstanding, now)
@@ -139,7 +142,7 @@ class GracefulClose:
             self._channel.start_reading()
 
     def _lingered(self, before: int, again: int) -> None:
-        """``before``: bytes that had been dropped when this was set."""
+        """Finish, unless the peer has sent more than ``before`` bytes, which were dropped."""
         if again and self._discarded > before:
             self._timer = self._loop.call_later(LINGER, self._lingered, self._discarded, again - 1)
         else:

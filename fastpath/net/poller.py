@@ -1,20 +1,20 @@
 """Which sockets are ready: an epoll of our own, nested in the event loop.
 
 The event loop sees one descriptor, the epoll's. When that is readable, `Poller` asks for all ready
-sockets at once and calls their channels; then it sends what they have queued. That is the front
-end's turn. Unlike the loop's own readers it is edge-triggered: an end or an error behind the data
-is told with it, and a socket is registered once, so that a pause costs no system call.
+sockets at once and calls their channels; then it sends what they have queued. That is one turn of
+the front end. Unlike the loop's own readers it is edge-triggered: an end or an error behind the
+data is reported with it, and a socket is registered once, so that a pause costs no system call.
 
-Who has more to do than one quantum (`kssl.fastpath.net.quantum`) goes on by `again`, behind all
-that is new: a turn first serves what is ready and sends the answers, and then gives those who go
-on, in order, one quantum each for as long as `LATE` allows. So many busy peers share one limit, and
-a peer with a small request does not wait for them.
+A channel that has more to do than one quantum (`kssl.fastpath.net.quantum`) goes on by `again`,
+behind all that is new: a turn first serves what is ready and sends the answers, and then gives the
+channels that go on, in order, one quantum each for as long as `LATE` allows. So many busy peers
+share one limit, and a peer with a small request does not wait for them.
 
-When another go was not enough for somebody, the process offers its core to others (sched_yield)
+When another go was not enough for one of them, the process offers its core to others (sched_yield)
 before the next. The worker may share it, and the kernel lets a process that never sleeps run for up
-to 4 ms (one tick): so long a small request would wait at each of its hops. For the same reason
-those who go on are put off then while something new comes for others, for `PUT_OFF` turns at most:
-what the worker answers at once is sent on before their next quantum.
+to 4 ms (one tick): a small request would wait so long at each of its hops. For the same reason the
+channels that go on are put off then while something new comes for others, for `PUT_OFF` turns at
+most: what the worker answers at once is sent on before their next quantum.
 """
 
 from __future__ import annotations
@@ -50,21 +50,21 @@ _BOTH = _READING | select.EPOLLOUT
 
 
 class Again(Protocol):
-    """Whoever can ask for another turn."""
+    """An object that can ask for another turn."""
 
     def read_on(self) -> None:
-        """It asked for this by :meth:`Poller.again`."""
+        """Go on, as asked for by :meth:`Poller.again`."""
 
     def crashed(self) -> None:
-        """It raised, by a mistake of ours: no edge will tell again what it missed, so this is the
-        end."""
+        """End, because a call has raised by a mistake of ours: no edge comes again for what it
+        has missed."""
 
 
 class Polled(Again, Protocol):
     """A channel, as the poller knows it."""
 
     def happened(self, events: int) -> None:
-        """A bit mask of epoll's, of the names above. Edges: each is told once.
+        """Handle ``events``, a bit mask of epoll's with the names above. Each edge comes once.
 
         It may also be the edge of a socket that had this descriptor's number before: one that was
         closed earlier in the turn, or one that a process being started still holds. So it is no
@@ -73,7 +73,7 @@ class Polled(Again, Protocol):
 
 
 class Poller:
-    """One for each event loop: :meth:`of`."""
+    """The epoll of one event loop, and its turns. There is one for each loop: :meth:`of`."""
 
     # Weak on both sides: held here, this object would hold its loop, and no loop would ever go.
     # The channels keep it, and so does the loop while it watches the epoll.
@@ -102,6 +102,7 @@ class Poller:
 
     @classmethod
     def of(cls, loop: AbstractEventLoop) -> Poller:
+        """Return the one of ``loop``; the first call makes it."""
         known = cls._of_loop.get(loop)
         found = known() if known is not None else None
         if found is None:
@@ -112,25 +113,25 @@ class Poller:
     # -- what is watched -------------------------------------------------------------------
 
     def add(self, fd: int, polled: Polled, *, writing: bool) -> None:
-        """Watches a socket, until :meth:`discard`. ``writing``: also for room to write."""
+        """Watch a socket until :meth:`discard`, for room to write too if ``writing``."""
         self._epoll.register(fd, _BOTH if writing else _READING)
         if not self._polled:
             self._loop.add_reader(self._epoll.fileno(), self._turn)
         self._polled[fd] = polled
 
     def watch_writing(self, fd: int, on: bool) -> None:
-        """For a socket that was added without."""
+        """Watch for room to write, or stop it: for a socket that was added without."""
         self._epoll.modify(fd, _BOTH if on else _READING)
 
     def discard(self, fd: int) -> None:
-        """Call it when the descriptor is closed, which is what takes it out of the epoll."""
+        """Forget a descriptor that is about to be closed; closing takes it out of the epoll."""
         self._polled.pop(fd, None)
         if not self._polled:
             self._loop.remove_reader(self._epoll.fileno())
 
     @property
     def watched(self) -> int:
-        """How many sockets are watched."""
+        """The number of sockets that are watched."""
         return len(self._polled)
 
     # -- what waits to be sent -------------------------------------------------------------
@@ -156,18 +157,20 @@ class Poller:
     # -- turns -----------------------------------------------------------------------------
 
     def again(self, polled: Again) -> None:
-        """Call its `read_on` in a later turn, behind what is new then: there is more to do, and no
-        new edge to tell."""
+        """Call its `read_on` in a later turn, behind what is new then.
+
+        It has more to do, and no new edge will say so.
+        """
         self._again[polled] = None
         if not self._turn_comes:
             self._turn_comes = True
             self._loop.call_soon(self._next_turn)
 
     def at_end(self, action: Callable[[], None]) -> None:
-        """Calls ``action`` at the end of this turn, or of the loop's if none is running.
+        """Call ``action`` at the end of this turn, or of the loop's if none is running.
 
-        To send at once would wake the peer's process for each socket; sends that follow each
-        other find it awake. It also joins what is written to one connection in several parts.
+        Sending at once would wake the peer's process for each socket; sends that follow each
+        other find it awake. Waiting also joins what is written to one connection in several parts.
         """
         if not self._in_turn and not self._at_end:
             self._loop.call_soon(self._end_turn)
@@ -180,8 +183,10 @@ class Poller:
         self._turn(late=True)
 
     def _turn(self, *, late: bool = False) -> None:
-        """``late``: also for those who go on. The loop may have two turns in a row, and one of them
-        is enough."""
+        """Serve what is ready; if ``late``, also those who go on.
+
+        The loop may have two turns in a row, and in one of them is enough.
+        """
         self._in_turn = True
         self.turn += 1
         try:
@@ -220,8 +225,10 @@ class Poller:
         return any(polled not in again for fd, _ in happened if (polled := get(fd)) is not None)
 
     def _read_on(self) -> None:
-        """Give one quantum to each of those who wait now, or until the time is up; it is shorter
-        while somebody goes on and on, because new requests wait for it."""
+        """Give one quantum to each that waits now, or until the time is up.
+
+        The time is shorter while one of them goes on and on, because new requests wait for it.
+        """
         again = self._again
         late = LATE / 2 if self._goes_on else LATE
         end = monotonic() + late  # not the loop's time, which stands still for the whole turn
@@ -248,4 +255,4 @@ class Poller:
 
 
 def _nothing() -> None:
-    """In place of a limit's action, where there is no limit."""
+    """Do nothing: there is no limit."""
