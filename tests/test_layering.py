@@ -64,7 +64,6 @@ KNOWN_CIRCLES: tuple[frozenset[str], ...] = (
             "tunnel",
         )
     ),
-    frozenset({"proxy/upstream/connecting.py", "proxy/upstream/pool.py"}),
 )
 
 # (who, whom): imports of a folder above. The list only gets shorter.

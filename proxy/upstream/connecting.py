@@ -12,15 +12,14 @@ from __future__ import annotations
 import errno
 from asyncio import AbstractEventLoop, TimerHandle
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
+from kssl.config.target import Target
 from kssl.fastpath.net.channel import Channel
 from kssl.proxy.upstream.connection import UpstreamConnection
 from kssl.proxy.upstream.dial import Dial, Place
-from kssl.proxy.upstream.secure import SecureOpening
-
-if TYPE_CHECKING:
-    from kssl.proxy.upstream.pool import Pool
+from kssl.proxy.upstream.secure import SecureOpening, TlsClient
 
 # Seconds that a TCP connect may take before the next address, or upstream, is tried beside it: the
 # Connection Attempt Delay that RFC 8305 §5 recommends.
@@ -30,13 +29,35 @@ ATTEMPT_DELAY = 0.25
 _NOT_HERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.ENETUNREACH)
 
 
-class Connector(Protocol):
+class Destination(Protocol):
+    """What a connection is opened for, as `Connecting` knows it: a `Pool`."""
+
+    target: Target
+    secure: TlsClient | None
+    unknown: str
+
+    @property
+    def unreachable(self) -> Callable[[], None]:
+        """To be called when no address could be connected to."""
+
+    def connected(self, place: Place) -> None:
+        """Note the address that has answered."""
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """Note that an idle connection was closed by the upstream."""
+
+
+PoolT = TypeVar("PoolT", bound=Destination)
+ToldT = TypeVar("ToldT", contravariant=True)
+
+
+class Connector(Protocol[ToldT]):
     """The party that asked for a new connection. Exactly one of these is called, unless it has
     cancelled."""
 
-    def upstream_connected(self, pool: Pool, connection: UpstreamConnection) -> None: ...
+    def upstream_connected(self, pool: ToldT, connection: UpstreamConnection) -> None: ...
 
-    def upstream_refused(self, pool: Pool, reason: str, *, timed_out: bool) -> None: ...
+    def upstream_refused(self, pool: ToldT, reason: str, *, timed_out: bool) -> None: ...
 
 
 class Attempt(Protocol):
@@ -45,18 +66,18 @@ class Attempt(Protocol):
     def cancel(self) -> None: ...
 
 
-class Connecting:
+class Connecting(Generic[PoolT]):
     """One attempt, over all addresses of a pool."""
 
     def __init__(
         self,
         loop: AbstractEventLoop,
-        pool: Pool,
-        connector: Connector,
+        pool: PoolT,
+        connector: Connector[PoolT],
         places: list[Place],
         timeout: float,
     ) -> None:
-        self.connector: Connector | None = connector
+        self.connector: Connector[PoolT] | None = connector
         """The party that is told; None when it is over."""
         self._loop = loop
         self._pool = pool
@@ -156,7 +177,7 @@ class Connecting:
             self._pool.unreachable()
             connector.upstream_refused(self._pool, reason, timed_out=timed_out)
 
-    def _finish(self) -> Connector | None:
+    def _finish(self) -> Connector[PoolT] | None:
         """Let go of everything. Return the connector."""
         self._timer.cancel()
         self._stop_waiting()

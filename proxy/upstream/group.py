@@ -52,6 +52,6 @@ class Group:
         left = [pool for pool in self.pools if pool not in tried]
         return min(left, key=lambda pool: pool.health.order(now), default=None)
 
-    def connect(self, loop: AbstractEventLoop, first: Pool, connector: Connector) -> Race:
+    def connect(self, loop: AbstractEventLoop, first: Pool, connector: Connector[Pool]) -> Race:
         """Opens a connection for ``connector``, to ``first`` or another."""
         return Race(loop, self.instead, first, connector)

@@ -61,7 +61,7 @@ class Pool:
         self._places = [Place(address) for address in addresses]
         self._idle: deque[UpstreamConnection] = deque()
         self._most_idle = MAX_IDLE
-        self._probe: Connecting | None = None
+        self._probe: Connecting[Pool] | None = None
         self.uncertain = 0
         """Requests on a kept connection that ended before any answer, and that could not be sent
         again: the app may or may not have acted on them."""
@@ -106,7 +106,7 @@ class Pool:
             connection.close()
         return None
 
-    def connect(self, connector: Connector) -> Connecting:
+    def connect(self, connector: Connector[Pool]) -> Connecting[Pool]:
         """Opens a new connection for ``connector``."""
         return Connecting(self._loop, self, connector, self._places, self._timeout)
 
@@ -182,7 +182,7 @@ class Pool:
         if self.health.failed(by, self._loop.time(), jitter, silent=silent):
             log.error("upstream %s: %s; others take its requests", self.target, reason)
 
-    def outrun(self, attempt: Connecting, by: object, delay: float) -> None:
+    def outrun(self, attempt: Connecting[Pool], by: object, delay: float) -> None:
         """Another upstream was faster than ``attempt`` of the request ``by``, although it began
         ``delay`` seconds later. The attempt goes on as the one trial, without a request that waits
         for it: a slow network is told from none."""
@@ -208,7 +208,7 @@ class Pool:
         probe = self._end_probe()
         self.failed(probe, reason)
 
-    def _end_probe(self) -> Connecting | None:
+    def _end_probe(self) -> Connecting[Pool] | None:
         probe, self._probe = self._probe, None
         return probe
 

@@ -23,13 +23,13 @@ class Race:
     """Asks for a connection; the first one that is open wins."""
 
     def __init__(
-        self, loop: AbstractEventLoop, instead: Instead, first: Pool, connector: Connector
+        self, loop: AbstractEventLoop, instead: Instead, first: Pool, connector: Connector[Pool]
     ) -> None:
         self._loop = loop
         self._instead = instead
-        self._connector: Connector | None = connector
+        self._connector: Connector[Pool] | None = connector
         self._tried: list[Pool] = []
-        self._racing: dict[Pool, tuple[Connecting, float]] = {}  # and when each began
+        self._racing: dict[Pool, tuple[Connecting[Pool], float]] = {}  # and when each began
         self._slow: TimerHandle | None = None
         self._join(first)
 
@@ -94,7 +94,7 @@ class Race:
             self._finish()
             connector.upstream_refused(pool, reason, timed_out=timed_out)
 
-    def _finish(self) -> Connector | None:
+    def _finish(self) -> Connector[Pool] | None:
         if self._slow is not None:
             self._slow.cancel()
             self._slow = None
