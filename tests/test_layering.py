@@ -55,7 +55,6 @@ KNOWN_CIRCLES: tuple[frozenset[str], ...] = (
         for name in (
             "answering",
             "client",
-            "draining",
             "exchange",
             "front",
             "http_connection",

@@ -1,4 +1,4 @@
-"""What `HttpConnection` says by itself: pages and redirections to the client, lines to the logs."""
+"""What `HttpConnection` says by itself: pages and redirections, and what the journal gets."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from kssl.fastpath.net.closing import End, Ending
 from kssl.fastpath.verifier.messages import ClientVerdict
 from kssl.proxy.frontend.admission import Admission
 from kssl.proxy.frontend.endpoint import Endpoint, client_info
-from kssl.proxy.frontend.errorline import write_line
 from kssl.proxy.frontend.front import Front
 from kssl.proxy.frontend.responses import own_page, redirect_page
 from kssl.proxy.http.messages import HttpError, RequestHead
 from kssl.proxy.http.pages import body_size
 from kssl.proxy.journal.accesslog import describe_session
+from kssl.proxy.journal.closes import UNCLEAN
+from kssl.proxy.journal.record import PROBE, ConnectionEvent, ConnectionInfo, RequestRecord
 
 log = logging.getLogger("kssl")
 
@@ -26,7 +27,6 @@ class Answering:
     """Base of `HttpConnection`, which says when. ``engine`` is there once it has started."""
 
     __slots__ = (
-        "_local",
         "_needs_close_notify",
         "_told",
         "admission",
@@ -34,8 +34,7 @@ class Answering:
         "endpoint",
         "engine",
         "front",
-        "peer",
-        "session_text",
+        "info",
     )
 
     def __init__(
@@ -52,8 +51,6 @@ class Answering:
         """``session`` is empty without TLS. ``verdict`` None: no certificate was asked for."""
         self.front = front
         self.endpoint = endpoint
-        self.peer = peer[0].encode()
-        self._local = local
         mode = front.mode if endpoint.tls else _PLAIN
         self.admission = Admission(endpoint, session, verdict)
         self.client = client_info(
@@ -64,10 +61,15 @@ class Answering:
             engine=engine_name,
             certificate_fields=self.admission.certificate_fields,
         )
-        self.session_text = describe_session(session, mode, self.admission.certificate_word)
+        self.info = ConnectionInfo(
+            peer,
+            local,
+            peer[0].encode(),
+            describe_session(session, mode, self.admission.certificate_word),
+        )
         # Of the client, at its end (EnableSslCloseNotify).
         self._needs_close_notify = endpoint.tls and bool(front.parameters.enable_ssl_close_notify)
-        # Whether the HTTPERR log has a line of this connection.
+        # Whether the journal has something of this connection.
         self._told = False
         self.engine: Engine
 
@@ -83,58 +85,51 @@ class Answering:
         """For small things: interim responses, chunks, pages. Bodies go to the engine directly."""
         self.engine.write(memoryview(bytearray(data + b"\0")), len(data))
 
-    def refuse(self, error: HttpError, raw: bytes) -> None:
-        """Answers a request that is not forwarded, and closes: what follows cannot be trusted."""
-        line = raw.partition(b"\r\n")[0] if raw else b""
+    def refuse(self, error: HttpError, record: RequestRecord) -> None:
+        """Answer a request that is not forwarded, and close: what follows cannot be trusted."""
+        record.keep_line()
         page = own_page(
             self,
             error.status,
             error.substatus,
             detail=error.detail,
-            head_only=raw.startswith(b"HEAD "),
+            head_only=record.line.startswith(b"HEAD "),
         )
-        self._log_access(line, error.status, body_size(page))
-        self.log_error(error.reason, error.status, line)
+        record.sent = body_size(page)
+        record.finish(error.status, error.reason)
         log.info("%s: %s", self.client.address, error)
         self.write(page)
         self.close()
 
     def redirect(self, head: RequestHead, location: bytes) -> None:
-        """Answers with another URL, and closes: that is for another connection."""
+        """Answer with another URL, and close: that is for another connection."""
         page = redirect_page(self, location, head_only=head.method == b"HEAD")
-        line = b"%b %b HTTP/%b" % (head.method, head.target, head.version)
-        self._log_access(line, 308, body_size(page))
+        record = self.open_record(head)
+        record.keep_line()
+        record.sent = body_size(page)
+        record.finish(308)
         self.write(page)
         self.close()
 
-    def bug(self, what: str) -> None:
-        """Call it from an except block: a mistake of ours must not leave the client hanging."""
-        log.exception(
-            "%s: internal error %s; the connection is aborted",
-            self.client.address,
-            what,
-            extra=limited("Internal"),
-        )
-        self.log_error("Internal")
-        self.abort()
+    # -- to the journal and the log --------------------------------------------------------
 
-    # -- to the logs -----------------------------------------------------------------------
-
-    def _log_access(self, line: bytes, status: int, size: int) -> None:
-        self.front.access_log.write(self.peer, line, status, size, b"", b"", self.session_text)
-
-    def log_error(self, reason: str, status: int = 0, request_line: bytes = b"") -> None:
-        """A line of the HTTPERR log."""
+    def open_record(self, head: RequestHead | None, line: bytes = b"") -> RequestRecord:
+        """Open the record of a request that does not get as far as an exchange. ``line``: of its
+        head, where that is not whole or was refused."""
         self._told = True
-        write_line(
-            self.front.error_log,
-            client=(self.client.address, self.client.port),
-            server=self._local,
-            reason=reason,
-            status=status,
-            request_line=request_line,
-            site=self.admission.site,
+        site = self.admission.site
+        return RequestRecord(
+            self.front.journal, self.info, site.site if site is not None else None, head, line
         )
+
+    def tell(self, reason: str, line: bytes = b"", *, quiet: bool = False) -> None:
+        """Tell the journal of what belongs to no request."""
+        self._told = True
+        site = self.admission.site
+        event = ConnectionEvent(
+            self.info, reason, site.site if site is not None else None, line, quiet=quiet
+        )
+        self.front.journal.happened(event)
 
     def log_unread(self) -> None:
         """Log that the client has stopped to read."""
@@ -151,14 +146,12 @@ class Answering:
         its session, and the log says why; of one that has asked for nothing it says nothing."""
         probe = self.admission.site is None and not (self._told or self.front.stopping)
         if probe:
-            self.front.count_probe()
+            self.tell(PROBE)
         if not self.endpoint.tls:
             return
-        self.front.closes.client_ended(ending)
+        self.front.journal.closes.client_ended(ending)
         if self._needs_close_notify and _unclean(ending):
-            self.front.closes.count_unclean()
-            if not probe:
-                self.log_error("Unclean_Close")
+            self.tell(UNCLEAN, quiet=probe)
 
 
 def _unclean(ending: Ending) -> bool:

@@ -22,13 +22,14 @@ from kssl.fastpath.verifier.messages import NONE_PRESENTED, ClientVerdict
 from kssl.proxy.frontend.certificate import CertificateWait, Refused, Shaken
 from kssl.proxy.frontend.deadlines import NEVER
 from kssl.proxy.frontend.endpoint import Endpoint
-from kssl.proxy.frontend.errorline import handshake_reason, write_line
 from kssl.proxy.frontend.front import Front
 from kssl.proxy.frontend.hello import HelloWait
 from kssl.proxy.frontend.http_connection import HttpConnection
 from kssl.proxy.frontend.preface import Preface, Refusal, answer_plain_http, look
 from kssl.proxy.http.policy import own_fields
 from kssl.proxy.journal.accesslog import escape
+from kssl.proxy.journal.httperr import handshake_reason
+from kssl.proxy.journal.record import PROBE, ConnectionEvent, ConnectionInfo
 
 log = logging.getLogger("kssl")
 
@@ -123,7 +124,7 @@ class ClientConnection:
         if self._http is not None:
             self._http.cut()
         else:
-            self._log_error("Memory_Full")
+            self._tell("Memory_Full")
             self._drop()
 
     def end(self) -> None:
@@ -148,7 +149,7 @@ class ClientConnection:
             if self._first:
                 self.hello_ended()
             else:
-                self._front.count_probe()
+                self._tell(PROBE)
                 self._drop()
         else:
             self._go_on(look(self._first))
@@ -164,7 +165,7 @@ class ClientConnection:
             self._plain_http()
         elif isinstance(found, Refusal):
             self._log_early(found.kind, found.what)
-            self._log_error(found.reason, 0, found.first_line)
+            self._tell(found.reason, 0, found.first_line)
             if found.alert is not None:
                 self._end_with(found.alert)
             else:
@@ -175,7 +176,7 @@ class ClientConnection:
         page, first_line = answer_plain_http(self._first, self._endpoint.port, fields)
         self._channel.send(page)
         self._log_early("plain HTTP", "plain HTTP on the TLS port, answered 400")
-        self._log_error("BadRequest", 400, first_line)
+        self._tell("BadRequest", 400, first_line)
         self._close_in_order()
 
     def _end_with(self, alert: Alert) -> None:
@@ -190,7 +191,7 @@ class ClientConnection:
 
     def _broken(self, error: OSError) -> None:
         log.info("%s: %s", self._peer[0], describe(error))
-        self._front.count_probe()
+        self._tell(PROBE)
         self._drop()
 
     def _log_early(self, of_kind: str, what: str) -> None:
@@ -198,15 +199,11 @@ class ClientConnection:
         text = escape(what[:_MAX_LOGGED].encode("ascii", "replace")).decode()
         log.warning("%s: %s", self._peer[0], text, extra=limited(of_kind))
 
-    def _log_error(self, reason: str, status: int = 0, request_line: bytes = b"") -> None:
-        write_line(
-            self._front.error_log,
-            client=self._peer,
-            server=self._endpoint.address_of(self._channel.sock),
-            reason=reason,
-            status=status,
-            request_line=request_line,
-        )
+    def _tell(self, reason: str, status: int = 0, line: bytes = b"") -> None:
+        """Tell the journal of what ends the connection before HTTP begins."""
+        info = ConnectionInfo(self._peer, self._endpoint.address_of(self._channel.sock))
+        event = ConnectionEvent(info, reason, line=line, status=status)
+        self._front.journal.happened(event)
 
     # -- the handshake ---------------------------------------------------------------------
 
@@ -216,7 +213,7 @@ class ClientConnection:
 
     def hello_ended(self) -> None:
         self._log_early("Connection_Dropped", "closed before TLS began")
-        self._log_error("Connection_Dropped")
+        self._tell("Connection_Dropped")
         self._drop()
 
     def hello_broken(self, error: OSError) -> None:
@@ -273,7 +270,7 @@ class ClientConnection:
             self._unjudged(shaken)
         elif shaken.link.lost and not shaken.keys:
             self._log_early("Internal", "closed: the crypto worker died, and with it the keys")
-            self._log_error("Internal")
+            self._tell("Internal")
             self._drop()
         else:
             if not verdict.ok:
@@ -364,11 +361,11 @@ class ClientConnection:
         if reason in RESETS:
             # A load balancer that looks at the handshake alone: its reset may overtake the end.
             log.info("%s: handshake: %s", self._peer[0], reason)
-            self._front.count_probe()
+            self._tell(PROBE)
             self._forget()
             return
         self._log_early("Handshake", f"handshake failed: {reason}")
-        self._log_error(handshake_reason(reason))
+        self._tell(handshake_reason(reason))
         self._forget()
 
     # -- the end ---------------------------------------------------------------------------
@@ -376,7 +373,7 @@ class ClientConnection:
     def expired(self) -> None:
         what = "the handshake" if self._handshake or self._judging else "a ClientHello"
         self._log_early("Timer_HeaderWait", f"closed: {what} took longer than HeaderWaitTimeout")
-        self._log_error("Timer_HeaderWait")
+        self._tell("Timer_HeaderWait")
         self._drop()
 
     def _drop(self) -> None:

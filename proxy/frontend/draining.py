@@ -12,13 +12,12 @@ another request, is not for the proxy to find out.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from kssl.proxy.http.bodies import BodyReader
+from kssl.proxy.http.forward import ClientInfo
 from kssl.proxy.http.messages import HttpError
-
-if TYPE_CHECKING:
-    from kssl.proxy.frontend.http_connection import HttpConnection
+from kssl.proxy.journal.record import RequestRecord
 
 log = logging.getLogger("kssl")
 
@@ -28,16 +27,29 @@ log = logging.getLogger("kssl")
 MAX_DRAIN = 16 * 1024 * 1024
 
 
+class Drained(Protocol):
+    """The client's connection, as a `Drain` sees it."""
+
+    @property
+    def client(self) -> ClientInfo: ...
+
+    def tell(self, reason: str, line: bytes) -> None:
+        """Tell the journal of something that belongs to no request."""
+
+    def close(self) -> None:
+        """End it in order."""
+
+
 class Drain:
-    """In place of the exchange, until the body is over. The response is in the access log."""
+    """In place of the exchange, until the body is over. Its record is finished."""
 
-    __slots__ = ("_connection", "_left", "_reader", "_request_line", "request_done")
+    __slots__ = ("_connection", "_left", "_reader", "record", "request_done")
 
-    def __init__(self, connection: HttpConnection, reader: BodyReader, request_line: bytes) -> None:
+    def __init__(self, connection: Drained, reader: BodyReader, record: RequestRecord) -> None:
         """``reader``: of the body, wherever it is in it."""
         self._connection = connection
         self._reader = reader
-        self._request_line = request_line
+        self.record = record
         self._left = MAX_DRAIN
         self.request_done = False
 
@@ -72,7 +84,7 @@ class Drain:
     def _give_up(self, reason: str, what: str) -> None:
         """The client has its answer, so the end is an orderly one."""
         connection = self._connection
-        connection.log_error(reason, 0, self._request_line)
+        connection.tell(reason, self.record.line)
         log.info(
             "%s: the body of an answered request is dropped: %s", connection.client.address, what
         )
@@ -81,14 +93,9 @@ class Drain:
     def client_writable(self) -> None:
         """There is nothing to write."""
 
-    def given_up(self) -> None:
-        """The service stops, and waits no longer. The answer was complete."""
-
-    def log(self, status: int) -> None:
-        """The request has its line."""
-
-    def log_error(self, reason: str, status: int = 0) -> None:
-        """A client that leaves in the middle of a body that nobody wants is not worth a line."""
+    def failed(self, reason: str) -> None:
+        """Do nothing. A client that leaves in the middle of a body that nobody wants is not worth a
+        line."""
 
     def cancel(self) -> None:
         """The connection is over. There is nothing to let go."""

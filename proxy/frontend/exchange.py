@@ -24,6 +24,8 @@ from kssl.proxy.http.forward import encode_chunks, last_chunk
 from kssl.proxy.http.memo import Response
 from kssl.proxy.http.messages import Framing, HttpError, RequestHead, ResponseHead, UpstreamError
 from kssl.proxy.http.pages import body_size
+from kssl.proxy.journal.closes import TRUNCATED
+from kssl.proxy.journal.record import RequestRecord
 from kssl.proxy.upstream.connection import HEADROOM, VIEW
 
 if TYPE_CHECKING:
@@ -43,15 +45,21 @@ _CHUNKED = Framing.CHUNKED
 class Exchange(RequestSide):
     """Created with a parsed request head; `start` sends it on."""
 
-    __slots__ = ("_body_sent", "_client_chunked", "_keep_alive", "_response", "_response_reader")
+    __slots__ = ("_client_chunked", "_keep_alive", "_response", "_response_reader")
 
-    def __init__(self, connection: HttpConnection, head: RequestHead, site: SiteFront) -> None:
-        super().__init__(connection, head, site)
+    def __init__(
+        self,
+        connection: HttpConnection,
+        head: RequestHead,
+        site: SiteFront,
+        record: RequestRecord,
+    ) -> None:
+        # By its name, for each request: `super()` takes a quarter of a µs.
+        RequestSide.__init__(self, connection, head, site, record)
         self._response: ResponseHead | None = None
         self._response_reader: BodyReader | None = None
         self._client_chunked = False
         self._keep_alive = False
-        self._body_sent = 0
 
     @property
     def responding(self) -> bool:
@@ -143,7 +151,7 @@ class Exchange(RequestSide):
             VIEW[first:start] = text
             if head.framing is _LENGTH and head.content_length == end - start:
                 # The whole of it is here, as of most responses: nothing to keep track of.
-                self._body_sent = end - start
+                self.record.sent = end - start
                 connection.engine.write(VIEW[first:], end - first)
                 self._finish_response()
                 return
@@ -195,7 +203,7 @@ class Exchange(RequestSide):
             surplus, done = start + used < end, reader.done
             if type(reader) is LengthReader:
                 # Its one piece stands right behind the head, if there is one.
-                self._body_sent += used
+                self.record.sent += used
                 if start - front + used:
                     engine.write(VIEW[front:], start - front + used)
             else:
@@ -208,7 +216,7 @@ class Exchange(RequestSide):
             self._upstream.channel.stop_reading()
 
     def _write_pieces(self, head: bytes, pieces: list[memoryview]) -> None:
-        self._body_sent += sum(map(len, pieces))
+        self.record.sent += sum(map(len, pieces))
         body = encode_chunks(pieces) if self._client_chunked else b"".join(pieces)
         if head or body:
             self._connection.write(head + body)
@@ -272,7 +280,7 @@ class Exchange(RequestSide):
             connection.write(last_chunk(reader.trailers))
         response = self._response
         assert response is not None
-        self.log(response.status)
+        self.record.finish(response.status)
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             if (
@@ -295,7 +303,7 @@ class Exchange(RequestSide):
         in the response's head."""
         connection, reader = self._connection, self._reader
         if keep_alive and reader is not None:
-            connection.drain(Drain(connection, reader, self._request_line()))
+            connection.drain(Drain(connection, reader, self.record))
         else:
             connection.exchange_done(False)
 
@@ -307,7 +315,8 @@ class Exchange(RequestSide):
         connection.write(text)
         if start < end:
             connection.write(bytes(VIEW[start:end]))
-        connection.become_tunnel(upstream, self._head, end - start)
+        self.record.sent = end - start
+        connection.become_tunnel(upstream, self.record)
 
     # -- when it goes wrong ----------------------------------------------------------------
 
@@ -316,10 +325,9 @@ class Exchange(RequestSide):
         before any last chunk. The client gets the reason if no response has begun."""
         connection = self._connection
         if self._response is None:
-            connection.refuse(error, self._request_line())
+            connection.refuse(error, self.record)
         else:
-            self.log(error.status)
-            self.log_error(error.reason, error.status)
+            self.record.finish(error.status, error.reason)
             connection.abort()
 
     def expired(self) -> None:
@@ -328,18 +336,14 @@ class Exchange(RequestSide):
         silence = f"UpstreamResponseTimeout ({parameters.upstream_response_timeout} s)"
         if self._connection.engine.backlog and (self._response is not None or self._interim):
             self._connection.log_unread()
-            status = self._status
-            self.log(status)
-            self.log_error("Timer_Response", status)
+            self.failed("Timer_Response")
             self._connection.abort()
         elif self._response is not None:
             self._cut_short(UpstreamError(f"sent nothing for {silence}"))
         elif not self.request_done and not self._upstream_owes():
             limit = parameters.entity_body_timeout
             detail = f"Nothing more of the request body came for EntityBodyTimeout ({limit} s)."
-            self._connection.refuse(
-                HttpError(408, "Timer_EntityBody", detail), self._request_line()
-            )
+            self._connection.refuse(HttpError(408, "Timer_EntityBody", detail), self.record)
         else:
             target = self._pool.target
             log.error(
@@ -361,11 +365,9 @@ class Exchange(RequestSide):
         if self._site.group.only is None:
             self._pool.failed(self, reason, silent=True)
 
-    def given_up(self, reason: str = "Connection_Dropped") -> None:
-        """The service waits no longer. For the logs alone."""
-        status = self._status
-        self.log(status)
-        self.log_error(reason, status)
+    def failed(self, reason: str) -> None:
+        """Finish the record of a request that ends with its connection, which is the caller's."""
+        self.record.finish(self._status, reason)
 
     @property
     def _status(self) -> int:
@@ -388,9 +390,8 @@ class Exchange(RequestSide):
             keep_alive=keep_alive,
             head_only=self._head.method == b"HEAD",
         )
-        self._body_sent = body_size(page)
-        self.log(status)
-        self.log_error(reason, status)
+        self.record.sent = body_size(page)
+        self.record.finish(status, reason)
         self.cancel()  # a connection that opens later must not come to this exchange any more
         connection.write(page)
         if self.request_done:
@@ -403,33 +404,9 @@ class Exchange(RequestSide):
         log.error(
             "upstream %s: response cut short after %d bytes: %s",
             target,
-            self._body_sent,
+            self.record.sent,
             problem,
             extra=limited(f"upstream {target}"),
         )
-        assert self._response is not None
-        self.log(self._response.status)
-        if truncated:
-            self._connection.front.closes.count_truncated()
-        self.log_error("Upstream_Truncated" if truncated else "Upstream", self._response.status)
+        self.failed(TRUNCATED if truncated else "Upstream")
         self._connection.abort()
-
-    # -- the logs --------------------------------------------------------------------------
-
-    def log_error(self, reason: str, status: int = 0) -> None:
-        """A line of the HTTPERR log."""
-        self._connection.log_error(reason, status, self._request_line())
-
-    def log(self, status: int) -> None:
-        connection = self._connection
-        access_log = connection.front.access_log
-        if access_log.enabled:
-            access_log.write(
-                connection.peer,
-                self._request_line(),
-                status,
-                self._body_sent,
-                self._head.fields.get(b"referer"),
-                self._head.fields.get(b"user-agent"),
-                connection.session_text,
-            )

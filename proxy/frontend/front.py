@@ -24,15 +24,13 @@ from kssl.fastpath.ipc.supervisor import Supervisor
 from kssl.fastpath.logs.messages import limited
 from kssl.fastpath.net.channel import Channel
 from kssl.proxy.frontend.capacity import Capacity, Closing, Holder
-from kssl.proxy.frontend.closes import Closes
 from kssl.proxy.frontend.deadlines import Deadlines
 from kssl.proxy.frontend.endpoint import Endpoint, Routes
 from kssl.proxy.frontend.site import SiteFront
 from kssl.proxy.http.codec import Codec
 from kssl.proxy.http.messages import Limits
 from kssl.proxy.http.url import UrlRules
-from kssl.proxy.journal.accesslog import AccessLog
-from kssl.proxy.journal.httperr import ErrorLog
+from kssl.proxy.journal.journal import Journal
 from kssl.proxy.upstream.group import Group
 from kssl.proxy.upstream.names import Names
 from kssl.proxy.upstream.pool import Pool
@@ -64,8 +62,7 @@ class Front:
     engine: type[Engine]  # of new TLS connections
     codec: Codec
     supervisors: list[Supervisor]
-    access_log: AccessLog
-    error_log: ErrorLog
+    journal: Journal
     deadlines: Deadlines
     capacity: Capacity
     names: Names
@@ -76,7 +73,6 @@ class Front:
     pools: dict[Target, Pool] = field(default_factory=dict)
     connections: set[ClientConnection] = field(default_factory=set)
     closing: set[Channel] = field(default_factory=set)  # what is left of forgotten connections
-    closes: Closes = field(default_factory=Closes)
     stopping: bool = False  # no further request is waited for
     # Deadlines for what begins to wait now, as of the last sweep: to read one costs nothing.
     header_deadline: float = field(init=False)
@@ -201,7 +197,7 @@ class Front:
             engine=self.engine,
             max_send=self.parameters.max_bytes_per_send,
             bulk=self.bulk,
-            ended=self.closes.upstream_ended,
+            ended=self.journal.closes.upstream_ended,
         )
 
     def _set_endpoints(self, configuration: Configuration, endpoints: Sequence[Endpoint]) -> None:
@@ -250,12 +246,6 @@ class Front:
         return True
 
     # -- connections -----------------------------------------------------------------------
-
-    def count_probe(self) -> None:
-        """A client's connection has ended before its first request, by the client's will: what a
-        load balancer does that wants to know whether somebody listens."""
-        self.closes.count_probe()
-        self.error_log.without_request()
 
     def forget(self, connection: ClientConnection) -> None:
         """The connection is over, or needs nothing more but time to close."""

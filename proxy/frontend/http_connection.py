@@ -29,7 +29,8 @@ from kssl.proxy.frontend.front import Front
 from kssl.proxy.frontend.tunnel import Tunnel
 from kssl.proxy.http.codec import find_head_end, skip_empty_lines
 from kssl.proxy.http.memo import RequestMemo
-from kssl.proxy.http.messages import HttpError, RequestHead
+from kssl.proxy.http.messages import HttpError
+from kssl.proxy.journal.record import RequestRecord
 from kssl.proxy.upstream.connection import UpstreamConnection
 
 log = logging.getLogger("kssl")
@@ -38,6 +39,10 @@ _CR = 13
 _NO_HEAD = (b"", b"\r")  # how what is behind empty lines begins, if that may be one more of them
 
 TLS12 = "TLSv1.2"
+
+# Words of the HTTPERR log.
+CONNECTION_DROPPED = "Connection_Dropped"
+INTERNAL = "Internal"
 
 
 class HttpConnection(Answering):
@@ -129,7 +134,7 @@ class HttpConnection(Answering):
     def refuse_client(self, engine: Engine, refused: Refused) -> None:
         """Instead of `start`: it is over before the first request, with an alert that says why."""
         self.engine = engine
-        self.log_error(refused.reason)
+        self.tell(refused.reason)
         self._end()
         engine.refuse(refused.alert)
 
@@ -193,8 +198,7 @@ class HttpConnection(Answering):
         elif isinstance(exchange, Drain):
             self.close()  # it has its answer
         elif exchange is not None and not exchange.request_done:
-            exchange.log(499)
-            exchange.log_error("Connection_Dropped")
+            self._lost(CONNECTION_DROPPED)
             what = "closed in the middle of a request body"
             log.warning("%s %s", self.client.address, what, extra=limited("Connection_Dropped"))
             if exchange.responding:
@@ -202,16 +206,12 @@ class HttpConnection(Answering):
             else:
                 self.close()
         elif clean and not self._half_close and (exchange is not None or self._next_waits):
-            if exchange is not None:
-                exchange.log(499)
-                exchange.log_error("Connection_Dropped")
-            else:
-                self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
+            self._lost(CONNECTION_DROPPED)
             self.close()
         elif exchange is None and not self._next_waits:
             if self._buffer:
                 log.info("%s closed in the middle of a request head", self.client.address)
-                self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
+                self._lost(CONNECTION_DROPPED)
             self.close()
         # Otherwise a reply is in progress: a closed writing side is no reason to cut it, least of
         # all a FIN that anybody may have forged. What is held counts first; `read_on` comes back.
@@ -223,28 +223,32 @@ class HttpConnection(Answering):
         if isinstance(exchange, Drain):
             self.close()  # it has its answer
         elif exchange is not None:
-            exchange.log(499)
-            exchange.log_error("Connection_Dropped")
+            self._lost(CONNECTION_DROPPED)
             if exchange.responding:
                 self.abort()
             else:
                 self.close()
         elif self._next_waits:
-            self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
+            self._lost(CONNECTION_DROPPED)
             self.close()
 
     def engine_failed(self, reason: str) -> None:
-        word = "Client_Reset" if reason in RESETS else "Connection_Dropped"
-        if self._exchange is not None:
-            self._exchange.log(499)
-            self._exchange.log_error(word)
-        elif self._head_began:
-            self.log_error(word, 0, _first_line(self._buffer))
+        if self._exchange is not None or self._head_began:
+            self._lost("Client_Reset" if reason in RESETS else CONNECTION_DROPPED)
         # Clients go away all the time, and the access log has a 499 for it.
         level = logging.INFO if reason in RESETS else logging.WARNING
         of_kind = limited("connection lost")
         log.log(level, "%s: connection lost: %s", self.client.address, reason, extra=of_kind)
         self._end()
+
+    def _lost(self, reason: str) -> None:
+        """Finish the record of the request that is lost with the connection, if there is one: the
+        exchange's, or one that is held, in whole or in part."""
+        exchange = self._exchange
+        if isinstance(exchange, Exchange):
+            exchange.record.lost(reason)
+        elif exchange is None and self._buffer:
+            self.open_record(None, _first_line(self._buffer)).finish(0, reason)
 
     def writable(self) -> None:
         self._outstanding = -1
@@ -291,10 +295,12 @@ class HttpConnection(Answering):
                 self.redirect(head, location)
                 return
         except HttpError as error:
-            self.refuse(error, raw)
+            self.refuse(error, self.open_record(None, raw.partition(b"\r\n")[0]))
             return
-        assert admission.site is not None
-        exchange = self._exchange = Exchange(self, head, admission.site)
+        site = admission.site
+        assert site is not None
+        record = RequestRecord(front.journal, self.info, site.site, head)
+        exchange = self._exchange = Exchange(self, head, site, record)
         used = end + exchange.start(sent, data[end:])
         if used < len(data) and not self.over:
             if self._tunnel is not None:
@@ -394,12 +400,34 @@ class HttpConnection(Answering):
     def crashed(self) -> None:
         """See `kssl.fastpath.net.poller.Again`."""
         if not self.over:
-            self.log_error("Internal")
+            self._failed(INTERNAL)
             self.abort()
 
-    def become_tunnel(self, upstream: UpstreamConnection, head: RequestHead, sent: int) -> None:
+    def bug(self, what: str) -> None:
+        """Call it from an except block: a mistake of ours must not leave the client hanging."""
+        log.exception(
+            "%s: internal error %s; the connection is aborted",
+            self.client.address,
+            what,
+            extra=limited(INTERNAL),
+        )
+        self._failed(INTERNAL)
+        self.abort()
+
+    def _failed(self, reason: str) -> None:
+        """Finish the record of the request or tunnel that ``reason`` ends, or of a head that has
+        come in part; without any it is an event of the connection."""
+        user = self._exchange or self._tunnel
+        if user is not None and not user.record.finished:
+            user.failed(reason)
+        elif user is None and self._buffer:
+            self.open_record(None, _first_line(self._buffer)).finish(0, reason)
+        else:
+            self.tell(reason)
+
+    def become_tunnel(self, upstream: UpstreamConnection, record: RequestRecord) -> None:
         self._exchange = None
-        self._tunnel = Tunnel(self, upstream, head, sent)
+        self._tunnel = Tunnel(self, upstream, record)
         if self._buffer:
             held = bytes(self._buffer)
             self._buffer.clear()
@@ -419,10 +447,7 @@ class HttpConnection(Answering):
 
     def cut(self) -> None:
         """There is no memory for it, and others are quicker."""
-        if isinstance(self._exchange, Exchange):
-            self._exchange.given_up("Memory_Full")
-        else:
-            self.log_error("Memory_Full", 0, _first_line(self._buffer))
+        self._failed("Memory_Full")
         self.abort()
 
     # -- ending ----------------------------------------------------------------------------
@@ -440,15 +465,15 @@ class HttpConnection(Answering):
                 self._ask_again()
             else:
                 self.log_unread()
-                self.log_error("Timer_Response")
+                self.tell("Timer_Response")
                 self.abort()
         elif self._head_began:
-            raw = bytes(self._buffer)
+            line = bytes(self._buffer).partition(b"\r\n")[0]
             limit = self.front.parameters.header_wait_timeout
             detail = f"The request head took longer than HeaderWaitTimeout ({limit} s)."
-            self.refuse(HttpError(408, "Timer_HeaderWait", detail), raw)
+            self.refuse(HttpError(408, "Timer_HeaderWait", detail), self.open_record(None, line))
         else:
-            self.log_error("Timer_ConnectionIdle")
+            self.tell("Timer_ConnectionIdle")
             self.close()
 
     def _peer_stands_still(self) -> bool:
@@ -464,9 +489,9 @@ class HttpConnection(Answering):
         like the whole; a tunnel is always in the middle."""
         exchange = self._exchange
         if isinstance(exchange, Exchange):
-            exchange.given_up()
-        elif exchange is None and not self.idle:
-            self.log_error("Connection_Dropped", 0, _first_line(self._buffer))
+            exchange.failed(CONNECTION_DROPPED)
+        elif not self.idle:
+            self._lost(CONNECTION_DROPPED)
         if isinstance(exchange, Drain) or (self.idle and self._tunnel is None):
             self.close()
         else:

@@ -10,8 +10,8 @@ from asyncio import AbstractEventLoop
 from kssl.fastpath.logs.messages import limited
 from kssl.proxy.frontend.client import ClientConnection
 from kssl.proxy.frontend.endpoint import Endpoint
-from kssl.proxy.frontend.errorline import write_line
 from kssl.proxy.frontend.front import Front
+from kssl.proxy.journal.record import ConnectionEvent, ConnectionInfo
 
 log = logging.getLogger("kssl")
 
@@ -88,12 +88,8 @@ class Listener:
         return True
 
     def _log_refused(self, sock: socket.socket, address: tuple[str, int]) -> None:
-        write_line(
-            self._front.error_log,
-            client=(address[0], address[1]),
-            server=self.endpoint.address_of(sock),
-            reason="Connections_Refused",
-        )
+        info = ConnectionInfo((address[0], address[1]), self.endpoint.address_of(sock))
+        self._front.journal.happened(ConnectionEvent(info, "Connections_Refused"))
 
     def _exhausted(self, error: OSError) -> None:
         """EMFILE and the like: the connection stays in the queue, so accepting at once again

@@ -14,9 +14,9 @@ from enum import Enum, auto
 
 from kssl.fastpath.tls.errors import Alert
 from kssl.fastpath.tls.legacy import NEED_MORE, SSL2_FORMAT_HELLO, recognise
-from kssl.proxy.frontend.errorline import HANDSHAKE
 from kssl.proxy.frontend.proxy_header import proxy_header_version
 from kssl.proxy.http.pages import plain_http_response
+from kssl.proxy.journal.httperr import HANDSHAKE
 
 _TLS_HANDSHAKE = 0x16  # ContentType of a ClientHello's record (RFC 9846 §5.1)
 

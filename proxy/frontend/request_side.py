@@ -19,6 +19,7 @@ from kssl.proxy.frontend.site import SiteFront
 from kssl.proxy.http.bodies import BodyReader, LengthReader
 from kssl.proxy.http.forward import encode_chunks, last_chunk, without_trailer_field
 from kssl.proxy.http.messages import HttpError, RequestHead
+from kssl.proxy.journal.record import RequestRecord
 from kssl.proxy.upstream.connecting import Attempt
 from kssl.proxy.upstream.connection import UpstreamConnection
 from kssl.proxy.upstream.pool import Pool
@@ -51,10 +52,19 @@ class RequestSide:
         "_replay",
         "_site",
         "_upstream",
+        "record",
         "request_done",
     )
 
-    def __init__(self, connection: HttpConnection, head: RequestHead, site: SiteFront) -> None:
+    def __init__(
+        self,
+        connection: HttpConnection,
+        head: RequestHead,
+        site: SiteFront,
+        record: RequestRecord,
+    ) -> None:
+        """``record`` is the exchange's from now on."""
+        self.record = record
         self._connection = connection
         self._head = head
         self._site = site
@@ -88,7 +98,7 @@ class RequestSide:
             try:
                 body, used = self._encode_body(data)
             except HttpError as error:
-                connection.refuse(error, self._request_line())
+                connection.refuse(error, self.record)
                 return 0
             first += body
         if not self._use_idle(first):
@@ -286,6 +296,8 @@ class RequestSide:
 
     def cancel(self) -> None:
         """The exchange is over, and so is the upstream connection, for its request is aborted."""
+        if not self.record.finished:
+            self.record.finish(0)  # nobody has said why
         if self._expects is not None:
             self._expects.cancel()
         if self._connecting is not None:
@@ -301,9 +313,6 @@ class RequestSide:
         """Bytes that wait for the app, or came from it and wait for the client."""
         waiting = len(self._outbox) if self._outbox is not None else 0
         return waiting + (self._upstream.channel.held if self._upstream is not None else 0)
-
-    def _request_line(self) -> bytes:
-        return b"%b %b HTTP/%b" % (self._head.method, self._head.target, self._head.version)
 
     # -- what `Exchange` does --------------------------------------------------------------
 

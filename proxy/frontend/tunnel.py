@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from kssl.proxy.http.messages import RequestHead
+from kssl.proxy.journal.closes import TRUNCATED
+from kssl.proxy.journal.record import RequestRecord
 from kssl.proxy.upstream.connection import HEADROOM, VIEW, UpstreamConnection
 
 if TYPE_CHECKING:
@@ -29,26 +30,25 @@ class Tunnel:
     __slots__ = (
         "_client_done",
         "_connection",
-        "_head",
         "_moved",
-        "_sent",
         "_silent_since",
         "_unheard",
         "_upstream",
+        "record",
     )
 
     def __init__(
         self,
         connection: HttpConnection,
         upstream: UpstreamConnection,
-        head: RequestHead,
-        sent: int,
+        record: RequestRecord,
     ) -> None:
-        """``sent``: bytes of the upstream's that came, and went, with the 101."""
+        """``record``: of the request that it was; bytes that came, and went, with the 101 are in
+        it."""
+        record.keep_line()  # a tunnel may last for hours
+        self.record = record
         self._connection = connection
         self._upstream: UpstreamConnection | None = upstream
-        self._head = head
-        self._sent = sent
         self._client_done = False
         self._moved = False  # since `expired` has looked last
         self._unheard = False  # when `expired` looked last
@@ -108,13 +108,17 @@ class Tunnel:
     def _end(self, what: str, reason: str) -> None:
         connection = self._connection
         log.info("%s: tunnel cut: the client %s", connection.client.address, what)
-        connection.log_error(reason, 101, self._request_line())
+        self.failed(reason)
         connection.abort()
+
+    def failed(self, reason: str) -> None:
+        """Finish the record of a tunnel that ends with its connection, which is the caller's."""
+        self.record.finish(101, reason)
 
     # -- upstream → client -----------------------------------------------------------------
 
     def upstream_received(self, end: int) -> None:
-        self._sent += end - HEADROOM
+        self.record.sent += end - HEADROOM
         self._moved = True
         if self._client_done:
             self._expect_more()
@@ -132,8 +136,7 @@ class Tunnel:
         connection = self._connection
         site = connection.admission.site
         if truncated and site is not None and not site.site.pass_truncated:
-            connection.front.closes.count_truncated()
-            connection.log_error("Upstream_Truncated", 101, self._request_line())
+            self.failed(TRUNCATED)
             connection.abort()
         elif error is None:
             connection.close()
@@ -146,20 +149,9 @@ class Tunnel:
         return self._upstream.channel.held if self._upstream is not None else 0
 
     def cancel(self) -> None:
-        """The connection is over. Writes the log line, which tells the bytes sent."""
+        """The connection is over."""
+        if not self.record.finished:
+            self.record.finish(101)
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
             upstream.let_go(complete=self._client_done)
-        connection = self._connection
-        connection.front.access_log.write(
-            connection.peer,
-            self._request_line(),
-            101,
-            self._sent,
-            b"",
-            b"",
-            connection.session_text,
-        )
-
-    def _request_line(self) -> bytes:
-        return b"%b %b HTTP/%b" % (self._head.method, self._head.target, self._head.version)

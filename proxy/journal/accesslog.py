@@ -28,6 +28,7 @@ from kssl.fastpath.logs import standard
 from kssl.fastpath.logs.descriptor import Descriptor
 from kssl.fastpath.logs.messages import limited
 from kssl.fastpath.logs.writer import LineWriter
+from kssl.proxy.journal.record import ConnectionEvent, RequestRecord
 
 log = logging.getLogger("kssl")
 
@@ -73,12 +74,39 @@ class AccessLog:
     def __init__(self, loop: AbstractEventLoop, stream: Stream | None) -> None:
         self._loop = loop
         self._stream = stream
-        self.enabled = stream is not None
         self._lines: list[bytes] = []
         self._second = -1
         self._date = b""
         self._retired: list[LineWriter] = []
         self._lost_before = 0  # in streams that are closed
+
+    @property
+    def enabled(self) -> bool:
+        return self._stream is not None
+
+    @property
+    def every(self) -> bool:
+        """See `kssl.proxy.journal.journal.Sink`."""
+        return self._stream is not None
+
+    def finished(self, record: RequestRecord) -> None:
+        """Write the line of a request that was answered, or whose client has left. Of one that was
+        not passed on it has the request line and no fields."""
+        if not record.status:
+            return
+        fields = record.head.fields if record.head is not None else None
+        self.write(
+            record.connection.peer,
+            record.line,
+            record.status,
+            record.sent,
+            fields.get(b"referer") if fields is not None else b"",
+            fields.get(b"user-agent") if fields is not None else b"",
+            record.connection.session,
+        )
+
+    def happened(self, event: ConnectionEvent) -> None:
+        """Do nothing: the log is about requests."""
 
     def write(
         self,
@@ -134,7 +162,6 @@ class AccessLog:
         before is closed when it has what is meant for it."""
         self.flush()
         old, self._stream = self._stream, stream
-        self.enabled = stream is not None
         if old is stream:
             return
         self._lost_before += sum(writer.lost for writer in self._retired if writer.over)
@@ -149,7 +176,6 @@ class AccessLog:
         """End the log. Waits for the disk, but not for long."""
         self.flush()
         old, self._stream = self._stream, None
-        self.enabled = False
         if isinstance(old, _Own):
             old.close()
 

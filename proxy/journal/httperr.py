@@ -29,10 +29,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kssl.config.errors import ConfigError, printable, reason
+from kssl.config.model import Site
 from kssl.fastpath.logs.allowance import Allowance
 from kssl.fastpath.logs.messages import limited
 from kssl.fastpath.logs.writer import LineWriter
 from kssl.proxy.journal.httperr_files import Files
+from kssl.proxy.journal.record import PROBE, ConnectionEvent, ConnectionInfo, RequestRecord
 
 log = logging.getLogger("kssl")
 
@@ -97,6 +99,8 @@ class ErrorLog:
     """
 
     enabled = True
+    every = False
+    """See `kssl.proxy.journal.journal.Sink`: it has lines of failures alone."""
     _probes = 0  # connections without a request that no line has told of
     _probes_since = 0.0  # 0: the next `sweep` begins to count the time
     _appender: _Appender | None = None
@@ -135,6 +139,37 @@ class ErrorLog:
     def off(cls) -> ErrorLog:
         """One that writes nothing, for EnableErrorLogging=0."""
         return _Off()
+
+    def finished(self, record: RequestRecord) -> None:
+        """Write the line of a request that has failed. A client that has left got no status."""
+        status = 0 if record.left else record.status
+        self._line(record.connection, record.reason, record.site, record.line, status)
+
+    def happened(self, event: ConnectionEvent) -> None:
+        """Write the line of an event, or count a connection that had no request."""
+        if event.reason == PROBE:
+            self.without_request()
+        elif not event.quiet:
+            self._line(event.connection, event.reason, event.site, event.line, event.status)
+
+    def _line(
+        self, connection: ConnectionInfo, reason: str, site: Site | None, line: bytes, status: int
+    ) -> None:
+        method, _, rest = line.partition(b" ")
+        uri, _, version = rest.rpartition(b" ")
+        if not version.startswith(b"HTTP/"):  # cut off, or never there
+            uri, version = rest, b""
+        self.write(
+            client=connection.client,
+            server=connection.local,
+            version=version,
+            method=method,
+            uri=uri,
+            status=status,
+            site=site.number if site is not None else 0,
+            reason=reason,
+            queue=site.name if site is not None else "",
+        )
 
     def write(
         self,
@@ -183,7 +218,7 @@ class ErrorLog:
         )
 
     def without_request(self) -> None:
-        """A client's connection has ended before its first request."""
+        """Count a client's connection that has ended before its first request."""
         self._probes += 1
 
     def sweep(self) -> None:
@@ -348,3 +383,14 @@ def _text(value: str) -> bytes:
     """As UTF-8; `isprintable` is false for control characters, surrogates and all white space but
     the space."""
     return "".join("+" if c == " " or not c.isprintable() else c for c in value).encode() or b"-"
+
+
+HANDSHAKE = "Handshake"
+_IN_FRONT = frozenset(("Rc2_Suite",))
+"""Words that the worker puts in front of a reason, with a colon."""
+
+
+def handshake_reason(text: str) -> str:
+    """Return the word for a handshake that failed with ``text``."""
+    word = text.partition(":")[0]
+    return word if word in _IN_FRONT else HANDSHAKE

@@ -35,7 +35,9 @@ from kssl.proxy.frontend.front import Front
 from kssl.proxy.frontend.listener import Listener
 from kssl.proxy.http.codec import get_codec
 from kssl.proxy.journal.accesslog import AccessLog, Standard, Stream, close_own, open_access_log
+from kssl.proxy.journal.closes import Closes
 from kssl.proxy.journal.httperr import ErrorLog
+from kssl.proxy.journal.journal import Journal
 from kssl.proxy.service.admin import AdminSocket, open_admin
 from kssl.proxy.service.helpers import Helpers
 from kssl.proxy.service.memory_limit import memory_limit, resident
@@ -171,8 +173,7 @@ class Service:
                 codec=codec,
                 supervisors=self._helpers.workers,
                 verifier=self._helpers.verifier,
-                access_log=access_log,
-                error_log=error_log,
+                journal=Journal(access_log, error_log, Closes()),
                 deadlines=Deadlines(loop, self._sweep),
                 capacity=self._capacity(loop),
                 names=names,
@@ -198,7 +199,7 @@ class Service:
         async with self._reloading:
             if not RULES[self.configuration.profile].hot_certificates:
                 stream, notes = self._next_stream(self.configuration)
-                self.front.access_log.reopen(stream)
+                self.front.journal.reopen_access_log(stream)
                 return [*notes, NEEDS_RESTART]
             try:
                 notes = await self._reload(configuration)
@@ -223,7 +224,7 @@ class Service:
         opened = open_endpoints(configuration, front.endpoints, _nothing)
         wanted = {address.binding for address in routing.endpoints(configuration)}
         given_up = [each for each in self._listeners if each.endpoint.binding not in wanted]
-        stream: Stream | None = front.access_log.stream
+        stream: Stream | None = front.journal.access_log.stream
         try:
             for listener in given_up:
                 listener.drain()
@@ -233,14 +234,14 @@ class Service:
         except BaseException:
             front.end_reload()
             close_all(opened)
-            if stream is not front.access_log.stream:
+            if stream is not front.journal.access_log.stream:
                 close_own(stream)
             raise
         kept = [each.endpoint for each in self._listeners if each not in given_up]
         # One that is not needed any more is about to end, and would answer nobody.
         front.verifier = self._helpers.verifier if self._helpers.judges(configuration) else None
         front.apply(configuration, [*kept, *(endpoint for endpoint, _ in opened)])
-        front.access_log.reopen(stream)
+        front.journal.reopen_access_log(stream)
         self._listen(opened)
         for listener in given_up:
             listener.drain()
@@ -255,7 +256,7 @@ class Service:
     def _sweep(self, now: float) -> None:
         """Twice a second."""
         self.front.sweep(now)
-        self.front.error_log.sweep()
+        self.front.journal.sweep()
         messages.sweep()
 
     def _listen(self, opened: Sequence[Opened]) -> None:
@@ -340,9 +341,7 @@ class Service:
             self._admin = None
         await self._helpers.stop()
         if self._front is not None:
-            self._front.access_log.close()
-            # The last ones that know how a connection has ended are the workers.
-            self._front.error_log.close()
+            self._front.journal.close()
 
     def announce_stop(self) -> None:
         """Say what `stop` is going to wait for, and how to end at once."""
@@ -391,7 +390,7 @@ class Service:
             return self._open_access_log(configuration), []
         except ConfigError as error:
             # New certificates must not wait for logrotate to be set right.
-            return self.front.access_log.stream, [f"{error}; {_LOG_STAYS}"]
+            return self.front.journal.access_log.stream, [f"{error}; {_LOG_STAYS}"]
 
     def _capacity(self, loop: asyncio.AbstractEventLoop) -> Capacity:
         """Call it when the processes have started, so that what is left can be seen."""

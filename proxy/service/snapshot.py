@@ -47,7 +47,7 @@ async def snapshot(
         "workers": workers,
         "verifier": verifier,
         "upstreams": [_upstream(pool, front.loop.time()) for pool in front.pools.values()],
-        "closes": front.closes.to_json(),
+        "closes": front.journal.closes.to_json(),
         "logs": _logs(front, lost),
         "parameters": front.parameters.by_name,
     }
@@ -75,11 +75,11 @@ def _logs(front: Front, lost_behind: int) -> dict[str, Any]:
     """``lost_behind``: lines of the processes behind the front end."""
     return {
         "lost": {
-            "access": front.access_log.lost,
-            "errors": front.error_log.lost,
+            "access": front.journal.access_log.lost,
+            "errors": front.journal.error_log.lost,
             "messages": messages.lost() + lost_behind,
         },
-        "left_out": {"errors": front.error_log.left_out, "messages": messages.left_out()},
+        "left_out": {"errors": front.journal.error_log.left_out, "messages": messages.left_out()},
     }
 
 

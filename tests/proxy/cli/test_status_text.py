@@ -6,7 +6,7 @@ from typing import Any
 
 from kssl.fastpath.net.closing import End, Ending
 from kssl.proxy.cli.status_text import status_text
-from kssl.proxy.frontend.closes import Closes
+from kssl.proxy.journal.closes import Closes
 
 
 def document(**other: Any) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def document(**other: Any) -> dict[str, Any]:
         closes.client_ended(Ending(End.CLOSE_NOTIFY, End.CLOSE_NOTIFY))
     closes.client_ended(Ending(End.FIN, End.RESET))
     closes.upstream_ended(Ending(End.ALERT, End.NONE))
-    closes.count_unclean()
+    closes.unclean += 1
     return {
         "pid": 12,
         "mode": "kernel",

@@ -26,6 +26,7 @@ from kssl.proxy.frontend.front import Front
 from kssl.proxy.http.codec import get_codec
 from kssl.proxy.journal.accesslog import AccessLog
 from kssl.proxy.journal.httperr import ErrorLog
+from kssl.proxy.journal.journal import Journal
 from kssl.proxy.service.service import Service, ServiceOptions
 from kssl.proxy.upstream.lookup import Lookup, look_up
 from tests.loops import new_event_loop
@@ -157,11 +158,15 @@ class Rig:
             front.codec = get_codec(self.codec)
             front.close_pools()
             self.log = io.BytesIO()
-            front.access_log = AccessLog(self.loop, self.log)
-            front.error_log = self.errors = Errors()
+            self.errors = Errors()
+            self.write_into(AccessLog(self.loop, self.log), self.errors)
             self.apply(*sites)
 
         self.call(change)
+
+    def write_into(self, access: AccessLog, errors: ErrorLog) -> None:
+        """Have these logs from now on; the counters stay. In the loop's thread."""
+        self.front.journal = Journal(access, errors, self.front.journal.closes)
 
     def apply(self, *sites: Site) -> None:
         """As a reload does, with the parameters as they are. In the loop's thread."""

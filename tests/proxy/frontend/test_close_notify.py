@@ -63,7 +63,7 @@ def test_how_the_client_ends_is_logged_and_counted(
     expected: int,
 ) -> None:
     serve(answer_all(response(b"hello")))
-    closes = proxy.front.closes
+    closes = proxy.front.journal.closes
     before, before_unclean = closes.to_json()["client"]["received"][how], closes.unclean
     with client_of(proxy, version) as client:
         assert client.ask().body == b"hello"
@@ -80,7 +80,7 @@ def test_how_the_client_ends_is_logged_and_counted(
 @both_modes
 def test_without_the_requirement_nobody_is_unclean(proxy: Rig, serve: Serve) -> None:
     serve(answer_all(response(b"hello")), enable_ssl_close_notify=0)
-    closes = proxy.front.closes
+    closes = proxy.front.journal.closes
     before = closes.to_json()["client"]["received"]["fin"]
     with proxy.client() as client:
         assert client.ask().body == b"hello"
@@ -100,7 +100,7 @@ def test_a_client_that_does_not_answer_our_close_notify(proxy: Rig, serve: Serve
 @both_modes
 def test_a_client_that_answers_it(proxy: Rig, serve: Serve) -> None:
     serve(answer_all(response(b"hello")))
-    closes = proxy.front.closes
+    closes = proxy.front.journal.closes
     before = closes.to_json()["client"]
     with proxy.client() as client:
         client.send(request(b"GET", b"/", b"Connection: close"))

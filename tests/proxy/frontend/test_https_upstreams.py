@@ -221,7 +221,7 @@ def test_a_body_to_the_end_is_whole_with_close_notify(
 
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
 def test_a_body_to_the_end_is_cut_without(proxy: Rig, https: Https, version: bytes) -> None:
-    before = proxy.front.closes.truncated
+    before = proxy.front.journal.closes.truncated
     https.start(ends(b"pay Bob 100", clean=False))
     with proxy.client() as client:
         client.send(request(b"GET", b"/", b"Connection: close", version=version))
@@ -231,7 +231,7 @@ def test_a_body_to_the_end_is_cut_without(proxy: Rig, https: Https, version: byt
     [line] = proxy.errors.lines
     assert line["reason"] == "Upstream_Truncated"
     assert line["status"] == 200
-    assert proxy.front.closes.truncated == before + 1
+    assert proxy.front.journal.closes.truncated == before + 1
 
 
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])

@@ -291,7 +291,7 @@ def test_a_worker_that_cannot_go_back_is_replaced(
 
 def test_the_access_log_s_stream_is_not_closed(own: Rig) -> None:
     stream = io.BytesIO()
-    own.call(lambda: own.front.access_log.reopen(stream))
-    own.call(lambda: own.front.access_log.reopen(None))
+    own.call(lambda: own.front.journal.reopen_access_log(stream))
+    own.call(lambda: own.front.journal.reopen_access_log(None))
     assert not stream.closed
-    assert not own.front.access_log.enabled
+    assert not own.front.journal.access_log.enabled

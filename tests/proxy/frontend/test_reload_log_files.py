@@ -109,7 +109,7 @@ def test_the_rest_applies_and_the_log_goes_on(own: Rig, tmp_path: Path, spoil: S
             assert client.ask().body == b"b"
         wait_for(lambda: lines(path) == 1, "the new file")
         assert stat.S_IMODE(path.stat().st_mode) & 0o137 == 0
-    own.call(lambda: own.front.access_log.reopen(None))
+    own.call(lambda: own.front.journal.reopen_access_log(None))
 
 
 _DOCUMENT = """

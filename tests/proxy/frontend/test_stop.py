@@ -114,7 +114,7 @@ def test_how_clients_answer_the_end_is_logged(
     monkeypatch.setattr(Front, "wait_until_closed", told)
     with own_rig(mode, tmp_path) as rig, ExitStack() as stack:
         rig.configure()
-        rig.front.error_log = errors
+        rig.call(lambda: rig.write_into(rig.front.journal.access_log, errors))
         clients = [stack.enter_context(rig.client()) for _ in range(5)]
         wait_for(lambda: len(rig.front.connections) == len(clients), "all are accepted")
         wait_for(lambda: all(each._http for each in list(rig.front.connections)), "handshakes")

@@ -84,7 +84,7 @@ def test_a_quiet_one(proxy: Rig) -> None:
             }
         ],
         "capacity": proxy.front.capacity.to_json(0),
-        "closes": proxy.front.closes.to_json(),
+        "closes": proxy.front.journal.closes.to_json(),
         "logs": {
             "lost": {"access": 0, "errors": 0, "messages": 0},
             "left_out": {"errors": {}, "messages": {}},
@@ -110,11 +110,11 @@ def test_connections(proxy: Rig) -> None:
 
 def test_ends_are_the_front_ends(proxy: Rig) -> None:
     def count() -> None:
-        closes = proxy.front.closes
+        closes = proxy.front.journal.closes
         closes.client_ended(Ending(End.CLOSE_NOTIFY, End.RESET))
         closes.upstream_ended(Ending(End.FIN, End.NONE))
-        closes.count_unclean()
-        closes.count_truncated()
+        closes.unclean += 1
+        closes.truncated += 1
 
     before = told(proxy)["closes"]
     proxy.call(count)

@@ -86,8 +86,8 @@ class AskingRig(Rig):
         def change() -> None:
             self.front.parameters = parameters  # also those that a reload leaves
             self.log = io.BytesIO()
-            self.front.access_log = AccessLog(self.loop, self.log)
-            self.front.error_log = self.errors = Errors()
+            self.errors = Errors()
+            self.write_into(AccessLog(self.loop, self.log), self.errors)
 
         self.call(change)
 

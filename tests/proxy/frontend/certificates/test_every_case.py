@@ -51,7 +51,7 @@ def observed(rig: AskingRig, wallet: Wallet, case: Case) -> Result:
         except CutError as cut:
             answer = str(cut)
     wait_for(lambda: not rig.front.connections, "its end")
-    rig.call(lambda: rig.front.access_log.flush())
+    rig.call(lambda: rig.front.journal.access_log.flush())
     access, error = access_of(rig, target), error_of(rig, port, case.host)
     if isinstance(answer, str):
         words = answer.partition("_ALERT_")[2].replace("_", " ").lower()

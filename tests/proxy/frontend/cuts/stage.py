@@ -64,7 +64,7 @@ def stage_of(rig: Rig) -> Stage:
         return sum(line["reason"] == reason for line in rig.errors.lines + rig.errors.unclean)
 
     def ended_early() -> int:
-        closes = rig.front.closes
+        closes = rig.front.journal.closes
         return closes.unclean + closes.probes + lines("Handshake")
 
     return Stage(rig.port, str(rig.service.ca), lines, lambda: rig.call(ended_early))

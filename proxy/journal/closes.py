@@ -1,10 +1,20 @@
-"""How connections with TLS ended, counted: for `kssl status`."""
+"""How connections with TLS ended, counted: for `kssl status`.
+
+A sink of the journal, for what belongs to a request or is an event. How each direction of a
+connection ended is told directly, by `client_ended` and `upstream_ended`, as upstreams have no
+journal.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from kssl.fastpath.net.closing import End, Ending
+from kssl.proxy.journal.record import PROBE, ConnectionEvent, RequestRecord
+
+# Words of the HTTPERR log that are counted here.
+TRUNCATED = "Upstream_Truncated"
+UNCLEAN = "Unclean_Close"
 
 
 class _Directions:
@@ -38,6 +48,8 @@ class Closes:
 
     __slots__ = ("_client", "_upstream", "probes", "truncated", "unclean")
 
+    every = False
+
     def __init__(self) -> None:
         self._client = _Directions()
         self._upstream = _Directions()
@@ -53,14 +65,14 @@ class Closes:
         """Once for each connection to an upstream."""
         self._upstream.add(ending)
 
-    def count_unclean(self) -> None:
-        self.unclean += 1
+    def finished(self, record: RequestRecord) -> None:
+        """See `kssl.proxy.journal.journal.Sink`."""
+        self.truncated += record.reason == TRUNCATED
 
-    def count_probe(self) -> None:
-        self.probes += 1
-
-    def count_truncated(self) -> None:
-        self.truncated += 1
+    def happened(self, event: ConnectionEvent) -> None:
+        """Likewise."""
+        self.unclean += event.reason == UNCLEAN
+        self.probes += event.reason == PROBE
 
     def to_json(self) -> dict[str, Any]:
         """The values of `End` are the keys of the innermost objects::

@@ -8,9 +8,19 @@ import tracemalloc
 import pytest
 
 from kssl.fastpath.net.closing import End, Ending
-from kssl.proxy.frontend.closes import Closes
+from kssl.proxy.journal.closes import Closes
+from kssl.proxy.journal.record import PROBE, ConnectionEvent, ConnectionInfo, RequestRecord
 
+CONNECTION = ConnectionInfo(("192.0.2.7", 50122), ("192.0.2.1", 443))
 NOTHING = {"close_notify": 0, "alert": 0, "fin": 0, "reset": 0, "none": 0}
+
+
+class Nobody:
+    """A journal without logs."""
+
+    every = False
+
+    def finished(self, record: RequestRecord) -> None: ...
 
 
 def test_nothing_yet() -> None:
@@ -45,14 +55,19 @@ def test_each_end_in_its_place(received: End, sent: End) -> None:
     }
 
 
-def test_the_two_counters() -> None:
+def test_what_the_journal_tells_of_is_counted() -> None:
     closes = Closes()
-    closes.count_unclean()
-    for _ in range(2):
-        closes.count_truncated()
-    assert (closes.unclean, closes.truncated) == (1, 2)
+    for reason in ("Unclean_Close", "Timer_ConnectionIdle", PROBE, "Handshake", PROBE):
+        closes.happened(ConnectionEvent(CONNECTION, reason))
+    closes.happened(ConnectionEvent(CONNECTION, "Unclean_Close", quiet=True))
+    for reason in ("Upstream_Truncated", "Upstream", "Upstream_Truncated", "Upstream_Truncated"):
+        record = RequestRecord(Nobody(), CONNECTION, None, None)
+        record.finish(200, reason)
+        closes.finished(record)
+    assert (closes.unclean, closes.probes, closes.truncated) == (2, 2, 3)
     told = closes.to_json()
-    assert (told["unclean_close"], told["upstream_truncated"]) == (1, 2)
+    numbers = [told[name] for name in ("unclean_close", "without_request", "upstream_truncated")]
+    assert numbers == [2, 2, 3]
     assert json.loads(json.dumps(told)) == told
 
 
