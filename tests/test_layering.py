@@ -59,7 +59,6 @@ KNOWN_CIRCLES: tuple[frozenset[str], ...] = (
             "front",
             "http_connection",
             "request_side",
-            "responses",
             "tunnel",
         )
     ),

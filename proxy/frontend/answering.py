@@ -12,6 +12,7 @@ from kssl.proxy.frontend.admission import Admission
 from kssl.proxy.frontend.endpoint import Endpoint, client_info
 from kssl.proxy.frontend.front import Front
 from kssl.proxy.frontend.responses import own_page, redirect_page
+from kssl.proxy.frontend.router import Route
 from kssl.proxy.http.messages import HttpError, RequestHead
 from kssl.proxy.http.pages import body_size
 from kssl.proxy.journal.accesslog import describe_session
@@ -35,6 +36,7 @@ class Answering:
         "engine",
         "front",
         "info",
+        "route",
     )
 
     def __init__(
@@ -52,7 +54,10 @@ class Answering:
         self.front = front
         self.endpoint = endpoint
         mode = front.mode if endpoint.tls else _PLAIN
-        self.admission = Admission(endpoint, session, verdict)
+        router = endpoint.router
+        self.admission = Admission.of(router.of_handshake(session.server_name), session, verdict)
+        # Of the last request.
+        self.route = Route(self.admission.site, None)
         self.client = client_info(
             endpoint,
             peer,
@@ -89,9 +94,10 @@ class Answering:
         """Answer a request that is not forwarded, and close: what follows cannot be trusted."""
         record.keep_line()
         page = own_page(
-            self,
+            self.route,
             error.status,
             error.substatus,
+            server_field=self.front.server_field,
             detail=error.detail,
             head_only=record.line.startswith(b"HEAD "),
         )
@@ -103,7 +109,12 @@ class Answering:
 
     def redirect(self, head: RequestHead, location: bytes) -> None:
         """Answer with another URL, and close: that is for another connection."""
-        page = redirect_page(self, location, head_only=head.method == b"HEAD")
+        page = redirect_page(
+            self.route,
+            location,
+            server_field=self.front.server_field,
+            head_only=head.method == b"HEAD",
+        )
         record = self.open_record(head)
         record.keep_line()
         record.sent = body_size(page)
@@ -113,19 +124,19 @@ class Answering:
 
     # -- to the journal and the log --------------------------------------------------------
 
-    def open_record(self, head: RequestHead | None, line: bytes = b"") -> RequestRecord:
-        """Open the record of a request that does not get as far as an exchange. ``line``: of its
-        head, where that is not whole or was refused."""
+    def open_record(self, request: RequestHead | bytes) -> RequestRecord:
+        """Open the record of a request that does not get as far as an exchange: its head, or as
+        much of its line as came."""
         self._told = True
-        site = self.admission.site
+        site = self.route.site
         return RequestRecord(
-            self.front.journal, self.info, site.site if site is not None else None, head, line
+            self.front.journal, self.info, site.site if site is not None else None, request
         )
 
     def tell(self, reason: str, line: bytes = b"", *, quiet: bool = False) -> None:
         """Tell the journal of what belongs to no request."""
         self._told = True
-        site = self.admission.site
+        site = self.route.site
         event = ConnectionEvent(
             self.info, reason, site.site if site is not None else None, line, quiet=quiet
         )
@@ -144,7 +155,7 @@ class Answering:
     def ended(self, ending: Ending) -> None:
         """The engine's last word. A client that was to say close_notify and did not may not resume
         its session, and the log says why; of one that has asked for nothing it says nothing."""
-        probe = self.admission.site is None and not (self._told or self.front.stopping)
+        probe = self.route.site is None and not (self._told or self.front.stopping)
         if probe:
             self.tell(PROBE)
         if not self.endpoint.tls:

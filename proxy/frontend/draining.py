@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
+from kssl.proxy.frontend.router import Route
 from kssl.proxy.http.bodies import BodyReader
 from kssl.proxy.http.forward import ClientInfo
 from kssl.proxy.http.messages import HttpError
@@ -43,13 +44,20 @@ class Drained(Protocol):
 class Drain:
     """In place of the exchange, until the body is over. Its record is finished."""
 
-    __slots__ = ("_connection", "_left", "_reader", "record", "request_done")
+    __slots__ = ("_connection", "_left", "_reader", "record", "request_done", "route")
 
-    def __init__(self, connection: Drained, reader: BodyReader, record: RequestRecord) -> None:
+    def __init__(
+        self,
+        connection: Drained,
+        reader: BodyReader,
+        route: Route,
+        record: RequestRecord,
+    ) -> None:
         """``reader``: of the body, wherever it is in it."""
         self._connection = connection
         self._reader = reader
         self.record = record
+        self.route = route
         self._left = MAX_DRAIN
         self.request_done = False
 

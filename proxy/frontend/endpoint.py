@@ -3,46 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from kssl.config import routing
 from kssl.config.model import Binding, Site
-from kssl.config.routing import NameTable
 from kssl.fastpath.engines.contract import Session
-from kssl.proxy.frontend.site import SiteFront, first_name
+from kssl.proxy.frontend.router import Router
+from kssl.proxy.frontend.site import first_name
 from kssl.proxy.http.forward import ClientInfo
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104
-
-
-@dataclass(frozen=True, slots=True)
-class Routes:
-    """Host name → site, as of one configuration.
-
-    ``fallback``: whose certificate a client gets that names no site (`kssl.config.routing`).
-    """
-
-    names: NameTable[SiteFront]
-    fallback: SiteFront
-    sites: tuple[Site, ...]
-
-    @classmethod
-    def of(cls, address: routing.Endpoint, fronts: Mapping[str, SiteFront]) -> Routes:
-        """``fronts`` by the names of their sites."""
-        default = next((fronts[site.name] for site in address.sites if site.default), None)
-        names = ((name, fronts[site.name]) for site in address.sites for name in site.hostnames)
-        return cls(
-            NameTable(names, default), default or fronts[address.sites[0].name], address.sites
-        )
-
-    def find(self, host: str) -> SiteFront | None:
-        """By a host name as `host_name` gives it; "" is for none."""
-        return self.names.find(host)
-
-    def of_handshake(self, server_name: str) -> SiteFront:
-        """The site whose certificate and policy the handshake had. ``server_name``: SNI or ""."""
-        return self.names.find(server_name.lower().removesuffix(".")) or self.fallback
 
 
 class Endpoint:
@@ -53,7 +22,7 @@ class Endpoint:
     ``open``: False when it is being given up; a connection then ends with its request.
     """
 
-    __slots__ = ("_address", "_one", "binding", "index", "open", "port", "routes", "tls")
+    __slots__ = ("_address", "_one", "binding", "index", "open", "port", "router", "tls")
 
     def __init__(self, binding: Binding, sockets: Sequence[socket.socket]) -> None:
         """``sockets``: one for each address; all have the same port."""
@@ -65,7 +34,7 @@ class Endpoint:
         self.port: int = address[1]
         self._one = len(sockets) == 1 and address[0] not in _WILDCARDS
         self._address: tuple[str, int] = (address[0], address[1])
-        self.routes: Routes
+        self.router: Router
 
     def address_of(self, sock: socket.socket) -> tuple[str, int]:
         """The address that a client has connected to, for the HTTPERR log."""
@@ -79,12 +48,12 @@ class Endpoint:
 
     @property
     def sites(self) -> tuple[Site, ...]:
-        return self.routes.sites
+        return self.router.sites
 
     @property
     def url(self) -> str:
         """Of the site that clients get who name none."""
-        return self.url_of(self.routes.fallback.site)
+        return self.url_of(self.router.fallback.site)
 
     def url_of(self, site: Site) -> str:
         """With the first host name of ``site``, or the address that is listened on."""
@@ -121,14 +90,3 @@ def client_info(
         ),
         certificate_fields=certificate_fields,
     )
-
-
-def host_name(host: bytes) -> str:
-    """uri-host [ ":" port ] that the grammar has accepted → the name, as `NameTable` wants it.
-
-    An IPv6 literal keeps its brackets.
-    """
-    text = host.decode("latin-1").lower()
-    if text.startswith("["):
-        return text[: text.index("]") + 1]
-    return text.partition(":")[0].removesuffix(".")

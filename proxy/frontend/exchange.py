@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from kssl.fastpath.logs.messages import limited
 from kssl.fastpath.net.quantum import INTERIM_RESPONSES
 from kssl.proxy.frontend.draining import Drain
+from kssl.proxy.frontend.expectation import Expectation
 from kssl.proxy.frontend.request_side import RequestSide
 from kssl.proxy.frontend.responses import own_page
-from kssl.proxy.frontend.site import SiteFront
+from kssl.proxy.frontend.router import Route
 from kssl.proxy.http.bodies import BodyReader, LengthReader
 from kssl.proxy.http.forward import encode_chunks, last_chunk
 from kssl.proxy.http.memo import Response
@@ -47,15 +48,31 @@ class Exchange(RequestSide):
 
     __slots__ = ("_client_chunked", "_keep_alive", "_response", "_response_reader")
 
-    def __init__(
-        self,
-        connection: HttpConnection,
-        head: RequestHead,
-        site: SiteFront,
-        record: RequestRecord,
-    ) -> None:
-        # By its name, for each request: `super()` takes a quarter of a µs.
-        RequestSide.__init__(self, connection, head, site, record)
+    def __init__(self, connection: HttpConnection, head: RequestHead, route: Route) -> None:
+        """``route`` leads to a site, and is given back by whoever made the exchange."""
+        site = route.site
+        assert site is not None
+        self.record = RequestRecord(connection.front.journal, connection.info, site.site, head)
+        self.route = route
+        # All of `RequestSide`, too: another call is dear where each request makes it.
+        self._connection = connection
+        self._head = head
+        self._site = site
+        reader: BodyReader | None = None
+        if head.content_length or head.chunked:
+            front = connection.front
+            reader = front.codec.request_body(head, front.limits)
+            # A length has been looked at with the head.
+            if head.chunked and site.rules.body_limit:
+                reader = site.rules.limited(reader)
+        self._reader = reader
+        self.request_done = reader is None
+        self._expects = Expectation() if head.expect_continue else None
+        self._upstream = None
+        self._connecting = None
+        self._outbox = None
+        self._interim = 0
+        self._replay = None
         self._response: ResponseHead | None = None
         self._response_reader: BodyReader | None = None
         self._client_chunked = False
@@ -118,7 +135,7 @@ class Exchange(RequestSide):
                 and (self.request_done or self._body_will_end()),
                 front.codec,
                 limits,
-                connection.admission.policy,
+                self.route.policy,
             )
             head = response.head
             if self._pool.health.failures:
@@ -275,8 +292,7 @@ class Exchange(RequestSide):
 
     def _finish_response(self, *, surplus: bool = False) -> None:
         connection = self._connection
-        reader = self._response_reader
-        if self._client_chunked and reader is not None:
+        if self._client_chunked and (reader := self._response_reader) is not None:
             connection.write(last_chunk(reader.trailers))
         response = self._response
         assert response is not None
@@ -303,7 +319,7 @@ class Exchange(RequestSide):
         in the response's head."""
         connection, reader = self._connection, self._reader
         if keep_alive and reader is not None:
-            connection.drain(Drain(connection, reader, self.record))
+            connection.drain(Drain(connection, reader, self.route, self.record))
         else:
             connection.exchange_done(False)
 
@@ -316,7 +332,7 @@ class Exchange(RequestSide):
         if start < end:
             connection.write(bytes(VIEW[start:end]))
         self.record.sent = end - start
-        connection.become_tunnel(upstream, self.record)
+        connection.become_tunnel(upstream, self.route, self.record)
 
     # -- when it goes wrong ----------------------------------------------------------------
 
@@ -384,8 +400,9 @@ class Exchange(RequestSide):
         ends = self.request_done or self._body_will_end()
         keep_alive = ends and self._head.keep_alive and stays
         page = own_page(
-            connection,
+            self.route,
             status,
+            server_field=connection.front.server_field,
             detail=detail,
             keep_alive=keep_alive,
             head_only=self._head.method == b"HEAD",

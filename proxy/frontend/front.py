@@ -25,7 +25,8 @@ from kssl.fastpath.logs.messages import limited
 from kssl.fastpath.net.channel import Channel
 from kssl.proxy.frontend.capacity import Capacity, Closing, Holder
 from kssl.proxy.frontend.deadlines import Deadlines
-from kssl.proxy.frontend.endpoint import Endpoint, Routes
+from kssl.proxy.frontend.endpoint import Endpoint
+from kssl.proxy.frontend.router import Router
 from kssl.proxy.frontend.site import SiteFront
 from kssl.proxy.http.codec import Codec
 from kssl.proxy.http.messages import Limits
@@ -209,7 +210,7 @@ class Front:
         index = 0
         for address in routing.endpoints(configuration):
             endpoint = by_binding[address.binding]
-            endpoint.routes = Routes.of(address, self._sites)
+            endpoint.router = Router.of(address, self._sites)
             endpoint.index = index if endpoint.tls else None
             index += endpoint.tls
             self.endpoints.append(endpoint)

@@ -26,10 +26,11 @@ from kssl.proxy.frontend.draining import Drain
 from kssl.proxy.frontend.endpoint import Endpoint
 from kssl.proxy.frontend.exchange import Exchange
 from kssl.proxy.frontend.front import Front
+from kssl.proxy.frontend.router import Route
 from kssl.proxy.frontend.tunnel import Tunnel
 from kssl.proxy.http.codec import find_head_end, skip_empty_lines
 from kssl.proxy.http.memo import RequestMemo
-from kssl.proxy.http.messages import HttpError
+from kssl.proxy.http.messages import HttpError, RequestHead
 from kssl.proxy.journal.record import RequestRecord
 from kssl.proxy.upstream.connection import UpstreamConnection
 
@@ -62,6 +63,7 @@ class HttpConnection(Answering):
         "_outstanding",
         "_peer_clean",
         "_peer_closed",
+        "_shared_host",
         "_stands_since",
         "_tunnel",
         "deadline",
@@ -95,6 +97,8 @@ class HttpConnection(Answering):
         # sender's alone (RFC 9846 §6.1).
         self._half_close = session.version != TLS12
         self._memo = self._new_memo()
+        # The Host whose requests all have `route`; None: ask the router.
+        self._shared_host: bytes | None = None
         self.over = False
         self.stays = True
         self.deadline = NEVER
@@ -113,17 +117,18 @@ class HttpConnection(Answering):
         remembered was accepted under the old ones. Who was let in by a certificate comes again, to
         be judged by the CAs and revocation lists that there are now."""
         self._memo = self._new_memo()
-        self.admission.forget()
+        self._shared_host = None
         if self.admission.judged:
             self.stays = False
         # A client that has not asked for anything yet gets its answer first.
-        answered = self.admission.site is not None and self._tunnel is None
+        answered = self.route.site is not None and self._tunnel is None
         if not (self.endpoint.open and self.stays) and self.idle and answered:
             self.close()
 
     def _new_memo(self) -> RequestMemo:
         front = self.front
-        return RequestMemo(front.codec, front.limits, self.client, self.admission.default_host)
+        site = self.endpoint.router.of_handshake(self.admission.server_name)
+        return RequestMemo(front.codec, front.limits, self.client, site.default_host)
 
     def start(self, engine: Engine, leftover: bytes) -> None:
         self.engine = engine
@@ -246,9 +251,9 @@ class HttpConnection(Answering):
         exchange's, or one that is held, in whole or in part."""
         exchange = self._exchange
         if isinstance(exchange, Exchange):
-            exchange.record.lost(reason)
+            exchange.record.finish(0, reason)
         elif exchange is None and self._buffer:
-            self.open_record(None, _first_line(self._buffer)).finish(0, reason)
+            self.open_record(_first_line(self._buffer)).finish(0, reason)
 
     def writable(self) -> None:
         self._outstanding = -1
@@ -287,26 +292,35 @@ class HttpConnection(Answering):
                     self.deadline = front.header_deadline
                 return
             head, sent = self._memo.parse(raw if end == len(raw) else raw[:end])
-            # A memo gives the same object for the same fields, so most requests pass here.
-            admission = self.admission
-            if head.host is not admission.host:
-                admission.choose(head.host)
-            if admission.checked and (location := admission.admit(head)) is not None:
-                self.redirect(head, location)
-                return
         except HttpError as error:
-            self.refuse(error, self.open_record(None, raw.partition(b"\r\n")[0]))
+            self._refuse_head(error, raw)
             return
-        site = admission.site
-        assert site is not None
-        record = RequestRecord(front.journal, self.info, site.site, head)
-        exchange = self._exchange = Exchange(self, head, site, record)
+        route = self.route
+        # A memo gives the same object for the same fields, so most requests pass here.
+        if head.host is not self._shared_host:
+            route = self._choose(head)
+            if route.refusal is not None:
+                self._refuse_head(route.refusal, raw)
+                return
+            if route.location is not None:
+                self.redirect(head, route.location)
+                return
+        exchange = self._exchange = Exchange(self, head, route)
         used = end + exchange.start(sent, data[end:])
         if used < len(data) and not self.over:
             if self._tunnel is not None:
                 self._tunnel.client_received(data[used:])
             elif self._exchange is exchange:
                 self._hold(data[used:])
+
+    def _choose(self, head: RequestHead) -> Route:
+        """Ask the router for the request's route."""
+        route = self.route = self.endpoint.router.route(head, self.admission, self.route)
+        self._shared_host = head.host if route.shared else None
+        return route
+
+    def _refuse_head(self, error: HttpError, raw: bytes) -> None:
+        self.refuse(error, self.open_record(raw.partition(b"\r\n")[0]))
 
     def _whole_head(self, searched: int, limit: int) -> bool:
         """Whether the buffer has one. A head may come byte by byte, so nothing is copied to see
@@ -334,11 +348,12 @@ class HttpConnection(Answering):
 
     def exchange_done(self, keep_alive: bool) -> None:
         """The response is complete, and so is the request if ``keep_alive``."""
+        # A route that others share has nothing to give back.
+        if self._shared_host is None and self._exchange is not None:
+            self._exchange.route.release()
         self._exchange = None
         self._body_paused = False
         front = self.front
-        if self.admission.checked:
-            self.admission.leave()
         # An endpoint that is given up: the next response says that it is the last, for a client
         # that was told otherwise may be sending its next request now.
         if not keep_alive or front.stopping:
@@ -421,13 +436,15 @@ class HttpConnection(Answering):
         if user is not None and not user.record.finished:
             user.failed(reason)
         elif user is None and self._buffer:
-            self.open_record(None, _first_line(self._buffer)).finish(0, reason)
+            self.open_record(_first_line(self._buffer)).finish(0, reason)
         else:
             self.tell(reason)
 
-    def become_tunnel(self, upstream: UpstreamConnection, record: RequestRecord) -> None:
+    def become_tunnel(
+        self, upstream: UpstreamConnection, route: Route, record: RequestRecord
+    ) -> None:
         self._exchange = None
-        self._tunnel = Tunnel(self, upstream, record)
+        self._tunnel = Tunnel(self, upstream, route, record)
         if self._buffer:
             held = bytes(self._buffer)
             self._buffer.clear()
@@ -471,7 +488,7 @@ class HttpConnection(Answering):
             line = bytes(self._buffer).partition(b"\r\n")[0]
             limit = self.front.parameters.header_wait_timeout
             detail = f"The request head took longer than HeaderWaitTimeout ({limit} s)."
-            self.refuse(HttpError(408, "Timer_HeaderWait", detail), self.open_record(None, line))
+            self.refuse(HttpError(408, "Timer_HeaderWait", detail), self.open_record(line))
         else:
             self.tell("Timer_ConnectionIdle")
             self.close()
@@ -516,7 +533,7 @@ class HttpConnection(Answering):
         user, self._exchange, self._tunnel = self._exchange or self._tunnel, None, None
         if user is not None:
             user.cancel()
-            self.admission.leave()
+            user.route.release()
         done, self._done = self._done, _nothing
         done()
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from kssl.fastpath.logs.messages import limited
 from kssl.proxy.frontend.draining import MAX_DRAIN
 from kssl.proxy.frontend.expectation import CONTINUE, Expectation
+from kssl.proxy.frontend.router import Route
 from kssl.proxy.frontend.site import SiteFront
 from kssl.proxy.http.bodies import BodyReader, LengthReader
 from kssl.proxy.http.forward import encode_chunks, last_chunk, without_trailer_field
@@ -54,36 +55,23 @@ class RequestSide:
         "_upstream",
         "record",
         "request_done",
+        "route",
     )
 
-    def __init__(
-        self,
-        connection: HttpConnection,
-        head: RequestHead,
-        site: SiteFront,
-        record: RequestRecord,
-    ) -> None:
-        """``record`` is the exchange's from now on."""
-        self.record = record
-        self._connection = connection
-        self._head = head
-        self._site = site
-        self._reader: BodyReader | None = None
-        if head.content_length or head.chunked:
-            reader = connection.front.codec.request_body(head, connection.front.limits)
-            # A length has been looked at with the head.
-            if head.chunked and reader is not None and site.rules.body_limit:
-                reader = site.rules.limited(reader)
-            self._reader = reader
-        self.request_done = self._reader is None
-        # None: the client does not wait with its body.
-        self._expects = Expectation() if head.expect_continue else None
-        self._pool: Pool
-        self._upstream: UpstreamConnection | None = None
-        self._connecting: Attempt | None = None
-        self._outbox: bytearray | None = None  # waits for the connection to the upstream
-        self._interim = 0  # 1xx answers since the client has last sent anything
-        self._replay: bytes | None = None  # all that was sent, while it could be sent again
+    record: RequestRecord
+    route: Route
+    request_done: bool
+    _connection: HttpConnection
+    _head: RequestHead
+    _site: SiteFront  # the route's
+    _reader: BodyReader | None
+    _expects: Expectation | None  # None: the client does not wait with its body
+    _pool: Pool  # from `start` on
+    _upstream: UpstreamConnection | None
+    _connecting: Attempt | None
+    _outbox: bytearray | None  # waits for the connection to the upstream
+    _interim: int  # 1xx answers since the client has last sent anything
+    _replay: bytes | None  # all that was sent, while it could be sent again
 
     def start(self, first: bytes, data: memoryview) -> int:
         """Sends ``first``, the head, and what of ``data`` is body; returns how much that is."""
@@ -132,7 +120,10 @@ class RequestSide:
             self._replay = first
         self._upstream = upstream
         upstream.user = self
-        self._send(first)
+        if self.request_done:
+            upstream.channel.send(first)  # nothing follows that might have to wait
+        else:
+            self._send(first)
         return True
 
     def _connect(self, first: bytes) -> None:

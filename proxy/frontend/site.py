@@ -19,6 +19,22 @@ class Running:
         self.count = 0
 
 
+class Lease:
+    """A place among a site's requests in progress, of one of them."""
+
+    __slots__ = ("_running",)
+
+    def __init__(self, running: Running) -> None:
+        running.count += 1
+        self._running: Running | None = running
+
+    def release(self) -> None:
+        """Give the place back. A second call does nothing."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.count -= 1
+
+
 class SiteFront:
     """One site as of one configuration; a reload makes new ones, and a request keeps its own."""
 
@@ -60,16 +76,11 @@ class SiteFront:
         )
         self.default_host = (first_name(site) or "localhost").encode()  # HTTP/1.0 without Host
 
-    def enter(self) -> bool:
-        """A request begins, if `limited`; False: there are maxConnections of them already."""
+    def lease(self) -> Lease | None:
+        """Return a place for a request, if `limited`; None: all maxConnections are taken."""
         if self.running.count >= self.site.limits.max_connections:
-            return False
-        self.running.count += 1
-        return True
-
-    def leave(self) -> None:
-        """One that has entered is over."""
-        self.running.count -= 1
+            return None
+        return Lease(self.running)
 
 
 def first_name(site: Site) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from kssl.proxy.frontend.router import Route
 from kssl.proxy.journal.closes import TRUNCATED
 from kssl.proxy.journal.record import RequestRecord
 from kssl.proxy.upstream.connection import HEADROOM, VIEW, UpstreamConnection
@@ -35,18 +36,21 @@ class Tunnel:
         "_unheard",
         "_upstream",
         "record",
+        "route",
     )
 
     def __init__(
         self,
         connection: HttpConnection,
         upstream: UpstreamConnection,
+        route: Route,
         record: RequestRecord,
     ) -> None:
         """``record``: of the request that it was; bytes that came, and went, with the 101 are in
         it."""
         record.keep_line()  # a tunnel may last for hours
         self.record = record
+        self.route = route
         self._connection = connection
         self._upstream: UpstreamConnection | None = upstream
         self._client_done = False
@@ -134,7 +138,7 @@ class Tunnel:
     def upstream_closed(self, error: str | None, *, truncated: bool) -> None:
         self._upstream = None
         connection = self._connection
-        site = connection.admission.site
+        site = self.route.site
         if truncated and site is not None and not site.site.pass_truncated:
             self.failed(TRUNCATED)
             connection.abort()

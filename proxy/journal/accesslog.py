@@ -35,6 +35,9 @@ log = logging.getLogger("kssl")
 # What could forge a line or a field, or confuse a terminal: written as \xHH.
 _UNSAFE = re.compile(rb'[\x00-\x1f\x7f-\xff"\\]')
 
+# The status of a request whose client has gone before the end of its response.
+CLIENT_LEFT = 499
+
 # A request line in the log, at most, in bytes.
 MAX_REQUEST_LINE = 4096
 
@@ -92,13 +95,14 @@ class AccessLog:
     def finished(self, record: RequestRecord) -> None:
         """Write the line of a request that was answered, or whose client has left. Of one that was
         not passed on it has the request line and no fields."""
-        if not record.status:
-            return
-        fields = record.head.fields if record.head is not None else None
+        head = record.head
+        if head is None and not record.status:
+            return  # it never was whole
+        fields = head.fields if head is not None else None
         self.write(
             record.connection.peer,
             record.line,
-            record.status,
+            record.status or CLIENT_LEFT,
             record.sent,
             fields.get(b"referer") if fields is not None else b"",
             fields.get(b"user-agent") if fields is not None else b"",

@@ -141,9 +141,8 @@ class ErrorLog:
         return _Off()
 
     def finished(self, record: RequestRecord) -> None:
-        """Write the line of a request that has failed. A client that has left got no status."""
-        status = 0 if record.left else record.status
-        self._line(record.connection, record.reason, record.site, record.line, status)
+        """Write the line of a request that has failed."""
+        self._line(record.connection, record.reason, record.site, record.line, record.status)
 
     def happened(self, event: ConnectionEvent) -> None:
         """Write the line of an event, or count a connection that had no request."""

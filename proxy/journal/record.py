@@ -6,8 +6,8 @@ The life of a record
               as came.
     filled    on the way: `sent` grows with the body of the response.
     finished  when the response is complete, or is known never to be. `RequestRecord.finish` says
-              with which status, and for which reason if the request failed; `lost` says that the
-              client has gone. Then the journal hands the record to the logs and counters.
+              with which status, and for which reason if the request failed. Then the journal
+              hands the record to the logs and counters.
 
 A record belongs to the exchange that works on the request, and passes to the tunnel if the request
 becomes one. Nobody else keeps it; a sink reads it during the call and lets it go.
@@ -19,11 +19,11 @@ Promises
        has looked at it.
     2. A record is finished once. A second finish changes nothing and is an error in the log, with
        the stack; the first one has told everything.
-    3. `status`, `reason` and `left` are read after the finish alone; `sent` and `line` do not
-       change any more then.
+    3. `status` and `reason` are read after the finish alone; `sent` and `line` do not change any
+       more then.
     4. Whoever ends a connection while an exchange or a tunnel is at work finishes its record.
-    5. A record without a reason has failed nobody. The access log has a line for each record with a
-       status, the HTTPERR log for each with a reason.
+    5. A record without a reason has failed nobody. The access log has a line for each request
+       whose head was whole or that was answered, the HTTPERR log for each with a reason.
     6. What happens behind a finished response, such as the rest of a body that nobody wants and
        that is too long, belongs to the connection: it is a `ConnectionEvent`.
 
@@ -50,9 +50,6 @@ from kssl.fastpath.logs.messages import limited
 from kssl.proxy.http.messages import RequestHead
 
 log = logging.getLogger("kssl")
-
-CLIENT_LEFT = 499
-"""The status in the access log where the client has gone before the end of its response."""
 
 PROBE = "probe"
 """The reason of the event that a client's connection has ended before its first request, by the
@@ -104,23 +101,11 @@ class Finisher(Protocol):
 class RequestRecord:
     """One request, as the logs and counters see it.
 
-    connection: its connection. site: where it goes; None if that was not found. head: None where
-    the request was not passed on, or where nobody shall keep it. sent: bytes of the body that the
-    client was sent. left: the client has gone before the end.
-    status, reason: see `finish`; not there before.
+    connection: its connection. site: where it goes; None if that was not found. sent: bytes of the
+    body that the client was sent. status, reason: see `finish`; not there before.
     """
 
-    __slots__ = (
-        "_journal",
-        "_line",
-        "connection",
-        "head",
-        "left",
-        "reason",
-        "sent",
-        "site",
-        "status",
-    )
+    __slots__ = ("_journal", "_request", "connection", "reason", "sent", "site", "status")
 
     status: int
     reason: str
@@ -130,29 +115,32 @@ class RequestRecord:
         journal: Finisher,
         connection: ConnectionInfo,
         site: Site | None,
-        head: RequestHead | None,
-        line: bytes = b"",
+        request: RequestHead | bytes,
     ) -> None:
-        """``line``: the request line as it came, where there is no ``head``."""
+        """``request``: its head, or as much of its line as came where that was not accepted."""
         self._journal: Finisher | None = journal
         self.connection = connection
         self.site = site
-        self.head = head
-        self._line = line
+        self._request = request
         self.sent = 0
-        self.left = False
+
+    @property
+    def head(self) -> RequestHead | None:
+        """None where the request was not passed on, or where nobody shall keep it."""
+        request = self._request
+        return None if isinstance(request, bytes) else request
 
     @property
     def line(self) -> bytes:
         """The request line."""
-        head = self.head
-        if head is None:
-            return self._line
+        head = self._request
+        if isinstance(head, bytes):
+            return head
         return b"%b %b HTTP/%b" % (head.method, head.target, head.version)
 
     def keep_line(self) -> None:
         """Keep the request line alone: the head is not needed any more."""
-        self._line, self.head = self.line, None
+        self._request = self.line
 
     @property
     def finished(self) -> bool:
@@ -162,8 +150,9 @@ class RequestRecord:
     def finish(self, status: int, reason: str = "") -> None:
         """Hand the record to the journal. Call it once.
 
-        status: of the response, also of one that was cut; 0 if there was none. reason: a word of
-        the HTTPERR log if the request has failed.
+        status: of the response, also of one that the proxy or the app has cut; 0: there was none,
+        or the client has gone before its end. reason: a word of the HTTPERR log if the request has
+        failed.
         """
         journal = self._journal
         if journal is None:
@@ -174,12 +163,6 @@ class RequestRecord:
         self.reason = reason
         if reason or journal.every:
             journal.finished(self)
-
-    def lost(self, reason: str) -> None:
-        """Finish the record of a request whose client has gone before the end of its response."""
-        if not self.finished:
-            self.left = True
-        self.finish(CLIENT_LEFT, reason)
 
     def _finished_again(self, reason: str) -> None:
         log.error(

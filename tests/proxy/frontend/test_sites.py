@@ -16,7 +16,7 @@ import pytest
 from kssl.config.client_certificates import ClientCertificates
 from kssl.config.model import Hsts, Site, SiteLimits
 from kssl.config.target import Target
-from kssl.proxy.frontend.endpoint import host_name
+from kssl.proxy.frontend.router import host_name
 from tests.proxy.frontend.clients import Answer, Client, ClosedError, request
 from tests.proxy.frontend.plain import PlainClient
 from tests.proxy.frontend.rig import BINDINGS, PLAIN, TLS, Rig, wait_for

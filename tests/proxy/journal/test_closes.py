@@ -61,7 +61,7 @@ def test_what_the_journal_tells_of_is_counted() -> None:
         closes.happened(ConnectionEvent(CONNECTION, reason))
     closes.happened(ConnectionEvent(CONNECTION, "Unclean_Close", quiet=True))
     for reason in ("Upstream_Truncated", "Upstream", "Upstream_Truncated", "Upstream_Truncated"):
-        record = RequestRecord(Nobody(), CONNECTION, None, None)
+        record = RequestRecord(Nobody(), CONNECTION, None, b"")
         record.finish(200, reason)
         closes.finished(record)
     assert (closes.unclean, closes.probes, closes.truncated) == (2, 2, 3)

@@ -89,8 +89,8 @@ class Stage:
         log = AccessLog(loop, self.stream if access else None)
         self.journal = Journal(log, self.errors, Closes(), self.seen)
 
-    def record(self, request: RequestHead | None, line: bytes = b"") -> RequestRecord:
-        return RequestRecord(self.journal, CONNECTION, SITE, request, line)
+    def record(self, request: RequestHead | bytes) -> RequestRecord:
+        return RequestRecord(self.journal, CONNECTION, SITE, request)
 
     @property
     def lines(self) -> list[str]:
@@ -151,15 +151,13 @@ def test_a_failed_one_is_in_both_logs(stage: Stage) -> None:
 
 
 def test_a_client_that_left_got_no_status(stage: Stage) -> None:
-    record = stage.record(head())
-    record.lost("Client_Reset")
-    assert record.left
+    stage.record(head()).finish(0, "Client_Reset")
     assert '"GET /x HTTP/1.1" 499 0 ' in stage.lines[0]
     assert stage.errors_told == [("Client_Reset", 0, b"GET", b"/x")]
 
 
 def test_a_refused_one_has_its_line_as_it_came_and_no_fields(stage: Stage) -> None:
-    record = stage.record(None, b"GET http://a/b HTTP/1.1")
+    record = stage.record(b"GET http://a/b HTTP/1.1")
     record.sent = 3
     record.finish(400, "Header")
     assert '"GET http://a/b HTTP/1.1" 400 3 "-" "-" ' in stage.lines[0]
@@ -173,7 +171,7 @@ def test_a_refused_one_has_its_line_as_it_came_and_no_fields(stage: Stage) -> No
 def test_a_head_in_part_is_in_the_error_log_alone(
     stage: Stage, line: bytes, method: bytes, uri: bytes
 ) -> None:
-    stage.record(None, line).finish(0, "Connection_Dropped")
+    stage.record(line).finish(0, "Connection_Dropped")
     assert stage.lines == []
     assert stage.errors_told == [("Connection_Dropped", 0, method, uri)]
     assert len(stage.seen.records) == 1
@@ -190,21 +188,17 @@ def test_the_line_alone_is_kept(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("first", ["", "Upstream"])
-@pytest.mark.parametrize("second", ["finish", "lost"])
 @pytest.mark.parametrize("access", [True, False])
 def test_a_second_finish_changes_nothing_and_is_told(
-    first: str, second: str, access: bool, caplog: pytest.LogCaptureFixture
+    first: str, access: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage = Stage(access=access)
     record = stage.record(head())
     record.finish(200, first)
     lines = stage.lines, list(stage.errors.lines)
     with caplog.at_level(logging.ERROR):
-        if second == "lost":
-            record.lost("Client_Reset")
-        else:
-            record.finish(502, "Upstream")
-    assert (record.status, record.reason, record.left) == (200, first, False)
+        record.finish(0, "Client_Reset")
+    assert (record.status, record.reason) == (200, first)
     assert (stage.lines, stage.errors.lines) == lines
     assert stage.seen.records == [record]
     assert "is finished again" in caplog.text
