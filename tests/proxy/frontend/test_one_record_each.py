@@ -217,8 +217,15 @@ def no_answer(proxy: Rig, client: Client) -> None:
 
 def unread(proxy: Rig, client: Client) -> None:
     client.send(request())
-    http = connection(proxy, lambda http: http.engine.backlog > 0)
-    proxy.call(lambda: exchange_expires(http))
+    http = connection(proxy, lambda http: not http.idle)
+
+    def expire() -> bool:
+        if not http.engine.backlog:
+            return False
+        exchange_expires(http)
+        return True
+
+    wait_for(lambda: proxy.call(expire), "something waits for the client")
 
 
 def late_body(proxy: Rig, client: Client) -> None:
