@@ -19,7 +19,8 @@ from kssl.proxy.frontend.http_connection import HttpConnection
 from kssl.proxy.journal.journal import Journal
 from kssl.proxy.journal.record import ConnectionEvent, RequestRecord
 from tests.proxy.frontend.clients import Client, ClosedError, CutError, post, request
-from tests.proxy.frontend.rig import TLS, Rig, wait_for
+from tests.proxy.frontend.plain import PlainClient
+from tests.proxy.frontend.rig import BINDINGS, TLS, Rig, wait_for
 from tests.proxy.frontend.upstreams import (
     Script,
     Upstream,
@@ -281,7 +282,6 @@ ok = answer_all(response(b"abc"))
 named = Site(
     name="app", bindings=(TLS,), hostnames=("a.localhost",), upstreams=(Target("http", "x", 1),)
 )
-ONE = replace(named, hostnames=(), default=True, limits=SiteLimits(max_connections=1))
 SHORT = replace(named, hostnames=(), default=True, limits=SiteLimits(max_url=4))
 
 DROPPED = "Connection_Dropped"
@@ -398,24 +398,30 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[RequestRecord]:
     return records
 
 
+def watch(proxy: Rig) -> Seen:
+    """Have everything that is told from now on."""
+    seen, journal = Seen(), proxy.front.journal
+    watched = Journal(journal.access_log, proxy.errors, journal.closes, seen)
+    proxy.call(lambda: setattr(proxy.front, "journal", watched))
+    return seen
+
+
 @pytest.mark.parametrize("name", ENDS)
 def test_one_record(
     proxy: Rig, name: str, opened: list[RequestRecord], caplog: pytest.LogCaptureFixture
 ) -> None:
-    end, seen = ENDS[name], Seen()
+    end = ENDS[name]
     with Upstream(end.app) as upstream:
         if end.site is not None:
             target = Target("http", "127.0.0.1", upstream.port)
             proxy.serve_sites(replace(end.site, upstreams=(target,)))
         else:
             proxy.configure(port=upstream.port)
-        journal = proxy.front.journal
-        lined = Journal(journal.access_log, proxy.errors, journal.closes, seen)
-        proxy.call(lambda: setattr(proxy.front, "journal", lined))
+        seen = watch(proxy)
         with proxy.client() as client, caplog.at_level(logging.ERROR):
             end.play(proxy, client)
         wait_for(lambda: not proxy.front.connections, "the connection is over")
-    proxy.call(journal.access_log.flush)
+    proxy.call(proxy.front.journal.access_log.flush)
     assert [(each.status, each.reason) for each in seen.records] == end.rows
     assert seen.records == opened
     assert seen.events == end.events
@@ -425,3 +431,32 @@ def test_one_record(
     assert statuses == [each.status or 499 for each in seen.records if each.status or each.head]
     reasons = [reason for _, reason in end.rows if reason]
     assert [line["reason"] for line in proxy.errors.lines] == reasons + end.events
+
+
+def test_a_redirected_request(proxy: Rig, opened: list[RequestRecord]) -> None:
+    proxy.serve_sites(replace(SHORT, bindings=BINDINGS, redirect=True))
+    seen = watch(proxy)
+    with PlainClient(proxy.plain_port) as client:
+        assert client.ask().status == 308
+    wait_for(lambda: not proxy.front.connections, "the connection is over")
+    assert [(each.status, each.reason, each.line) for each in seen.records] == [
+        (308, "", b"GET / HTTP/1.1")
+    ]
+    assert seen.records == opened
+    assert proxy.errors.lines == []
+
+
+def test_a_place_of_a_site_is_free_again_after_each_end(proxy: Rig) -> None:
+    """One at a time: of an answered request, of one that the client left, of a tunnel."""
+    ends = [ENDS[name] for name in ("kept", "reset in an answer", "no memory for a tunnel")]
+    for end in ends:
+        with Upstream(end.app) as upstream:
+            target = Target("http", "127.0.0.1", upstream.port)
+            site = replace(SHORT, limits=SiteLimits(max_connections=1), upstreams=(target,))
+            proxy.serve_sites(site)
+            seen = watch(proxy)
+            with proxy.client() as client:
+                end.play(proxy, client)
+            wait_for(lambda: not proxy.front.connections, "the connection is over")
+        assert [(each.status, each.reason) for each in seen.records] == end.rows
+        assert proxy.front._sites["app"].running.count == 0
