@@ -149,6 +149,11 @@ class RequestHead:
     connection_options: frozenset[bytes]
     """Lower-case tokens of Connection."""
 
+    @property
+    def line(self) -> bytes:
+        """The request line, as the logs have it."""
+        return b"%b %b HTTP/%b" % (self.method, self.target, self.version)
+
 
 @dataclass(slots=True)
 class ResponseHead:

@@ -95,19 +95,19 @@ class AccessLog:
     def finished(self, record: RequestRecord) -> None:
         """Write the line of a request that was answered, or whose client has left. Of one that was
         not passed on it has the request line and no fields."""
-        head = record.head
-        if head is None and not record.status:
-            return  # it never was whole
-        fields = head.fields if head is not None else None
-        self.write(
-            record.connection.peer,
-            record.line,
-            record.status or CLIENT_LEFT,
-            record.sent,
-            fields.get(b"referer") if fields is not None else b"",
-            fields.get(b"user-agent") if fields is not None else b"",
-            record.connection.session,
-        )
+        request, status, connection = record.request, record.status, record.connection
+        if not isinstance(request, bytes):
+            self.write(
+                connection.peer,
+                request.line,
+                status or CLIENT_LEFT,
+                record.sent,
+                request.fields.get(b"referer"),
+                request.fields.get(b"user-agent"),
+                connection.session,
+            )
+        elif status:  # else its head was never whole
+            self.write(connection.peer, request, status, record.sent, b"", b"", connection.session)
 
     def happened(self, event: ConnectionEvent) -> None:
         """Do nothing: the log is about requests."""
@@ -137,8 +137,8 @@ class AccessLog:
                 escape(request_line[:MAX_REQUEST_LINE]),
                 status,
                 body_bytes,
-                escape(referer) or b"-",
-                escape(user_agent) or b"-",
+                escape(referer) if referer else b"-",
+                escape(user_agent) if user_agent else b"-",
                 session,
             )
         )

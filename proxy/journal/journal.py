@@ -37,11 +37,13 @@ class Sink(Protocol):
 class Journal:
     """Owns the logs and counters of one front end.
 
-    every: whether any of them wants each record. It is looked at once for each request, so it is a
-    plain attribute, set when that may have changed.
+    every: those that want each record. It is looked at once for each request, so it is a plain
+    attribute, set when that may have changed.
     """
 
     __slots__ = ("_sinks", "access_log", "closes", "error_log", "every")
+
+    every: tuple[Sink, ...]
 
     def __init__(
         self, access_log: AccessLog, error_log: ErrorLog, closes: Closes, *further: Sink
@@ -50,14 +52,12 @@ class Journal:
         self.error_log = error_log
         self.closes = closes
         self._sinks: tuple[Sink, ...] = (access_log, error_log, closes, *further)
-        self.every = False
         self._look()
 
     def finished(self, record: RequestRecord) -> None:
         """See `Sink.finished`. Called by the record."""
-        for sink in self._sinks:
-            if record.reason or sink.every:
-                sink.finished(record)
+        for sink in self._sinks if record.reason else self.every:
+            sink.finished(record)
 
     def happened(self, event: ConnectionEvent) -> None:
         """See `Sink.happened`."""
@@ -81,4 +81,4 @@ class Journal:
         self._look()
 
     def _look(self) -> None:
-        self.every = any(sink.every for sink in self._sinks)
+        self.every = tuple(sink for sink in self._sinks if sink.every)

@@ -42,6 +42,7 @@ What comes next
 from __future__ import annotations
 
 import logging
+from collections.abc import Sized
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -92,8 +93,8 @@ class Finisher(Protocol):
     """What a record needs of the journal."""
 
     @property
-    def every(self) -> bool:
-        """Whether records without a reason are wanted."""
+    def every(self) -> Sized:
+        """Those who want records without a reason; what matters here is whether there are any."""
 
     def finished(self, record: RequestRecord, /) -> None: ...
 
@@ -101,11 +102,12 @@ class Finisher(Protocol):
 class RequestRecord:
     """One request, as the logs and counters see it.
 
-    connection: its connection. site: where it goes; None if that was not found. sent: bytes of the
-    body that the client was sent. status, reason: see `finish`; not there before.
+    connection: its connection. site: where it goes; None if that was not found. request: its head,
+    or the request line alone. sent: bytes of the body that the client was sent. status, reason: see
+    `finish`; not there before.
     """
 
-    __slots__ = ("_journal", "_request", "connection", "reason", "sent", "site", "status")
+    __slots__ = ("_journal", "connection", "reason", "request", "sent", "site", "status")
 
     status: int
     reason: str
@@ -117,30 +119,22 @@ class RequestRecord:
         site: Site | None,
         request: RequestHead | bytes,
     ) -> None:
-        """``request``: its head, or as much of its line as came where that was not accepted."""
+        """``request``: where the head was not accepted, as much of its line as came."""
         self._journal: Finisher | None = journal
         self.connection = connection
         self.site = site
-        self._request = request
+        self.request = request
         self.sent = 0
-
-    @property
-    def head(self) -> RequestHead | None:
-        """None where the request was not passed on, or where nobody shall keep it."""
-        request = self._request
-        return None if isinstance(request, bytes) else request
 
     @property
     def line(self) -> bytes:
         """The request line."""
-        head = self._request
-        if isinstance(head, bytes):
-            return head
-        return b"%b %b HTTP/%b" % (head.method, head.target, head.version)
+        request = self.request
+        return request if isinstance(request, bytes) else request.line
 
     def keep_line(self) -> None:
         """Keep the request line alone: the head is not needed any more."""
-        self._request = self.line
+        self.request = self.line
 
     @property
     def finished(self) -> bool:

@@ -18,7 +18,7 @@ NOTHING = {"close_notify": 0, "alert": 0, "fin": 0, "reset": 0, "none": 0}
 class Nobody:
     """A journal without logs."""
 
-    every = False
+    every: tuple[()] = ()
 
     def finished(self, record: RequestRecord) -> None: ...
 
