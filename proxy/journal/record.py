@@ -10,7 +10,8 @@ The life of a record
               hands the record to the logs and counters.
 
 A record belongs to the exchange that works on the request, and passes to the tunnel if the request
-becomes one. Nobody else keeps it; a sink reads it during the call and lets it go.
+becomes one; a `Drain` keeps a finished one for its line. A sink reads it during the call and lets
+it go.
 
 Promises
     1. Every request whose turn has come has one record: also one that is refused, redirected, cut,
